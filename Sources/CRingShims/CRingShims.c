@@ -1,0 +1,3 @@
+// The shims are header only; a C target needs one source file, and this one checks that the header
+// compiles as plain C.
+#include "CRingShims.h"

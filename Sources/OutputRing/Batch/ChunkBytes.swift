@@ -1,0 +1,88 @@
+/// The payload of a chunk: a slice of the memory that the chunks of one read share.
+///
+/// Indices start at 0, whatever the slice's place in that memory; a slice of it keeps its indices, as
+/// an `ArraySlice` does. Holding one chunk's bytes keeps the memory of the whole read alive: copy them
+/// (`Array(chunk.data)`) to keep a few for long.
+@safe
+public struct ChunkBytes: RandomAccessCollection, Sendable {
+  private let storage: BatchStorage?
+  /// Where index 0 lies in the storage's payload.
+  private let origin: Int
+  public let startIndex: Int
+  public let endIndex: Int
+
+  init(storage: BatchStorage?, origin: Int, count: Int) {
+    self.storage = storage
+    self.origin = origin
+    startIndex = 0
+    endIndex = count
+  }
+
+  private init(_ whole: ChunkBytes, _ bounds: Range<Int>) {
+    storage = whole.storage
+    origin = whole.origin
+    startIndex = bounds.lowerBound
+    endIndex = bounds.upperBound
+  }
+
+  public subscript(index: Int) -> UInt8 {
+    precondition(
+      startIndex <= index && index < endIndex,
+      "index \(index) is not among the chunk's \(startIndex)..<\(endIndex)")
+    return unsafe storage!.payload.load(fromByteOffset: origin + index, as: UInt8.self)
+  }
+
+  public subscript(bounds: Range<Int>) -> ChunkBytes {
+    precondition(
+      startIndex <= bounds.lowerBound && bounds.upperBound <= endIndex,
+      "range \(bounds) is not within the chunk's \(startIndex)..<\(endIndex)")
+    return ChunkBytes(self, bounds)
+  }
+
+  /// Calls a closure with the bytes, without copying them.
+  ///
+  /// - Complexity: O(1) besides `body`.
+  public func withUnsafeBytes<Result: ~Copyable, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    guard let storage else {
+      return try unsafe body(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+    defer { extendLifetime(storage) }
+    return try unsafe body(
+      UnsafeRawBufferPointer(start: storage.payload + origin + startIndex, count: count))
+  }
+
+  public func withContiguousStorageIfAvailable<Result>(
+    _ body: (UnsafeBufferPointer<UInt8>) throws -> Result
+  ) rethrows -> Result? {
+    try unsafe withUnsafeBytes { try unsafe $0.withMemoryRebound(to: UInt8.self, body) }
+  }
+
+  /// The bytes, without copying them.
+  ///
+  /// - Complexity: O(1).
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      let span =
+        if let storage {
+          unsafe RawSpan(
+            _unsafeStart: storage.payload + origin + startIndex, byteCount: endIndex - startIndex)
+        } else {
+          RawSpan()
+        }
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+}
+
+extension ChunkBytes: Equatable {
+  /// Whether two slices have the same bytes, wherever their indices start.
+  public static func == (left: ChunkBytes, right: ChunkBytes) -> Bool { left.elementsEqual(right) }
+}
+
+extension ChunkBytes: CustomStringConvertible {
+  /// The bytes as text, with U+FFFD for what is not valid UTF-8.
+  public var description: String { String(decoding: self, as: UTF8.self) }
+}

@@ -1,0 +1,190 @@
+import CRingShims
+
+extension RingReader {
+  /// How often a read that was overtaken by the producer starts over before it settles for telling
+  /// what it missed.
+  private static let attempts = 16
+
+  /// Every read: steps 1 to 5 of the protocol.
+  ///
+  /// Each attempt ends in one of three ways: the chunks are read; a descriptor slot was reused under
+  /// the search, which says nothing yet; or all chunks asked for were overwritten while being copied,
+  /// and then the next attempt asks for half as much, which takes half as long.
+  @inline(__always)
+  func read<Probe: ReadProbe>(
+    from position: Position, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
+  ) {
+    batch.removeAll()
+    var budget = max(maxBytes ?? .max, 0)
+    for attempt in 1...Self.attempts {
+      let (status, newest) = observe()
+      batch.status = status
+      probe.reached(.observed)
+      guard let window = window(newest: newest, probe: probe) else { continue }
+      batch.lostBytes = window.lost
+      batch.isCursorAhead = position.seq > newest
+      if position.seq >= newest {
+        batch.cursor = RingCursor(seq: newest, offset: window.end)
+        batch.missedBytes = 0
+        return
+      }
+      let last = attempt == Self.attempts
+      if copyChunks(
+        from: position, in: window, budget: &budget, isLastAttempt: last, into: &batch,
+        probe: probe)
+      {
+        return
+      }
+    }
+    // The producer went round the descriptors under each attempt: nothing is known, nothing is lost
+    // yet as far as this reader is concerned, and there is more to read.
+    batch.cursor = RingCursor(seq: max(position.seq, 0), offset: position.offset ?? batch.lostBytes)
+    batch.missedBytes = 0
+    batch.hasMore = true
+  }
+
+  /// Reads chunks that are due, or returns false to be called again with a newer window.
+  @inline(never)
+  private func copyChunks<Probe: ReadProbe>(
+    from position: Position, in window: Window, budget: inout Int, isLastAttempt: Bool,
+    into batch: inout RingBatch, probe: Probe
+  ) -> Bool {
+    let since = max(position.seq, 0)
+    let sinceOffset = since == 0 ? 0 : position.offset
+    let newest = window.newest
+
+    // An append in flight is overwriting everything that is retained.
+    if window.head > newest {
+      guard let known = offset(of: since, sinceOffset) else { return false }
+      batch.miss(since: since, known, through: newest, endingAt: window.end, newest: newest)
+      return true
+    }
+
+    // Step 2: which chunks. All values loaded here are confirmed together before they are used.
+    let first = max(since + 1, window.head)
+    let base = memory.descriptor(first - 1).end
+    let begin = memory.begin(predecessorEnd: base, end: memory.descriptor(first).end)
+    let last = lastChunk(from: first, begin: begin, window: window, budget: budget)
+    let end = last == newest ? window.end : memory.descriptor(last).end
+    let sinceEnd = memory.descriptor(since).end
+    probe.reached(.searched)
+    let announced = memory.control.announcedSeqAfterDescriptors()
+    guard first - 1 + layout.slotCount > announced else { return false }
+    let known = sinceOffset ?? (since + layout.slotCount > announced ? sinceEnd : nil)
+
+    // Step 3: descriptors. Their number and the payload's length are confirmed by now.
+    let count = last - first + 1
+    let storage = batch.makeRoom(bytes: end - begin, chunks: count)
+    copyDescriptors(first - 1, count + 1, to: storage)
+    probe.reached(.copiedDescriptors)
+    let firstIntactSlot = memory.control.announcedSeqAfterDescriptors() - layout.slotCount + 1
+    let local = LocalChunks(
+      storage: storage, firstSeq: first, count: count, begin: begin, capacity: layout.capacity)
+    let dropped = max(0, firstIntactSlot - (first - 1))
+    guard dropped < count else { return false }
+
+    // Step 4: payload.
+    let kept = copyPayload(of: local, from: dropped, probe: probe)
+    if kept == count, !isLastAttempt {
+      budget = (end - begin) / 2
+      return false
+    }
+    if kept == count {
+      batch.miss(since: since, known, through: last, endingAt: end, newest: newest)
+      return true
+    }
+    let keptBegin = local.begin(kept)
+    batch.fill(local, from: kept)
+    // What was overtaken meanwhile is lost by now, whatever the window said.
+    if kept > 0 { batch.lostBytes = max(batch.lostBytes, keptBegin) }
+    batch.missedChunks = first + kept - since - 1
+    batch.missedBytes = known.map { max(0, keptBegin - $0) }
+    batch.cursor = RingCursor(seq: last, offset: end)
+    batch.hasMore = last < newest
+    return true
+  }
+
+  /// Where a seq ended, if its slot still says so.
+  private func offset(of seq: Int, _ known: Int?) -> Int?? {
+    if let known { return known }
+    let end = memory.descriptor(seq).end
+    let announced = memory.control.announcedSeqAfterDescriptors()
+    return .some(seq + layout.slotCount > announced ? end : nil)
+  }
+
+  /// The last chunk that a read of at most `budget` bytes includes; at least the first.
+  private func lastChunk(from first: Int, begin: Int, window: Window, budget: Int) -> Int {
+    if window.end - begin <= budget { return window.newest }
+    var left = first
+    var right = first + 1
+    var step = 1
+    while right < window.newest, memory.descriptor(right).end - begin <= budget {
+      left = right
+      right = min(right + step, window.newest)
+      step *= 2
+    }
+    // `left` fits, or is the first; `right` does not.
+    while left + 1 < right {
+      let middle = (left + right) / 2
+      if memory.descriptor(middle).end - begin <= budget { left = middle } else { right = middle }
+    }
+    return left
+  }
+
+  private func copyDescriptors(_ seq: Int, _ count: Int, to storage: BatchStorage) {
+    let slot = seq & memory.slotMask
+    let beforeWrap = min(count, layout.slotCount - slot)
+    let words = unsafe storage.descriptors
+    unsafe ring_copy_out(words, memory.descriptors + slot, beforeWrap * 8, memory.copyMethod)
+    unsafe ring_copy_out(
+      words + beforeWrap, memory.descriptors, (count - beforeWrap) * 8, memory.copyMethod)
+  }
+
+  /// Copies the payload of the chunks from `start` on, and returns the first that was intact
+  /// throughout, with all after it; the number of chunks if there is none.
+  ///
+  /// The producer overwrites in the order of offsets, so what is overtaken is always a prefix of what
+  /// is left. Copying forward, confirming piece by piece, loses nothing to a producer slower than the
+  /// copy. A faster one would stay ahead for good: overtaken twice, this copies the rest backward,
+  /// from the newest byte, until the two meet.
+  private func copyPayload<Probe: ReadProbe>(
+    of chunks: LocalChunks, from start: Int, probe: Probe
+  ) -> Int {
+    let end = chunks.end
+    var kept = start
+    var overtaken = 0
+    var from = chunks.begin(start)
+    while from < end, overtaken < 2 {
+      let to = min(from + pieceSize, end)
+      let edge = copyPiece(from, to, of: chunks, probe: probe)
+      if edge > from {
+        kept = chunks.firstBeginning(at: edge)
+        overtaken += 1
+      }
+      from = max(to, chunks.begin(kept))
+    }
+    var to = end
+    while from < to {
+      let piece = max(from, to - pieceSize)
+      let edge = copyPiece(piece, to, of: chunks, probe: probe)
+      if edge > piece { return chunks.firstBeginning(at: edge) }
+      to = piece
+    }
+    return kept
+  }
+
+  /// Copies a range of payload to its place; what lies below the offset returned was overtaken.
+  @inline(__always)
+  private func copyPiece<Probe: ReadProbe>(
+    _ from: Int, _ to: Int, of chunks: LocalChunks, probe: Probe
+  ) -> Int {
+    let position = from % layout.payloadSize
+    let beforeWrap = min(to - from, layout.payloadSize - position)
+    let destination = unsafe chunks.storage.payload + (from - chunks.begin)
+    unsafe ring_copy_out(destination, memory.payload + position, beforeWrap, memory.copyMethod)
+    unsafe ring_copy_out(
+      destination + beforeWrap, memory.payload, to - from - beforeWrap, memory.copyMethod)
+    probe.reached(.copiedPayload)
+    return memory.control.announcedOffsetAfterPayload() - layout.payloadSize
+  }
+}

@@ -1,0 +1,73 @@
+import CRingShims
+
+/// The producer's end of a ring: appends chunks, overwriting the oldest.
+///
+/// Every operation is wait-free: no lock, no loop but the copy, and no regard for readers, who cannot
+/// hold the producer up. A ring has exactly one writer, created with it; it cannot be copied, so the
+/// compiler checks that there is one producer at a time.
+///
+/// ```swift
+/// var writer = RingWriter(RingLayout(capacity: 1 << 20))
+/// let reader = writer.reader
+/// writer.append("hello".utf8Span.span.bytes)
+/// for chunk in reader.read() { print(chunk.seq, chunk.data.count) }
+/// ```
+@safe
+public struct RingWriter: ~Copyable, @unchecked Sendable {
+  let memory: RingMemory
+
+  // The producer's private view. It is in here and not in the shared region, so that writing it
+  // takes no cache line from a reader.
+  var control: ControlLine
+  var descriptors: UnsafeMutablePointer<UInt64>
+  var payload: UnsafeMutableRawPointer
+  var copyMethod: RingCopyMethod
+  var slotMask: Int
+  var capacity: Int
+  var payloadSize: Int
+
+  /// The newest published seq; 0 before the first append.
+  public internal(set) var lastSeq = 0
+  /// The bytes appended so far: the offset at which the next chunk begins.
+  public internal(set) var endOffset = 0
+  /// How far the payload has been announced; at least `endOffset`.
+  var announcedOffset = 0
+  /// Where `endOffset` lies in the payload: `endOffset mod payloadSize`.
+  var position = 0
+
+  /// Creates a ring, and the writer of it.
+  ///
+  /// - Parameter layout: The ring's capacity and limits.
+  /// - Complexity: O(1); memory is mapped but not touched, except for one page.
+  public init(_ layout: RingLayout) { self.init(memory: RingMemory(layout)) }
+
+  init(memory: RingMemory) {
+    self.memory = memory
+    control = memory.control
+    unsafe descriptors = memory.descriptors
+    unsafe payload = memory.payload
+    copyMethod = memory.copyMethod
+    slotMask = memory.slotMask
+    capacity = memory.layout.capacity
+    payloadSize = memory.layout.payloadSize
+  }
+
+  /// A reader of this ring. Readers are values: copy them, send them anywhere.
+  public var reader: RingReader { RingReader(memory) }
+
+  /// The ring's geometry.
+  public var layout: RingLayout { memory.layout }
+}
+
+// MARK: Status
+
+extension RingWriter {
+  /// A word that belongs to the ring's owner, 0 at first.
+  ///
+  /// A read returns it together with the chunks, as of one instant: whoever reads a status also gets,
+  /// in that read or before it, every chunk appended before that status was set.
+  public var status: UInt64 {
+    get { unsafe ring_load_relaxed(memory.status) }
+    set { unsafe ring_store_release(memory.status, newValue) }
+  }
+}
