@@ -10,21 +10,58 @@ let strict: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
 ]
 
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
 let package = Package(
   name: "swift-processes",
-  platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
+  platforms: [.macOS(.v15), .iOS("99.0")],
   products: [
     .library(name: "OutputRing", targets: ["OutputRing"]),
+    .library(name: "Processes", targets: ["Processes"]),
+    .library(name: "ProcessHost", targets: ["ProcessHost"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
   ],
   targets: [
+    // The library. Data flows one way: pipe → ProcessHost → Processes → OutputRing → caller.
     .target(name: "CRingShims"),
     .target(name: "OutputRing", dependencies: ["CRingShims"], swiftSettings: strict),
+    .target(name: "Processes", dependencies: ["OutputRing"], swiftSettings: strict),
+    .target(
+      name: "ProcessHost",
+      dependencies: [
+        "CRingShims", "Processes", .product(name: "Subprocess", package: "swift-subprocess"),
+      ],
+      swiftSettings: strict),
+
+    // Executables.
+    .executableTarget(
+      name: "capture", dependencies: ["ProcessHost", argumentParser], swiftSettings: strict),
+    .executableTarget(
+      name: "Benchmarks", dependencies: ["OutputRing", "Processes", argumentParser],
+      path: "Benchmarks", swiftSettings: strict),
+    .executableTarget(
+      name: "Fuzz", dependencies: ["ReferenceModel", "Processes", argumentParser],
+      path: "Fuzz", swiftSettings: strict),
+
+    // Tests, and the model that they and Fuzz compare with.
+    .target(
+      name: "ReferenceModel", dependencies: ["Processes"], path: "Tests/ReferenceModel",
+      swiftSettings: strict),
     .testTarget(
-      name: "OutputRingTests", dependencies: ["OutputRing", "CRingShims"], swiftSettings: strict),
+      name: "CRingShimsTests", dependencies: ["CRingShims"], swiftSettings: strict),
+    .testTarget(
+      name: "OutputRingTests", dependencies: ["OutputRing"], swiftSettings: strict),
+    .testTarget(
+      name: "ProcessesTests", dependencies: ["Processes", "ReferenceModel"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ProcessHostTests", dependencies: ["ProcessHost"], swiftSettings: strict),
+    .testTarget(
+      name: "CaptureTests", dependencies: ["capture"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

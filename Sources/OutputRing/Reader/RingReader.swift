@@ -1,3 +1,5 @@
+import CRingShims
+
 /// The consumers' end of a ring: any number of them, on any threads, none of which the producer or
 /// another reader ever notices.
 ///
@@ -18,6 +20,11 @@ public struct RingReader: Sendable {
   ///
   /// - Complexity: O(1); one load.
   public var lastSeq: Int { memory.control.observe() }
+
+  /// The owner's status word; see ``RingWriter/status``.
+  ///
+  /// - Complexity: O(1); one load.
+  public var status: UInt64 { unsafe ring_load_acquire(memory.status) }
 
   /// The bytes appended so far that are no longer retained.
   ///

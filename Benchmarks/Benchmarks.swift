@@ -1,0 +1,2 @@
+import ArgumentParser
+@main struct Benchmarks: ParsableCommand { func run() {} }

@@ -1,0 +1,48 @@
+/// What one append stored.
+///
+/// Chunks are never decoded, split or joined: `data` is what the process wrote, in the pieces in which
+/// it arrived. Text that spans two chunks is the caller's to put together.
+public struct Chunk: Sendable {
+  let base: RingChunk
+
+  /// The stream it was written to.
+  public var stream: StandardStream { StandardStream(tag: base.tag) }
+
+  /// 1 for a session's first chunk, then one more for each; never reused, unchanged by loss.
+  public var seq: Int { base.seq }
+
+  /// The bytes of this session's output before this chunk, both streams counted.
+  ///
+  /// Chunks that follow each other without loss have touching offsets; a jump is loss, and its size.
+  public var offset: Int { base.offset }
+
+  /// The payload: at least one byte, and at most the session's capacity.
+  public var data: ChunkBytes { base.data }
+}
+
+extension Chunk: Encodable {
+  private enum CodingKeys: String, CodingKey { case stream, seq }
+
+  /// Encodes the stream and the seq; never the data, which is not text.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(stream, forKey: .stream)
+    try container.encode(seq, forKey: .seq)
+  }
+}
+
+/// The chunks of one read, in order of seq.
+public struct Chunks: RandomAccessCollection, Sendable {
+  let batch: RingBatch
+
+  public var startIndex: Int { 0 }
+  public var endIndex: Int { batch.count }
+
+  /// - Complexity: O(1).
+  public subscript(index: Int) -> Chunk { Chunk(base: batch[index]) }
+
+  /// The payload of all of them, one behind the other, both streams as they came.
+  ///
+  /// - Complexity: O(1); nothing is copied.
+  public var payload: ChunkBytes { batch.payload }
+}

@@ -1,0 +1,64 @@
+/// What a session had to say to one reader: chunks and state, as of one instant.
+///
+/// All parts agree with each other. In particular whoever sees an exit code has, in this output or an
+/// earlier one, every chunk appended before the exit was set (with `maxBytes`: or is told by
+/// ``hasMore`` that they are waiting).
+public struct Output: Sendable {
+  var batch: RingBatch
+
+  /// An output to read into: it says that nothing was ever written.
+  public init() { batch = RingBatch() }
+
+  /// An output to read into, with room, for readers that must not allocate.
+  ///
+  /// - Parameters:
+  ///   - bytes: The most payload a read will find; ``Session/capacity`` is always enough.
+  ///   - chunks: The most chunks a read will find; ``Session/maxBufferedChunks`` is always enough.
+  /// - Precondition: neither is negative.
+  public init(reservingBytes bytes: Int, chunks: Int) {
+    batch = RingBatch(reservingBytes: bytes, chunks: chunks)
+  }
+
+  /// The chunks that were due: newer than what was asked for, and retained.
+  public var chunks: Chunks { Chunks(batch: batch) }
+
+  /// The exit status, as it was given to ``Session/setExit(_:closing:)``; nil while there is none.
+  public var exitCode: Int32? { SessionStatus(word: batch.status).exitCode }
+
+  /// Whether the process has no exit status yet.
+  public var isAlive: Bool { exitCode == nil }
+
+  /// Whether no more output can ever come.
+  ///
+  /// Having an exit status is something else: a grandchild may hold the pipes open, and write.
+  public var isClosed: Bool { SessionStatus(word: batch.status).isClosed }
+
+  /// The session's bytes that are no longer retained, since it began.
+  public var lostBytes: Int { batch.lostBytes }
+
+  /// How many chunks this reader asked for and can no longer have.
+  public var missedChunks: Int { batch.missedChunks }
+
+  /// How many bytes this reader asked for and can no longer have.
+  ///
+  /// Always known to a reader that passes cursors or starts at 0; nil only for a bare seq so old that
+  /// its descriptor is gone too.
+  public var missedBytes: Int? { batch.missedBytes }
+
+  /// The last seq that this reader has dealt with: pass it, or ``cursor``, as the next `since`.
+  public var lastSeq: Int { batch.lastSeq }
+
+  /// Where the next read continues.
+  public var cursor: Cursor { batch.cursor }
+
+  /// Whether chunks are due that this read left for the next one.
+  public var hasMore: Bool { batch.hasMore }
+
+  /// Whether `since` was beyond the newest chunk, as with a cursor of another session.
+  ///
+  /// ``cursor`` is then the newest chunk's.
+  public var isCursorAhead: Bool { batch.isCursorAhead }
+
+  /// Whether this reader has come to the end: the session is closed and nothing is left to read.
+  public var isComplete: Bool { isClosed && !hasMore }
+}

@@ -1,0 +1,70 @@
+import OutputRing
+
+extension Session {
+  /// Appends one chunk.
+  ///
+  /// While the payload retained exceeds the capacity, whole chunks leave at the head. A chunk larger
+  /// than the capacity is kept as its last `capacity` bytes. Whatever leaves counts as lost. An empty
+  /// append makes no chunk; it refreshes ``lastActivity``.
+  ///
+  /// - Parameters:
+  ///   - bytes: The chunk's payload, stored as it is.
+  ///   - stream: The stream that it was written to.
+  /// - Complexity: O(`bytes.byteCount`); no allocation, and no waiting except for another producer of
+  ///   the same session.
+  @inline(__always)
+  public func append(_ bytes: RawSpan, to stream: StandardStream) {
+    unsafe bytes.withUnsafeBytes { unsafe append($0, to: stream) }
+  }
+
+  /// Appends one chunk, from a buffer; see ``append(_:to:)-(RawSpan,_)``.
+  ///
+  /// - Safety: the buffer must be valid for the call.
+  public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
+    touch()
+    producer.withLock { writer in unsafe writer.append(bytes, tag: stream.tag) }
+  }
+
+  /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
+  /// ``append(_:to:)-(RawSpan,_)``.
+  ///
+  /// - Complexity: as there, plus a copy of `bytes` if they are not contiguous in memory.
+  @inlinable
+  public func append(_ bytes: some Collection<UInt8>, to stream: StandardStream) {
+    let done: Void? = unsafe bytes.withContiguousStorageIfAvailable { buffer in
+      unsafe append(UnsafeRawBufferPointer(buffer), to: stream)
+    }
+    if done == nil {
+      Array(bytes).withUnsafeBytes { unsafe append($0, to: stream) }
+    }
+  }
+
+  /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)` can.
+  ///
+  /// See ``RingWriter/append(reserving:tag:filling:)``, with one thing more to heed: other producers of
+  /// this session wait until `fill` returns. It must not wait for anything, and must not append to
+  /// this session or change its exit state.
+  ///
+  /// - Parameters:
+  ///   - count: The most bytes wanted; at most 64 KiB are reserved.
+  ///   - stream: The stream that the bytes were written to.
+  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If it
+  ///     returns 0 or throws, no chunk is made and ``lastActivity`` stays as it is.
+  /// - Returns: The number of bytes appended.
+  /// - Throws: What `fill` throws.
+  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for.
+  @discardableResult
+  @inline(__always)
+  public func append<Failure: Error>(
+    reserving count: Int, to stream: StandardStream,
+    filling fill: (
+      _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
+    ) throws(Failure) -> Int
+  ) throws(Failure) -> Int {
+    let written = try producer.withLock { writer throws(Failure) in
+      try unsafe writer.append(reserving: count, tag: stream.tag, filling: fill)
+    }
+    if written > 0 { touch() }
+    return written
+  }
+}

@@ -1,0 +1,97 @@
+import OutputRing
+import Synchronization
+
+/// The output of one process: appended by whoever captures it, read by any number of readers, in
+/// bounded memory and with exact accounting of what was lost.
+///
+/// Readers take no lock and cannot slow the capture down; a reader that comes too late is told what it
+/// missed. Several threads may append: they take turns, by one lock that no reader ever touches.
+///
+/// ```swift
+/// let session = Session(id: "build-7", workspaceID: "acme")
+/// session.append("compiling…\n".utf8, to: .stdout)
+/// session.setExit(0)
+///
+/// let output = session.output()
+/// for chunk in output.chunks { print(chunk.seq, chunk.stream, chunk.data) }
+/// let later = session.output(since: output.cursor)
+/// ```
+public final class Session: Sendable, Identifiable {
+  /// The cap: a session retains at most 1 MiB of payload.
+  public static let maxBufferBytes = 1 << 20
+
+  /// The most chunks that a session retains, whatever their size, so that many tiny ones are bounded
+  /// in memory as well; the oldest beyond it are dropped and counted exactly like those beyond the cap.
+  public static let maxBufferedChunks = 64_512
+
+  /// The caller's name for the session; unique within a ``SessionManager``.
+  public let id: String
+  /// The workspace that the session belongs to; the caller's to interpret.
+  public let workspaceID: String
+  /// The most payload bytes this session retains.
+  public let capacity: Int
+
+  /// By what clock this session measures its activity.
+  public let clock: ActivityClock
+
+  let reader: RingReader
+
+  // What producers write lies at least a cache line away from what readers read.
+  private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+  let producer: Mutex<RingWriter>
+  let activity: Atomic<Int64>
+
+  /// Creates a session without output.
+  ///
+  /// - Parameters:
+  ///   - id: The caller's name for it.
+  ///   - workspaceID: The workspace that it belongs to.
+  ///   - capacity: The most payload bytes to retain.
+  ///   - clock: The clock for ``lastActivity``.
+  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``.
+  /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
+  ///   default capacity at most 1.7 MiB.
+  public init(
+    id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
+    clock: ActivityClock = .system
+  ) {
+    precondition(
+      1...Self.maxBufferBytes ~= capacity,
+      "a session's capacity must be from 1 to \(Self.maxBufferBytes) bytes, not \(capacity)")
+    self.id = id
+    self.workspaceID = workspaceID
+    self.capacity = capacity
+    self.clock = clock
+    let writer = RingWriter(
+      RingLayout(
+        capacity: capacity, chunkLimit: Self.maxBufferedChunks,
+        reservationLimit: Self.reservationLimit(capacity: capacity)))
+    reader = writer.reader
+    padding = (0, 0, 0, 0, 0, 0, 0, 0)
+    producer = Mutex(writer)
+    activity = Atomic(clock.nanoseconds)
+  }
+
+  /// The most bytes one direct read fills: what a pipe holds, or less for a session that holds less.
+  private static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
+
+  /// When something was last appended or an exit set; at first, when the session was made. Registering
+  /// it with a manager counts too.
+  public var lastActivity: ActivityClock.Instant {
+    ActivityClock.Instant(nanoseconds: activity.load(ordering: .relaxed))
+  }
+
+  /// How long ago ``lastActivity`` was.
+  public var idleTime: Duration { lastActivity.duration(to: clock.now) }
+
+  /// How long ago the last activity was, given what the system's clock says right now.
+  @inline(__always)
+  func idleNanoseconds(systemNow: Int64) -> Int64 {
+    let now = clock.isSystem ? systemNow : clock.nanoseconds
+    return now &- activity.load(ordering: .relaxed)
+  }
+
+  /// Notes activity without output.
+  @inline(__always)
+  func touch() { activity.store(clock.nanoseconds, ordering: .relaxed) }
+}

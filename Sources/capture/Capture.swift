@@ -1,0 +1,2 @@
+import ArgumentParser
+@main struct Capture: ParsableCommand { func run() {} }
