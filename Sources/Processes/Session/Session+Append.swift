@@ -31,11 +31,11 @@ extension Session {
   /// - Complexity: as there, plus a copy of `bytes` if they are not contiguous in memory.
   @inlinable
   public func append(_ bytes: some Collection<UInt8>, to stream: StandardStream) {
-    let done: Void? = unsafe bytes.withContiguousStorageIfAvailable { buffer in
+    let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
       unsafe append(UnsafeRawBufferPointer(buffer), to: stream)
     }
     if done == nil {
-      Array(bytes).withUnsafeBytes { unsafe append($0, to: stream) }
+      unsafe Array(bytes).withUnsafeBytes { unsafe append($0, to: stream) }
     }
   }
 
