@@ -41,8 +41,10 @@ let package = Package(
     .executableTarget(
       name: "capture", dependencies: ["ProcessHost", argumentParser], swiftSettings: strict),
     .executableTarget(
-      name: "Benchmarks", dependencies: ["OutputRing", "Processes", argumentParser],
-      path: "Benchmarks", swiftSettings: strict),
+      name: "Benchmarks",
+      dependencies: ["CBenchmarkShims", "OutputRing", "Processes", argumentParser],
+      path: "Benchmarks", exclude: ["CBenchmarkShims"], swiftSettings: strict),
+    .target(name: "CBenchmarkShims", path: "Benchmarks/CBenchmarkShims"),
     .executableTarget(
       name: "Fuzz", dependencies: ["ReferenceModel", "Processes", argumentParser],
       path: "Fuzz", swiftSettings: strict),

@@ -175,6 +175,30 @@ ring_copy_large_base(unsigned char *to, const unsigned char *from, size_t count)
                    : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3");
 }
 
+/// 129 to 256 bytes through AVX2, without a loop: two halves that overlap in the middle.
+RING_INLINE void ring_copy_medium_avx2(unsigned char *to, const unsigned char *from, size_t count) {
+  __asm__ volatile("vmovdqu (%[from]), %%ymm0\n\t"
+                   "vmovdqu 32(%[from]), %%ymm1\n\t"
+                   "vmovdqu 64(%[from]), %%ymm2\n\t"
+                   "vmovdqu 96(%[from]), %%ymm3\n\t"
+                   "vmovdqu -128(%[from],%[count]), %%ymm4\n\t"
+                   "vmovdqu -96(%[from],%[count]), %%ymm5\n\t"
+                   "vmovdqu -64(%[from],%[count]), %%ymm6\n\t"
+                   "vmovdqu -32(%[from],%[count]), %%ymm7\n\t"
+                   "vmovdqu %%ymm0, (%[to])\n\t"
+                   "vmovdqu %%ymm1, 32(%[to])\n\t"
+                   "vmovdqu %%ymm2, 64(%[to])\n\t"
+                   "vmovdqu %%ymm3, 96(%[to])\n\t"
+                   "vmovdqu %%ymm4, -128(%[to],%[count])\n\t"
+                   "vmovdqu %%ymm5, -96(%[to],%[count])\n\t"
+                   "vmovdqu %%ymm6, -64(%[to],%[count])\n\t"
+                   "vmovdqu %%ymm7, -32(%[to],%[count])\n\t"
+                   "vzeroupper\n\t"
+                   :
+                   : [to] "r"(to), [from] "r"(from), [count] "r"(count)
+                   : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+}
+
 /// 128 bytes a turn through AVX2: unaligned loads, aligned stores; the last 128 bytes overlap.
 static __attribute__((noinline, unused)) void
 ring_copy_large_avx2(unsigned char *to, const unsigned char *from, size_t count) {
@@ -247,19 +271,13 @@ ring_copy_large_base(unsigned char *to, const unsigned char *from, size_t count)
 
 #endif
 
-/// Any size, by assembly. Up to 128 bytes inline, in at most four pairs of accesses whose halves
-/// overlap in the middle, so that no size takes a loop.
-RING_INLINE void ring_copy_assembly(unsigned char *to, const unsigned char *from, size_t count,
-                                    RingCopyMethod method) {
-  if (count > 128) {
-#if defined(__x86_64__)
-    if (method == RingCopyMethodAVX2) {
-      ring_copy_large_avx2(to, from, count);
-      return;
-    }
-#endif
-    ring_copy_large_base(to, from, count);
-  } else if (count >= 16) {
+/// The sizes that are copied inline, in at most four pairs of accesses whose halves overlap in the
+/// middle, so that none takes a loop.
+#define RING_COPY_SMALL 128
+
+/// Up to RING_COPY_SMALL bytes, by assembly.
+RING_INLINE void ring_copy_small(unsigned char *to, const unsigned char *from, size_t count) {
+  if (count >= 16) {
     RingVector first = ring_load_16(from), last = ring_load_16(from + count - 16);
     if (count > 32) {
       RingVector second = ring_load_16(from + 16);
@@ -294,6 +312,33 @@ RING_INLINE void ring_copy_assembly(unsigned char *to, const unsigned char *from
   }
 }
 
+/// More than RING_COPY_SMALL bytes, by assembly.
+RING_INLINE void ring_copy_large(unsigned char *to, const unsigned char *from, size_t count,
+                                 RingCopyMethod method) {
+#if defined(__x86_64__)
+  if (method == RingCopyMethodAVX2) {
+    if (count <= 256)
+      ring_copy_medium_avx2(to, from, count);
+    else
+      ring_copy_large_avx2(to, from, count);
+    return;
+  }
+#endif
+  ring_copy_large_base(to, from, count);
+}
+
+/// Any size, by assembly.
+RING_INLINE void ring_copy_assembly(unsigned char *to, const unsigned char *from, size_t count,
+                                    RingCopyMethod method) {
+  if (count <= RING_COPY_SMALL)
+    ring_copy_small(to, from, count);
+  else
+    ring_copy_large(to, from, count, method);
+}
+
+#else
+/* No inline copy: callers compare sizes with this. */
+#define RING_COPY_SMALL 0
 #endif
 
 // MARK: What the ring calls
@@ -330,6 +375,27 @@ RING_INLINE void ring_copy_in(void *destination, const void *source, size_t coun
   }
 #endif
   ring_copy_words_in(destination, source, count);
+}
+
+/// Copies at most RING_COPY_SMALL bytes from private memory into ring memory, without a call. Not
+/// under RingCopyMethodAtomicWords.
+RING_INLINE void ring_copy_in_small(void *destination, const void *source, size_t count) {
+#if defined(RING_COPY_HAS_ASSEMBLY)
+  ring_copy_small((unsigned char *)destination, (const unsigned char *)source, count);
+#else
+  ring_copy_words_in(destination, source, count);
+#endif
+}
+
+/// Copies more than RING_COPY_SMALL bytes from private memory into ring memory. Not under
+/// RingCopyMethodAtomicWords.
+RING_INLINE void ring_copy_in_large(void *destination, const void *source, size_t count,
+                                    RingCopyMethod method) {
+#if defined(RING_COPY_HAS_ASSEMBLY)
+  ring_copy_large((unsigned char *)destination, (const unsigned char *)source, count, method);
+#else
+  ring_copy_words_in(destination, source, count);
+#endif
 }
 
 /// Copies `count` bytes from ring memory into private memory. The two must not overlap.

@@ -46,16 +46,15 @@ import CRingShims
 /// The counters that producer and readers share, on a 128-byte line of their own.
 @safe
 struct ControlLine: @unchecked Sendable {
-  private let announcedSeq: UnsafeMutablePointer<UInt64>
-  private let announcedOffset: UnsafeMutablePointer<UInt64>
-  private let publishedSeq: UnsafeMutablePointer<UInt64>
+  private let words: UnsafeMutablePointer<UInt64>
 
   init(at address: UnsafeMutableRawPointer) {
-    let words = unsafe address.assumingMemoryBound(to: UInt64.self)
-    unsafe announcedSeq = words
-    unsafe announcedOffset = words + 1
-    unsafe publishedSeq = words + 2
+    unsafe words = address.assumingMemoryBound(to: UInt64.self)
   }
+
+  private var announcedSeq: UnsafeMutablePointer<UInt64> { unsafe words }
+  private var announcedOffset: UnsafeMutablePointer<UInt64> { unsafe words + 1 }
+  private var publishedSeq: UnsafeMutablePointer<UInt64> { unsafe words + 2 }
 }
 
 // MARK: Producer
@@ -64,8 +63,8 @@ extension ControlLine {
   /// Announces that the slot of `seq` will be overwritten, and payload up to `offset`.
   @inline(__always)
   func announce(seq: Int, offset: Int) {
-    unsafe ring_store_relaxed(announcedSeq, UInt64(seq))
-    unsafe ring_store_relaxed(announcedOffset, UInt64(offset))
+    unsafe ring_store_relaxed(announcedSeq, UInt64(truncatingIfNeeded: seq))
+    unsafe ring_store_relaxed(announcedOffset, UInt64(truncatingIfNeeded: offset))
     // RING(announce), pairs with RING(descriptors) and RING(payload): no store to the slot or to the
     // payload becomes visible before the announcement.
     ring_fence_release()
@@ -75,7 +74,7 @@ extension ControlLine {
   @inline(__always)
   func publish(seq: Int) {
     // RING(publish), pairs with RING(observe).
-    unsafe ring_store_release(publishedSeq, UInt64(seq))
+    unsafe ring_store_release(publishedSeq, UInt64(truncatingIfNeeded: seq))
   }
 }
 
@@ -86,7 +85,7 @@ extension ControlLine {
   @inline(__always)
   func observe() -> Int {
     // RING(observe), pairs with RING(publish).
-    unsafe Int(ring_load_acquire(publishedSeq))
+    unsafe Int(truncatingIfNeeded: ring_load_acquire(publishedSeq))
   }
 
   /// How far slots may have been overwritten, seen from after the descriptor loads that precede.
@@ -95,7 +94,7 @@ extension ControlLine {
     // RING(descriptors), pairs with RING(announce): had one of the loads before returned an
     // overwritten value, the load below would return its announcement.
     ring_fence_acquire()
-    return unsafe Int(ring_load_relaxed(announcedSeq))
+    return unsafe Int(truncatingIfNeeded: ring_load_relaxed(announcedSeq))
   }
 
   /// How far payload may have been overwritten, seen from after the payload copies that precede.
@@ -103,10 +102,10 @@ extension ControlLine {
   func announcedOffsetAfterPayload() -> Int {
     // RING(payload), pairs with RING(announce): likewise for the copied bytes.
     ring_fence_acquire()
-    return unsafe Int(ring_load_relaxed(announcedOffset))
+    return unsafe Int(truncatingIfNeeded: ring_load_relaxed(announcedOffset))
   }
 
   /// How far payload may have been overwritten, at least: a hint, which orders nothing.
   @inline(__always)
-  func announcedOffsetHint() -> Int { unsafe Int(ring_load_relaxed(announcedOffset)) }
+  func announcedOffsetHint() -> Int { unsafe Int(truncatingIfNeeded: ring_load_relaxed(announcedOffset)) }
 }

@@ -36,10 +36,10 @@ struct WindowCache: @unchecked Sendable {
   func load() -> Window? {
     let before = unsafe ring_load_acquire(version)
     let window = unsafe Window(
-      newest: Int(ring_load_relaxed(words)),
-      end: Int(ring_load_relaxed(words + 1)),
-      head: Int(ring_load_relaxed(words + 2)),
-      lost: Int(ring_load_relaxed(words + 3)))
+      newest: Int(truncatingIfNeeded: ring_load_relaxed(words)),
+      end: Int(truncatingIfNeeded: ring_load_relaxed(words + 1)),
+      head: Int(truncatingIfNeeded: ring_load_relaxed(words + 2)),
+      lost: Int(truncatingIfNeeded: ring_load_relaxed(words + 3)))
     ring_fence_acquire()
     guard before & 1 == 0, unsafe ring_load_relaxed(version) == before else { return nil }
     return window
@@ -53,10 +53,10 @@ struct WindowCache: @unchecked Sendable {
     if unsafe Int(ring_load_relaxed(words)) < window.newest {
       // The words must not become visible before the odd version does.
       ring_fence_release()
-      unsafe ring_store_relaxed(words, UInt64(window.newest))
-      unsafe ring_store_relaxed(words + 1, UInt64(window.end))
-      unsafe ring_store_relaxed(words + 2, UInt64(window.head))
-      unsafe ring_store_relaxed(words + 3, UInt64(window.lost))
+      unsafe ring_store_relaxed(words, UInt64(truncatingIfNeeded: window.newest))
+      unsafe ring_store_relaxed(words + 1, UInt64(truncatingIfNeeded: window.end))
+      unsafe ring_store_relaxed(words + 2, UInt64(truncatingIfNeeded: window.head))
+      unsafe ring_store_relaxed(words + 3, UInt64(truncatingIfNeeded: window.lost))
     }
     unsafe ring_store_release(version, before &+ 2)
   }

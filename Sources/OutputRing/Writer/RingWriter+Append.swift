@@ -20,29 +20,58 @@ extension RingWriter {
   /// - Safety: the buffer must be valid for the call, and must not be part of the ring.
   @unsafe
   public mutating func append(_ bytes: UnsafeRawBufferPointer, tag: Bool = false) {
+    // Steps 1 to 3 of the protocol, three times: for chunks copied inline, by call, and in pieces.
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     let count = bytes.count
+    let place = position &+ count
+    guard place < inlineLimit else {
+      unsafe appendAcrossWrap(source, count, tag)
+      return
+    }
+    guard count <= RING_COPY_SMALL else {
+      unsafe appendLarge(source, count, tag)
+      return
+    }
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
-    announce(seq: seq, end: end)
-    let place = position &+ count
-    if place < payloadSize {
-      unsafe ring_copy_in(payload + position, source, count, copyMethod)
-      position = place
-    } else {
-      unsafe copyAcrossWrap(source, count)
-    }
+    control.announce(seq: seq, offset: max(end, reservedOffset))
+    unsafe ring_copy_in_small(payload + position, source, count)
+    position = place
     publish(seq: seq, end: end, tag: tag)
   }
 
-  /// Steps 1 of the protocol: says what will be overwritten. Never takes an announcement back.
-  @inline(__always)
-  mutating func announce(seq: Int, end: Int) {
-    if end > announcedOffset { announcedOffset = end }
-    control.announce(seq: seq, offset: announcedOffset)
+  /// A chunk whose copy is worth a call.
+  @inline(never)
+  private mutating func appendLarge(_ source: UnsafeRawPointer, _ count: Int, _ tag: Bool) {
+    let seq = lastSeq &+ 1
+    let end = endOffset &+ count
+    control.announce(seq: seq, offset: max(end, reservedOffset))
+    unsafe ring_copy_in_large(payload + position, source, count, copyMethod)
+    position &+= count
+    publish(seq: seq, end: end, tag: tag)
   }
 
-  /// Step 3: stores the descriptor of a chunk whose payload is in place, and publishes it.
+  /// A chunk that reaches the end of the payload storage, or exceeds the capacity; or any chunk where
+  /// the copy must not be assembly.
+  @inline(never)
+  private mutating func appendAcrossWrap(_ source: UnsafeRawPointer, _ count: Int, _ tag: Bool) {
+    let seq = lastSeq &+ 1
+    let end = endOffset &+ count
+    control.announce(seq: seq, offset: max(end, reservedOffset))
+    let skipped = max(0, count - memory.layout.capacity)
+    let stored = count - skipped
+    var place = (position + skipped) % payloadSize
+    let beforeWrap = min(stored, payloadSize - place)
+    let kept = unsafe source + skipped
+    unsafe ring_copy_in(payload + place, kept, beforeWrap, copyMethod)
+    unsafe ring_copy_in(payload, kept + beforeWrap, stored - beforeWrap, copyMethod)
+    place += stored
+    position = place < payloadSize ? place : place - payloadSize
+    publish(seq: seq, end: end, tag: tag)
+  }
+
+  /// Step 3 of the protocol: stores the descriptor of a chunk whose payload is in place, and publishes
+  /// it.
   @inline(__always)
   mutating func publish(seq: Int, end: Int, tag: Bool) {
     let descriptor = Descriptor(end: end, tag: tag)
@@ -50,19 +79,5 @@ extension RingWriter {
     control.publish(seq: seq)
     lastSeq = seq
     endOffset = end
-  }
-
-  /// Step 2 where the chunk reaches the end of the payload storage, or is larger than the capacity.
-  @inline(never)
-  private mutating func copyAcrossWrap(_ source: UnsafeRawPointer, _ count: Int) {
-    let skipped = max(0, count - capacity)
-    position = (position + skipped) % payloadSize
-    let source = unsafe source + skipped
-    let count = count - skipped
-    let first = min(count, payloadSize - position)
-    unsafe ring_copy_in(payload + position, source, first, copyMethod)
-    unsafe ring_copy_in(payload, source + first, count - first, copyMethod)
-    position += count
-    if position >= payloadSize { position -= payloadSize }
   }
 }

@@ -54,8 +54,9 @@ extension RingWriter {
   @usableFromInline
   mutating func reserve(_ count: Int) -> Reservation {
     precondition(count > 0, "a reservation must be of at least 1 byte, not \(count)")
-    let count = min(count, payloadSize - capacity)
-    announce(seq: lastSeq &+ 1, end: endOffset &+ count)
+    let count = min(count, memory.layout.reservationLimit)
+    reservedOffset = max(reservedOffset, endOffset &+ count)
+    control.announce(seq: lastSeq &+ 1, offset: reservedOffset)
     let first = min(count, payloadSize - position)
     return unsafe Reservation(
       first: UnsafeMutableRawBufferPointer(start: payload + position, count: first),

@@ -18,20 +18,23 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
 
   // The producer's private view. It is in here and not in the shared region, so that writing it
   // takes no cache line from a reader.
-  var control: ControlLine
-  var descriptors: UnsafeMutablePointer<UInt64>
-  var payload: UnsafeMutableRawPointer
-  var copyMethod: RingCopyMethod
-  var slotMask: Int
-  var capacity: Int
-  var payloadSize: Int
+  let control: ControlLine
+  let descriptors: UnsafeMutablePointer<UInt64>
+  let payload: UnsafeMutableRawPointer
+  let copyMethod: RingCopyMethod
+  let slotMask: Int
+  let payloadSize: Int
+  /// Up to this place in the payload, chunks are copied in one piece by assembly: the payload's size,
+  /// or 0 where the copy must not be assembly.
+  let inlineLimit: Int
 
   /// The newest published seq; 0 before the first append.
   public internal(set) var lastSeq = 0
   /// The bytes appended so far: the offset at which the next chunk begins.
   public internal(set) var endOffset = 0
-  /// How far the payload has been announced; at least `endOffset`.
-  var announcedOffset = 0
+  /// How far reservations have announced; what is announced is never taken back, so it may be more
+  /// than `endOffset`.
+  var reservedOffset = 0
   /// Where `endOffset` lies in the payload: `endOffset mod payloadSize`.
   var position = 0
 
@@ -48,8 +51,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     unsafe payload = memory.payload
     copyMethod = memory.copyMethod
     slotMask = memory.slotMask
-    capacity = memory.layout.capacity
     payloadSize = memory.layout.payloadSize
+    inlineLimit = copyMethod == .atomicWords ? 0 : payloadSize
   }
 
   /// A reader of this ring. Readers are values: copy them, send them anywhere.

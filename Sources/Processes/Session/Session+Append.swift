@@ -21,8 +21,10 @@ extension Session {
   ///
   /// - Safety: the buffer must be valid for the call.
   public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
-    touch()
-    producer.withLock { writer in unsafe writer.append(bytes, tag: stream.tag) }
+    producer.withLock { writer in
+      touch()
+      unsafe writer.append(bytes, tag: stream.tag)
+    }
   }
 
   /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
@@ -61,10 +63,10 @@ extension Session {
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
-    let written = try producer.withLock { writer throws(Failure) in
-      try unsafe writer.append(reserving: count, tag: stream.tag, filling: fill)
+    try producer.withLock { writer throws(Failure) in
+      let written = try unsafe writer.append(reserving: count, tag: stream.tag, filling: fill)
+      if written > 0 { touch() }
+      return written
     }
-    if written > 0 { touch() }
-    return written
   }
 }

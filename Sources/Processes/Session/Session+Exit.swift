@@ -11,8 +11,8 @@ extension Session {
   ///   - closing: Whether no more output can come, which is the rule. Pass false if the pipes are still
   ///     open, and call ``close()`` when they are not.
   public func setExit(_ code: Int32, closing: Bool = true) {
-    touch()
     changeStatus { status in
+      touch()
       status.exit(code)
       if closing { status.close() }
     }

@@ -1,4 +1,4 @@
-import OutputRing
+public import OutputRing
 import Synchronization
 
 /// The output of one process: appended by whoever captures it, read by any number of readers, in
@@ -34,7 +34,8 @@ public final class Session: Sendable, Identifiable {
   /// By what clock this session measures its activity.
   public let clock: ActivityClock
 
-  let reader: RingReader
+  /// The ring behind the session, for readers who want it without the session's words.
+  public let reader: RingReader
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
@@ -91,7 +92,10 @@ public final class Session: Sendable, Identifiable {
     return now &- activity.load(ordering: .relaxed)
   }
 
-  /// Notes activity without output.
+  /// Counts as activity, without output.
+  func noteActivity() { producer.withLock { _ in touch() } }
+
+  /// Notes activity, while holding the producers' lock, so that it never moves back.
   @inline(__always)
   func touch() { activity.store(clock.nanoseconds, ordering: .relaxed) }
 }

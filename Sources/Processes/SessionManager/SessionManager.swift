@@ -40,7 +40,7 @@ public final class SessionManager: Sendable {
   /// - Complexity: O(1).
   @discardableResult
   public func register(_ session: Session) -> Session? {
-    session.touch()
+    session.noteActivity()
     return table.insert(session)
   }
 

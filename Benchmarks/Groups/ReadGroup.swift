@@ -1,0 +1,103 @@
+import OutputRing
+import Processes
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#endif
+
+/// Keeps a result from being optimised away.
+@inline(never)
+func consume<Value>(_ value: Value) {}
+
+/// Reading from a session that is full.
+func readCases() -> [Case] {
+  let polls = [16, 64, 1_024, 65_536].map { size in
+    Case(
+      group: "read", name: "nothing-new/\(size)", baseline: "original",
+      targets: ["session": .nanoseconds(10)]
+    ) {
+      let (session, original) = full(size)
+      let newest = session.lastSeq
+      let reader = session.reader
+      return [
+        Contender("original") { count in
+          for _ in 0..<count { consume(original.output(since: newest)) }
+        },
+        Contender("ring") { count in
+          var batch = RingBatch()
+          for _ in 0..<count {
+            reader.read(since: newest, into: &batch)
+            consume(batch.count)
+          }
+        },
+        Contender("session") { count in
+          for _ in 0..<count { consume(session.output(since: newest).lastSeq) }
+        },
+      ]
+    }
+  }
+  let everything = [64, 1_024, 4_096, 65_536].map { size in
+    let bound = size == 64 ? 2.5 : size == 4_096 ? 1.3 : nil
+    return Case(
+      group: "read", name: "everything/\(size)", bytes: Session.maxBufferBytes,
+      targets: bound.map { ["fresh": .atMost($0), "reused": .atMost($0)] } ?? [:]
+    ) {
+      let (session, original) = full(size)
+      let limit = CopyOfOneBuffer(size: Session.maxBufferBytes)
+      var output = Output(
+        reservingBytes: Session.maxBufferBytes, chunks: Session.maxBufferedChunks)
+      return [
+        Contender(limitName) { count in for _ in 0..<count { limit.copy() } },
+        Contender("fresh") { count in
+          for _ in 0..<count { consume(session.output().chunks.count) }
+        },
+        Contender("reused") { count in
+          for _ in 0..<count {
+            session.read(into: &output)
+            consume(output.chunks.count)
+          }
+        },
+        Contender("original") { count in
+          for _ in 0..<count { consume(original.output(since: 0).chunks.count) }
+        },
+      ]
+    }
+  }
+  return polls + everything
+}
+
+/// A session and the original, filled one and a half times with chunks of a size.
+private func full(_ size: Int) -> (Session, Original) {
+  let session = Session(id: "s", workspaceID: "w")
+  let original = Original(capacity: Session.maxBufferBytes)
+  unsafe Payload(size: size).forEach(Session.maxBufferBytes * 3 / 2 / size) { bytes in
+    unsafe session.append(bytes, to: .stdout)
+    unsafe original.append(bytes)
+  }
+  return (session, original)
+}
+
+/// The limit for reading everything: `memcpy` of the cap's size from one buffer to another.
+@safe
+private final class CopyOfOneBuffer {
+  private let source: UnsafeMutableRawPointer
+  private let destination: UnsafeMutableRawPointer
+  private let size: Int
+
+  init(size: Int) {
+    self.size = size
+    unsafe source = .allocate(byteCount: size, alignment: 4_096)
+    unsafe destination = .allocate(byteCount: size, alignment: 4_096)
+    unsafe memset(source, 1, size)
+    unsafe memset(destination, 2, size)
+  }
+
+  deinit {
+    unsafe source.deallocate()
+    unsafe destination.deallocate()
+  }
+
+  func copy() { unsafe memcpy(destination, source, size) }
+}
