@@ -9,6 +9,7 @@
 ///
 /// Written only while uniquely referenced; after that, what it holds never changes.
 @safe
+@usableFromInline
 struct BatchStorage: @unchecked Sendable {
   struct Counts {
     /// The words allocated, for descriptors and payload together.
@@ -74,9 +75,9 @@ struct LocalChunks {
     index == 0 ? begin : unsafe Descriptor(word: storage.descriptors[index]).end
   }
 
-  /// The first chunk that begins at an offset or after it; `count` if none does.
-  func firstBeginning(at offset: Int) -> Int {
-    var (left, right) = (0, count)
+  /// The first chunk, from `start` on, that begins at an offset or after it; `count` if none does.
+  func firstBeginning(at offset: Int, from start: Int) -> Int {
+    var (left, right) = (start, count)
     while left < right {
       let middle = (left + right) / 2
       if begin(middle) < offset { left = middle + 1 } else { right = middle }

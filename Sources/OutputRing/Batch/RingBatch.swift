@@ -3,35 +3,53 @@
 /// A random-access collection of its chunks. All of them lie in one piece of memory; see
 /// ``payload`` for all their bytes at once.
 public struct RingBatch: Sendable {
-  private var storage: BatchStorage?
+  @usableFromInline var storage: BatchStorage?
   /// The index of the first chunk within the storage; those before it were overtaken.
-  private var firstIndex = 0
-  private var firstSeq = 1
-  private var firstBegin = 0
+  @usableFromInline var firstIndex = 0
+  @usableFromInline var firstSeq = 1
+  @usableFromInline var firstBegin = 0
   /// The offset of the storage's first payload byte.
-  private var payloadBegin = 0
-  public private(set) var count = 0
+  @usableFromInline var payloadBegin = 0
+  @usableFromInline var chunkCount = 0
+  @usableFromInline var findings = Findings()
 
+  /// What a read found out besides the chunks.
+  @usableFromInline
+  struct Findings: Sendable {
+    @usableFromInline var status: UInt64 = 0
+    @usableFromInline var lostBytes = 0
+    @usableFromInline var missedChunks = 0
+    @usableFromInline var missedBytes: Int? = 0
+    @usableFromInline var cursor = RingCursor.start
+    @usableFromInline var hasMore = false
+    @usableFromInline var isCursorAhead = false
+
+    @inlinable init() {}
+  }
+
+  /// The number of chunks.
+  public var count: Int { chunkCount }
   /// The owner's status word; see ``RingWriter/status``.
-  public internal(set) var status: UInt64 = 0
+  public var status: UInt64 { findings.status }
   /// The bytes no longer retained, since the beginning.
-  public internal(set) var lostBytes = 0
+  public var lostBytes: Int { findings.lostBytes }
   /// How many chunks this reader asked for and can no longer have.
-  public internal(set) var missedChunks = 0
+  public var missedChunks: Int { findings.missedChunks }
   /// How many bytes this reader asked for and can no longer have; nil if only a bare seq was given
   /// and it is older than every descriptor.
-  public internal(set) var missedBytes: Int? = 0
+  public var missedBytes: Int? { findings.missedBytes }
   /// Where the next read continues.
-  public internal(set) var cursor = RingCursor.start
+  public var cursor: RingCursor { findings.cursor }
   /// Whether chunks are due that this read left for the next one.
-  public internal(set) var hasMore = false
+  public var hasMore: Bool { findings.hasMore }
   /// Whether the reader's position was beyond the newest chunk.
-  public internal(set) var isCursorAhead = false
+  public var isCursorAhead: Bool { findings.isCursorAhead }
 
   /// The last seq dealt with: where the next read continues.
   public var lastSeq: Int { cursor.seq }
 
   /// An empty batch.
+  @inlinable
   public init() {}
 
   /// An empty batch with room, for reads that must not allocate.
@@ -46,17 +64,52 @@ public struct RingBatch: Sendable {
   }
 }
 
+// MARK: Nothing new
+
+/// What a poll that finds nothing new has to say: four words, which a call returns in registers.
+///
+/// Most polls find nothing, so they do not go the way through a batch in memory.
+@frozen
+@usableFromInline
+package struct IdleState {
+  @usableFromInline let status: UInt64
+  /// The newest seq; -1 if there is something to read after all.
+  @usableFromInline let newest: Int
+  @usableFromInline let end: Int
+  @usableFromInline let lost: Int
+
+  init(status: UInt64, newest: Int, end: Int, lost: Int) {
+    self.status = status
+    self.newest = newest
+    self.end = end
+    self.lost = lost
+  }
+
+  /// Whether there is nothing to read, so that the rest means something.
+  @inlinable
+  package var isIdle: Bool { newest >= 0 }
+}
+
+extension RingBatch {
+  /// The batch of a read that found nothing new.
+  @inlinable @inline(__always)
+  package init(_ idle: IdleState, since seq: Int) {
+    self.init()
+    findings.status = idle.status
+    findings.lostBytes = idle.lost
+    findings.cursor = RingCursor(seq: idle.newest, offset: idle.end)
+    findings.isCursorAhead = seq > idle.newest
+  }
+}
+
 // MARK: Filling
 
 extension RingBatch {
   /// Forgets everything but the memory.
   @inline(__always)
   mutating func removeAll() {
-    count = 0
-    missedChunks = 0
-    missedBytes = 0
-    hasMore = false
-    isCursorAhead = false
+    chunkCount = 0
+    findings = Findings()
   }
 
   /// Room for a read: this batch's own memory if nobody else refers to it and it is large enough.
@@ -73,18 +126,18 @@ extension RingBatch {
     firstSeq = chunks.firstSeq + index
     firstBegin = chunks.begin(index)
     payloadBegin = chunks.begin
-    count = chunks.count - index
+    chunkCount = chunks.count - index
   }
 
   /// Tells a reader that everything it asked for, up to a chunk, is gone.
   mutating func miss(
     since: Int, _ sinceOffset: Int?, through seq: Int, endingAt end: Int, newest: Int
   ) {
-    lostBytes = Swift.max(lostBytes, end)
-    missedChunks = seq - since
-    missedBytes = sinceOffset.map { Swift.max(0, end - $0) }
-    cursor = RingCursor(seq: seq, offset: end)
-    hasMore = seq < newest
+    findings.lostBytes = Swift.max(lostBytes, end)
+    findings.missedChunks = seq - since
+    findings.missedBytes = sinceOffset.map { Swift.max(0, end - $0) }
+    findings.cursor = RingCursor(seq: seq, offset: end)
+    findings.hasMore = seq < newest
   }
 }
 

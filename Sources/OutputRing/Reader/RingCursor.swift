@@ -14,11 +14,13 @@ public struct RingCursor: Sendable, Hashable, Codable {
   /// - Parameters:
   ///   - seq: The last chunk dealt with; 0 or less stands for the beginning.
   ///   - offset: Where it ended.
+  @inlinable
   public init(seq: Int, offset: Int) {
     self.seq = seq
     self.offset = offset
   }
 
   /// Before the first chunk.
-  public static let start = RingCursor(seq: 0, offset: 0)
+  @inlinable
+  public static var start: RingCursor { RingCursor(seq: 0, offset: 0) }
 }

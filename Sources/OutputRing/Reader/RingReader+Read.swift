@@ -18,14 +18,14 @@ extension RingReader {
     var budget = max(maxBytes ?? .max, 0)
     for attempt in 1...Self.attempts {
       let (status, newest) = observe()
-      batch.status = status
+      batch.findings.status = status
       probe.reached(.observed)
       guard let window = window(newest: newest, probe: probe) else { continue }
-      batch.lostBytes = window.lost
-      batch.isCursorAhead = position.seq > newest
+      batch.findings.lostBytes = window.lost
+      batch.findings.isCursorAhead = position.seq > newest
       if position.seq >= newest {
-        batch.cursor = RingCursor(seq: newest, offset: window.end)
-        batch.missedBytes = 0
+        batch.findings.cursor = RingCursor(seq: newest, offset: window.end)
+        batch.findings.missedBytes = 0
         return
       }
       let last = attempt == Self.attempts
@@ -38,9 +38,9 @@ extension RingReader {
     }
     // The producer went round the descriptors under each attempt: nothing is known, nothing is lost
     // yet as far as this reader is concerned, and there is more to read.
-    batch.cursor = RingCursor(seq: max(position.seq, 0), offset: position.offset ?? batch.lostBytes)
-    batch.missedBytes = 0
-    batch.hasMore = true
+    batch.findings.cursor = RingCursor(seq: max(position.seq, 0), offset: position.offset ?? batch.lostBytes)
+    batch.findings.missedBytes = 0
+    batch.findings.hasMore = true
   }
 
   /// Reads chunks that are due, or returns false to be called again with a newer window.
@@ -55,7 +55,7 @@ extension RingReader {
 
     // An append in flight is overwriting everything that is retained.
     if window.head > newest {
-      guard let known = offset(of: since, sinceOffset) else { return false }
+      let known = sinceOffset ?? end(of: since)
       batch.miss(since: since, known, through: newest, endingAt: window.end, newest: newest)
       return true
     }
@@ -96,20 +96,18 @@ extension RingReader {
     let keptBegin = local.begin(kept)
     batch.fill(local, from: kept)
     // What was overtaken meanwhile is lost by now, whatever the window said.
-    if kept > 0 { batch.lostBytes = max(batch.lostBytes, keptBegin) }
-    batch.missedChunks = first + kept - since - 1
-    batch.missedBytes = known.map { max(0, keptBegin - $0) }
-    batch.cursor = RingCursor(seq: last, offset: end)
-    batch.hasMore = last < newest
+    if kept > 0 { batch.findings.lostBytes = max(batch.lostBytes, keptBegin) }
+    batch.findings.missedChunks = first + kept - since - 1
+    batch.findings.missedBytes = known.map { max(0, keptBegin - $0) }
+    batch.findings.cursor = RingCursor(seq: last, offset: end)
+    batch.findings.hasMore = last < newest
     return true
   }
 
   /// Where a seq ended, if its slot still says so.
-  private func offset(of seq: Int, _ known: Int?) -> Int?? {
-    if let known { return known }
+  private func end(of seq: Int) -> Int? {
     let end = memory.descriptor(seq).end
-    let announced = memory.control.announcedSeqAfterDescriptors()
-    return .some(seq + layout.slotCount > announced ? end : nil)
+    return seq + layout.slotCount > memory.control.announcedSeqAfterDescriptors() ? end : nil
   }
 
   /// The last chunk that a read of at most `budget` bytes includes; at least the first.
@@ -158,7 +156,7 @@ extension RingReader {
       let to = min(from + pieceSize, end)
       let edge = copyPiece(from, to, of: chunks, probe: probe)
       if edge > from {
-        kept = chunks.firstBeginning(at: edge)
+        kept = chunks.firstBeginning(at: edge, from: kept)
         overtaken += 1
       }
       from = max(to, chunks.begin(kept))
@@ -167,7 +165,7 @@ extension RingReader {
     while from < to {
       let piece = max(from, to - pieceSize)
       let edge = copyPiece(piece, to, of: chunks, probe: probe)
-      if edge > piece { return chunks.firstBeginning(at: edge) }
+      if edge > piece { return chunks.firstBeginning(at: edge, from: kept) }
       to = piece
     }
     return kept

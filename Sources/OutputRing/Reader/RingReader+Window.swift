@@ -19,19 +19,33 @@ extension RingReader {
     return (status, memory.control.observe())
   }
 
+  /// The ring's state if there is nothing to read after a seq, and the window is known from before.
+  package func idle(since seq: Int) -> IdleState {
+    let (status, newest) = observe()
+    if seq >= newest, let window = cachedWindow(newest: newest) {
+      return IdleState(status: status, newest: newest, end: window.end, lost: window.lost)
+    }
+    return IdleState(status: status, newest: -1, end: 0, lost: 0)
+  }
+
+  /// The retained window as of a published seq, if a reader has searched for it before.
+  @inline(__always)
+  private func cachedWindow(newest: Int) -> Window? {
+    guard newest > 0 else { return .empty }
+    guard let cached = memory.windowCache.load(), cached.newest == newest,
+      memory.control.announcedOffsetHint() <= cached.end &+ layout.reservationLimit
+    else { return nil }
+    return cached
+  }
+
   /// Finds the retained window as of a published seq, or nil if the producer reused a slot that the
   /// search needed.
   ///
   /// - Complexity: O(1) if the window is cached, else O(log(chunks dropped since it was)).
   @inline(__always)
   func window<Probe: ReadProbe>(newest: Int, probe: Probe) -> Window? {
-    guard newest > 0 else { return .empty }
-    let cached = memory.windowCache.load()
-    let announced = memory.control.announcedOffsetHint()
-    if let cached, cached.newest == newest, announced <= cached.end + layout.reservationLimit {
-      return cached
-    }
-    return search(newest: newest, hint: cached, probe: probe)
+    if let cached = cachedWindow(newest: newest) { return cached }
+    return search(newest: newest, hint: memory.windowCache.load(), probe: probe)
   }
 
   /// Searches the descriptors for the oldest retained chunk.

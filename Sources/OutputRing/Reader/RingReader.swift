@@ -45,6 +45,8 @@ public struct RingReader: Sendable {
   /// - Complexity: O(payload read) plus O(log chunks); at most one allocation, and none if there is
   ///   nothing to read.
   public func read(since seq: Int = 0, maxBytes: Int? = nil) -> RingBatch {
+    let idle = idle(since: seq)
+    if idle.isIdle { return RingBatch(idle, since: seq) }
     var batch = RingBatch()
     read(since: seq, maxBytes: maxBytes, into: &batch)
     return batch
@@ -54,6 +56,8 @@ public struct RingReader: Sendable {
   ///
   /// As ``read(since:maxBytes:)-(Int,_)``, and ``RingBatch/missedBytes`` is always known.
   public func read(since cursor: RingCursor, maxBytes: Int? = nil) -> RingBatch {
+    let idle = idle(since: cursor.seq)
+    if idle.isIdle { return RingBatch(idle, since: cursor.seq) }
     var batch = RingBatch()
     read(since: cursor, maxBytes: maxBytes, into: &batch)
     return batch

@@ -6,6 +6,8 @@
 public struct Output: Sendable {
   var batch: RingBatch
 
+  init(batch: RingBatch) { self.batch = batch }
+
   /// An output to read into: it says that nothing was ever written.
   public init() { batch = RingBatch() }
 

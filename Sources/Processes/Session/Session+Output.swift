@@ -13,18 +13,18 @@ extension Session {
   /// - Complexity: O(payload read) plus O(log chunks), and O(1) if nothing is new; one allocation at
   ///   most, none if nothing is new. Bounded, however fast the process writes.
   public func output(since seq: Int = 0, maxBytes: Int? = nil) -> Output {
-    var output = Output()
-    reader.read(since: seq, maxBytes: maxBytes, into: &output.batch)
-    return output
+    let idle = reader.idle(since: seq)
+    if idle.isIdle { return Output(batch: RingBatch(idle, since: seq)) }
+    return Output(batch: reader.read(since: seq, maxBytes: maxBytes))
   }
 
   /// Every retained chunk after a cursor, and the session's state, as of one instant.
   ///
   /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known.
   public func output(since cursor: Cursor, maxBytes: Int? = nil) -> Output {
-    var output = Output()
-    reader.read(since: cursor, maxBytes: maxBytes, into: &output.batch)
-    return output
+    let idle = reader.idle(since: cursor.seq)
+    if idle.isIdle { return Output(batch: RingBatch(idle, since: cursor.seq)) }
+    return Output(batch: reader.read(since: cursor, maxBytes: maxBytes))
   }
 
   /// Reads as ``output(since:maxBytes:)-(Int,_)`` does, into the memory of an earlier output.
