@@ -3,7 +3,7 @@ import ArgumentParser
 @main
 struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measures the ring and its sessions against the hardware's limit and the alternatives.",
+    abstract: "Measures the ring and sessions against the hardware's limit and the alternatives.",
     discussion: """
       Contenders of one case run in turn, round by round; ratios are taken within a round, because \
       machines drift. 'x limit' is time over the time of bare memcpy doing the same copies: 1.00 is \
@@ -22,7 +22,7 @@ struct Benchmarks: ParsableCommand {
   func run() throws {
     try ReleaseBuild.rerunIfDebug()
     let matches = try matcher()
-    let cases = (appendCases() + readCases()).filter { matches($0.name) }
+    let cases = (appendCases() + readCases() + sessionCases()).filter { matches($0.name) }
     if list {
       for benchmark in cases { print(benchmark.name) }
       return

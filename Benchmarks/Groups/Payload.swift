@@ -8,7 +8,9 @@ struct Payload {
   /// - Parameter jitter: By how much sizes differ from `size`, at most, either way.
   init(size: Int, jitter: Int = 0) {
     unsafe source = .allocate(byteCount: size + jitter, alignment: 4_096)
-    for index in 0..<(size + jitter) { unsafe source[index] = UInt8(truncatingIfNeeded: index &* 7) }
+    for index in 0..<(size + jitter) {
+      unsafe source[index] = UInt8(truncatingIfNeeded: index &* 7)
+    }
     // SplitMix64 with a fixed seed: every run and every contender gets the same sizes.
     var state: UInt64 = 20_261_122
     sizes = (0..<1_024).map { _ in

@@ -27,7 +27,8 @@ enum Machine {
     defer { unsafe fclose(file) }
     var line = [CChar](repeating: 0, count: 512)
     while unsafe fgets(&line, Int32(line.count), file) != nil {
-      let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+      let text = String(
+        decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
       let parts = text.split(separator: ":")
       if parts.count == 2, parts[0].hasPrefix("model name") {
         return parts[1].drop { $0 == " " }.filter { $0 != "\n" }

@@ -94,7 +94,9 @@ func fixed(_ value: Double, _ decimals: Int) -> String {
 }
 
 extension String {
-  func padded(_ width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+  func padded(_ width: Int) -> String {
+    self + String(repeating: " ", count: max(1, width - count))
+  }
 
   func padded(left width: Int) -> String {
     String(repeating: " ", count: max(1, width - count)) + self

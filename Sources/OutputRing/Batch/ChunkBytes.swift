@@ -8,7 +8,9 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
   private let storage: BatchStorage?
   /// Where index 0 lies in the storage's payload.
   private let origin: Int
+  /// 0 for a chunk's bytes; where it was cut for a slice of them.
   public let startIndex: Int
+  /// Just behind the last byte.
   public let endIndex: Int
 
   init(storage: BatchStorage?, origin: Int, count: Int) {
@@ -25,6 +27,10 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
     endIndex = bounds.upperBound
   }
 
+  /// The byte at an index.
+  ///
+  /// - Precondition: `index` is within the slice.
+  /// - Complexity: O(1).
   public subscript(index: Int) -> UInt8 {
     precondition(
       startIndex <= index && index < endIndex,
@@ -32,6 +38,10 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
     return unsafe storage!.payload.load(fromByteOffset: origin + index, as: UInt8.self)
   }
 
+  /// A part of the slice, with the same indices.
+  ///
+  /// - Precondition: `bounds` is within the slice.
+  /// - Complexity: O(1).
   public subscript(bounds: Range<Int>) -> ChunkBytes {
     precondition(
       startIndex <= bounds.lowerBound && bounds.upperBound <= endIndex,
@@ -53,6 +63,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
       UnsafeRawBufferPointer(start: storage.payload + origin + startIndex, count: count))
   }
 
+  /// Calls a closure with the bytes, without copying them; always available.
   public func withContiguousStorageIfAvailable<Result>(
     _ body: (UnsafeBufferPointer<UInt8>) throws -> Result
   ) rethrows -> Result? {

@@ -156,9 +156,14 @@ public struct RingChunk: Sendable {
 }
 
 extension RingBatch: RandomAccessCollection {
+  /// 0.
   public var startIndex: Int { 0 }
+  /// The number of chunks.
   public var endIndex: Int { count }
 
+  /// The chunk at an index.
+  ///
+  /// - Precondition: `index` is within the collection.
   /// - Complexity: O(1).
   public subscript(index: Int) -> RingChunk {
     precondition(0 <= index && index < count, "chunk \(index) is not among the batch's \(count)")

@@ -107,5 +107,7 @@ extension ControlLine {
 
   /// How far payload may have been overwritten, at least: a hint, which orders nothing.
   @inline(__always)
-  func announcedOffsetHint() -> Int { unsafe Int(truncatingIfNeeded: ring_load_relaxed(announcedOffset)) }
+  func announcedOffsetHint() -> Int {
+    unsafe Int(truncatingIfNeeded: ring_load_relaxed(announcedOffset))
+  }
 }

@@ -82,7 +82,9 @@ struct Descriptor {
   let word: UInt64
 
   @inline(__always) init(word: UInt64) { self.word = word }
-  @inline(__always) init(end: Int, tag: Bool) { word = UInt64(truncatingIfNeeded: end) << 1 | (tag ? 1 : 0) }
+  @inline(__always) init(end: Int, tag: Bool) {
+    word = UInt64(truncatingIfNeeded: end) << 1 | (tag ? 1 : 0)
+  }
 
   /// The offset just behind the chunk's last byte.
   @inline(__always) var end: Int { Int(truncatingIfNeeded: word >> 1) }

@@ -38,7 +38,8 @@ extension RingReader {
     }
     // The producer went round the descriptors under each attempt: nothing is known, nothing is lost
     // yet as far as this reader is concerned, and there is more to read.
-    batch.findings.cursor = RingCursor(seq: max(position.seq, 0), offset: position.offset ?? batch.lostBytes)
+    batch.findings.cursor = RingCursor(
+      seq: max(position.seq, 0), offset: position.offset ?? batch.lostBytes)
     batch.findings.missedBytes = 0
     batch.findings.hasMore = true
   }

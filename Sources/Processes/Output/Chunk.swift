@@ -35,9 +35,14 @@ extension Chunk: Encodable {
 public struct Chunks: RandomAccessCollection, Sendable {
   let batch: RingBatch
 
+  /// 0.
   public var startIndex: Int { 0 }
+  /// The number of chunks.
   public var endIndex: Int { batch.count }
 
+  /// The chunk at an index.
+  ///
+  /// - Precondition: `index` is within the collection.
   /// - Complexity: O(1).
   public subscript(index: Int) -> Chunk { Chunk(base: batch[index]) }
 

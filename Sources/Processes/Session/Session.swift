@@ -31,16 +31,16 @@ public final class Session: Sendable, Identifiable {
   /// The most payload bytes this session retains.
   public let capacity: Int
 
-  /// By what clock this session measures its activity.
-  public let clock: ActivityClock
-
   /// The ring behind the session, for readers who want it without the session's words.
   public let reader: RingReader
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
   let producer: Mutex<RingWriter>
+  // A sweep looks at these two, and at nothing else of most sessions.
   let activity: Atomic<Int64>
+  /// By what clock this session measures its activity.
+  public let clock: ActivityClock
 
   /// Creates a session without output.
   ///

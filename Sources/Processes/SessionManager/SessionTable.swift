@@ -2,86 +2,134 @@ import Synchronization
 
 /// Sessions by id, in shards with a lock each, so that neither look-ups nor a sweep through all of
 /// them hold each other up for longer than one shard takes.
-struct SessionTable: ~Copyable, Sendable {
-  private let shards: [Shard]
+@safe
+struct SessionTable: ~Copyable, @unchecked Sendable {
+  private let shards: UnsafeMutablePointer<Shard>
 
-  init(shardCount: Int = 256) {
-    precondition(shardCount > 0 && shardCount & (shardCount - 1) == 0)
-    shards = (0..<shardCount).map { _ in Shard() }
+  /// A power of two.
+  private static let shardCount = 256
+
+  init() {
+    // Not an array of objects: counting references to a shard would cost as much as its lock.
+    unsafe shards = .allocate(capacity: Self.shardCount)
+    for index in 0..<Self.shardCount { unsafe (shards + index).initialize(to: Shard()) }
   }
 
-  private func shard(of id: String) -> Shard { shards[id.hashValue & (shards.count - 1)] }
+  deinit {
+    unsafe shards.deinitialize(count: Self.shardCount)
+    unsafe shards.deallocate()
+  }
 
   /// - Complexity: O(1).
   func insert(_ session: Session) -> Session? {
-    shard(of: session.id).contents.withLock { $0.insert(session) }
+    withShard(of: session.id) { $0.insert(session) }
   }
 
   /// - Complexity: O(1).
-  func session(id: String) -> Session? { shard(of: id).contents.withLock { $0.session(id: id) } }
+  func session(id: String) -> Session? { withShard(of: id) { $0.session(id: id) } }
 
   /// - Complexity: O(1).
-  func remove(id: String) -> Session? { shard(of: id).contents.withLock { $0.remove(id: id) } }
+  func remove(id: String) -> Session? { withShard(of: id) { $0.remove(id: id) } }
 
   /// Removes whatever has expired, one shard after the other.
   func removeAll(where hasExpired: (borrowing Session) -> Bool) -> [Session] {
     var removed: [Session] = []
-    for shard in shards {
-      shard.contents.withLock { $0.removeAll(where: hasExpired, into: &removed) }
-    }
+    forEachShard { $0.removeAll(where: hasExpired, into: &removed) }
     return removed
   }
 
-  var count: Int { shards.reduce(0) { $0 + $1.contents.withLock { $0.count } } }
+  var count: Int {
+    var count = 0
+    forEachShard { count += $0.count }
+    return count
+  }
 
-  var all: [Session] { shards.flatMap { $0.contents.withLock { $0.all } } }
+  var all: [Session] {
+    var all: [Session] = []
+    forEachShard { all += $0.all }
+    return all
+  }
+
+  @inline(__always)
+  private func withShard<Result>(
+    of id: String, _ body: (inout ShardContents) -> sending Result
+  ) -> sending Result {
+    unsafe shards[Self.shardIndex(id)].contents.withLock { body(&$0) }
+  }
+
+  @inline(__always)
+  private func forEachShard(_ body: (inout ShardContents) -> Void) {
+    for index in 0..<Self.shardCount { unsafe shards[index].contents.withLock { body(&$0) } }
+  }
+
+  /// FNV-1a of the id's last bytes. It only spreads the load: ids chosen to meet in one shard wait for
+  /// one lock, and find a dictionary with the standard library's keyed hashing behind it.
+  @inline(__always)
+  private static func shardIndex(_ id: String) -> Int {
+    var hash: UInt32 = 2_166_136_261
+    for byte in id.utf8.suffix(8) { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+    return Int(hash ^ (hash >> 16)) & (shardCount - 1)
+  }
 }
 
-/// A lock and what it guards; on a heap object of its own, away from its neighbours' cache lines.
-private final class Shard: Sendable {
+/// A lock and what it guards, a cache line away from its neighbours'.
+private struct Shard: ~Copyable {
   let contents = Mutex(ShardContents())
+  private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
+    (0, 0, 0, 0, 0, 0, 0, 0)
 }
 
-/// A dictionary from id to place, and the sessions in an array, which a sweep runs through in order.
+/// A dictionary for look-ups, and an array for sweeps, which run through it in order.
 private struct ShardContents {
-  private var places: [String: Int] = [:]
+  private struct Entry {
+    var session: Session
+    /// Its index in `sessions`.
+    var place: Int
+  }
+
+  private var entries: [String: Entry] = [:]
   private var sessions: [Session] = []
 
   var count: Int { sessions.count }
   var all: [Session] { sessions }
 
-  func session(id: String) -> Session? { places[id].map { sessions[$0] } }
+  func session(id: String) -> Session? { entries[id]?.session }
 
   mutating func insert(_ session: Session) -> Session? {
-    if let place = places[session.id] {
-      let replaced = sessions[place]
-      sessions[place] = session
-      return replaced
+    if let replaced = entries[session.id] {
+      entries[session.id]!.session = session
+      sessions[replaced.place] = session
+      return replaced.session
     }
-    places[session.id] = sessions.count
+    entries[session.id] = Entry(session: session, place: sessions.count)
     sessions.append(session)
     return nil
   }
 
-  mutating func remove(id: String) -> Session? { places[id].map { remove(at: $0) } }
-
   /// The last session takes the place of the one removed.
-  private mutating func remove(at place: Int) -> Session {
-    let removed = sessions[place]
-    places[removed.id] = nil
+  mutating func remove(id: String) -> Session? {
+    guard let removed = entries.removeValue(forKey: id) else { return nil }
     let last = sessions.removeLast()
-    if place < sessions.count {
-      sessions[place] = last
-      places[last.id] = place
+    if removed.place < sessions.count {
+      sessions[removed.place] = last
+      entries[last.id]!.place = removed.place
     }
-    return removed
+    return removed.session
   }
 
-  mutating func removeAll(where hasExpired: (borrowing Session) -> Bool, into removed: inout [Session])
-  {
-    // From the end, because a removal moves only what has been looked at.
-    for place in sessions.indices.reversed() where hasExpired(sessions[place]) {
-      removed.append(remove(at: place))
+  mutating func removeAll(
+    where hasExpired: (borrowing Session) -> Bool, into removed: inout [Session]
+  ) {
+    var expired: [String] = []
+    unsafe sessions.withUnsafeBufferPointer { sessions in
+      for index in sessions.indices {
+        // Looked at without counting a reference: that would be an atomic operation on a cold line
+        // for each session, most of what a sweep costs.
+        unsafe Unmanaged.passUnretained(sessions[index])._withUnsafeGuaranteedRef { session in
+          if hasExpired(session) { expired.append(session.id) }
+        }
+      }
     }
+    for id in expired { removed.append(remove(id: id)!) }
   }
 }
