@@ -15,7 +15,7 @@ let argumentParser: Target.Dependency = .product(
 
 let package = Package(
   name: "swift-processes",
-  platforms: [.macOS(.v15), .iOS("99.0")],
+  platforms: [.macOS(.v15)],
   products: [
     .library(name: "OutputRing", targets: ["OutputRing"]),
     .library(name: "Processes", targets: ["Processes"]),
@@ -64,6 +64,8 @@ let package = Package(
       name: "ProcessHostTests", dependencies: ["ProcessHost"], swiftSettings: strict),
     .testTarget(
       name: "CaptureTests", dependencies: ["capture"], swiftSettings: strict),
+    .testTarget(
+      name: "ReadmeTests", dependencies: ["ProcessHost"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

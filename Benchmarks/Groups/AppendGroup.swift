@@ -18,7 +18,7 @@ func appendCases() -> [Case] {
       targets["session"] = .timesFaster(than: "original", factor)
     }
     return Case(group: "append", name: "plain/\(size)", bytes: size, targets: targets) {
-      appendContenders(Payload(size: size))
+      appendContenders { Payload(size: size) }
     }
   }
   let jittered = limits.keys.sorted().map { size in
@@ -26,13 +26,13 @@ func appendCases() -> [Case] {
       group: "append", name: "jittered/\(size)", bytes: size,
       targets: size >= 4_096 ? ["ring": .atMost(0.5)] : [:]
     ) {
-      appendContenders(Payload(size: size, jitter: 7))
+      appendContenders { Payload(size: size, jitter: 7) }
     }
   }
   let session = Case(
     group: "append", name: "session/64", bytes: 64, targets: ["session": .nanoseconds(15)]
   ) {
-    appendContenders(Payload(size: 64)).filter { [limitName, "session"].contains($0.name) }
+    appendContenders { Payload(size: 64) }.filter { [limitName, "session"].contains($0.name) }
   }
   return plain + [session] + jittered
 }
@@ -45,18 +45,27 @@ private func makeWriter() -> UnsafeMutablePointer<RingWriter> {
   return unsafe writer
 }
 
-private func appendContenders(_ payload: Payload) -> [Contender] {
+private func appendContenders(_ makePayload: () -> Payload) -> [Contender] {
   let limit = MemcpyLimit(size: Session.maxBufferBytes)
   let ring = unsafe makeWriter()
   let reserving = unsafe makeWriter()
   let session = Session(id: "s", workspaceID: "w")
   let original = Original(capacity: Session.maxBufferBytes)
+
+  func contender(
+    _ name: String, _ append: @escaping (Payload, _ count: Int) -> Void
+  ) -> Contender {
+    let payload = makePayload()
+    return Contender(name) { count in append(payload, count) }
+  }
   return [
-    Contender(limitName) { count in unsafe payload.forEach(count) { unsafe limit.append($0) } },
-    Contender("ring") { count in
+    contender(limitName) { payload, count in
+      unsafe payload.forEach(count) { unsafe limit.append($0) }
+    },
+    contender("ring") { payload, count in
       unsafe payload.forEach(count) { unsafe ring.pointee.append($0) }
     },
-    Contender("reservation") { count in
+    contender("reservation") { payload, count in
       unsafe payload.forEach(count) { bytes in
         var rest = unsafe bytes
         while rest.count > 0 {
@@ -67,10 +76,12 @@ private func appendContenders(_ payload: Payload) -> [Contender] {
         }
       }
     },
-    Contender("session") { count in
+    contender("session") { payload, count in
       unsafe payload.forEach(count) { unsafe session.append($0, to: .stdout) }
     },
-    Contender("original") { count in unsafe payload.forEach(count) { unsafe original.append($0) } },
+    contender("original") { payload, count in
+      unsafe payload.forEach(count) { unsafe original.append($0) }
+    },
   ]
 }
 

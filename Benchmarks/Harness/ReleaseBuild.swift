@@ -10,13 +10,11 @@ enum ReleaseBuild {
   static func rerunIfDebug() throws {
     #if DEBUG
       let root = try packageRoot()
-      let scratch = "\(root)/.build-release"
-      print("Benchmarks: this is a debug build; building and running a release build instead.")
-      fflush(nil)
+      let notice = "Benchmarks: this is a debug build; building and running a release build instead.\n"
+      _ = unsafe notice.withCString { unsafe write(STDERR_FILENO, $0, strlen($0)) }
       let command =
         [
-          "swift", "run", "--package-path", root, "--scratch-path", scratch, "-c", "release",
-          "Benchmarks",
+          "swift", "run", "--package-path", root, "-c", "release", "Benchmarks",
         ] + CommandLine.arguments.dropFirst()
       var arguments: [UnsafeMutablePointer<CChar>?] = unsafe command.map { unsafe strdup($0) }
       unsafe arguments.append(nil)

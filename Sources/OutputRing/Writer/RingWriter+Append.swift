@@ -40,6 +40,20 @@ extension RingWriter {
     publish(seq: seq, end: end, tag: tag)
   }
 
+  /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
+  /// ``append(_:tag:)-(RawSpan,_)``.
+  ///
+  /// - Complexity: as there, plus a copy of `bytes` if they are not contiguous in memory.
+  @inlinable
+  public mutating func append(_ bytes: some Collection<UInt8>, tag: Bool = false) {
+    let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+      unsafe append(UnsafeRawBufferPointer(buffer), tag: tag)
+    }
+    if done == nil {
+      unsafe Array(bytes).withUnsafeBytes { unsafe append($0, tag: tag) }
+    }
+  }
+
   /// A chunk whose copy is worth a call.
   @inline(never)
   private mutating func appendLarge(_ source: UnsafeRawPointer, _ count: Int, _ tag: Bool) {

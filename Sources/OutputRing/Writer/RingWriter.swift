@@ -9,7 +9,7 @@ import CRingShims
 /// ```swift
 /// var writer = RingWriter(RingLayout(capacity: 1 << 20))
 /// let reader = writer.reader
-/// writer.append("hello".utf8Span.span.bytes)
+/// writer.append("hello".utf8)
 /// for chunk in reader.read() { print(chunk.seq, chunk.data.count) }
 /// ```
 @safe

@@ -1,0 +1,23 @@
+import ProcessHost
+import Processes
+
+func buildAndWatch() async throws -> Int32? {
+  let session = Session(id: "build-7", workspaceID: "acme")
+  let command = Command("sh", "-c", "echo compiling; echo 'no such file' >&2; exit 2")
+  let process = try await CommandHost.shared.launch(command, into: session)
+
+  // As many readers as you like, each with its own cursor; none can slow the command down.
+  var cursor = Cursor.start
+  while true {
+    let output = session.output(since: cursor)
+    if output.missedChunks > 0 {
+      print("missed \(output.missedChunks) chunks, \(output.missedBytes!) bytes")
+    }
+    for chunk in output.chunks {
+      print(chunk.seq, chunk.stream, chunk.data)  // data: the raw bytes, never split or joined
+    }
+    if output.isComplete { return output.exitCode }
+    cursor = output.cursor
+    if !output.hasMore { try await Task.sleep(for: .milliseconds(20)) }
+  }
+}
