@@ -19,12 +19,18 @@ public struct RingBatch: Sendable {
     @usableFromInline var status: UInt64 = 0
     @usableFromInline var lostBytes = 0
     @usableFromInline var missedChunks = 0
-    @usableFromInline var missedBytes: Int? = 0
+    /// -1 if not known: an optional would take a word more, and more than that to copy.
+    @usableFromInline var missedByteCount = 0
     @usableFromInline var cursor = RingCursor.start
     @usableFromInline var hasMore = false
     @usableFromInline var isCursorAhead = false
 
     @inlinable init() {}
+
+    var missedBytes: Int? {
+      get { missedByteCount < 0 ? nil : missedByteCount }
+      set { missedByteCount = newValue ?? -1 }
+    }
   }
 
   /// The number of chunks.

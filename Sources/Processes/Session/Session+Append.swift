@@ -22,8 +22,8 @@ extension Session {
   /// - Safety: the buffer must be valid for the call.
   public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
     producer.withLock { writer in
-      touch()
       unsafe writer.append(bytes, tag: stream.tag)
+      touch()
     }
   }
 
