@@ -10,7 +10,7 @@ enum ReleaseBuild {
   static func rerunIfDebug() throws {
     #if DEBUG
       let root = try packageRoot()
-      let notice = "Benchmarks: this is a debug build; building and running a release build instead.\n"
+      let notice = "Benchmarks: this is a debug build; building and running a release build.\n"
       _ = unsafe notice.withCString { unsafe write(STDERR_FILENO, $0, strlen($0)) }
       let command =
         [
