@@ -7,6 +7,13 @@ package struct ModelChunk: Equatable, Sendable {
   package var offset: Int
   package var isError: Bool
   package var bytes: [UInt8]
+
+  package init(seq: Int, offset: Int, isError: Bool, bytes: [UInt8]) {
+    self.seq = seq
+    self.offset = offset
+    self.isError = isError
+    self.bytes = bytes
+  }
 }
 
 /// All that a read says besides chunks.
@@ -118,9 +125,9 @@ package struct SessionModel: Sendable {
     state.missedChunks = first.seq - since - 1
     if since == 0 {
       state.missedBytes = first.offset
-    } else if let offset = start.offset {
+    } else if let offset = start.offset, offset >= 0 {
       // A cursor is whatever a client sends; one that is beyond the chunk has missed nothing.
-      state.missedBytes = max(0, first.offset - max(0, offset))
+      state.missedBytes = max(0, first.offset - offset)
     } else if since + slotCount > claimedSeq {
       state.missedBytes = first.offset - ends[since]
     } else {

@@ -71,6 +71,7 @@ extension RingReader {
     let announced = memory.control.announcedSeqAfterDescriptors()
     guard first - 1 + layout.slotCount > announced else { return false }
     let known = sinceOffset ?? (since + layout.slotCount > announced ? sinceEnd : nil)
+    probe.reached(.confirmed)
 
     // Step 3: descriptors. Their number and the payload's length are confirmed by now.
     let count = last - first + 1

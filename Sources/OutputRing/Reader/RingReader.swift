@@ -92,6 +92,8 @@ enum ReadStep {
   case observed
   /// After descriptors were loaded, before they are confirmed.
   case searched
+  /// After the descriptors loaded were confirmed, before any are copied out.
+  case confirmed
   /// After descriptors were copied out, before they are confirmed.
   case copiedDescriptors
   /// After a piece of payload was copied out, before it is confirmed.
