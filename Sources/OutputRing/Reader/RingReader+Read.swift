@@ -159,7 +159,7 @@ extension RingReader {
       let to = min(from + pieceSize, end)
       let edge = copyPiece(from, to, of: chunks, probe: probe)
       if edge > from {
-        kept = chunks.firstBeginning(at: edge)
+        kept = chunks.firstBeginning(at: edge, from: kept)
         overtaken += 1
       }
       from = max(to, chunks.begin(kept))
@@ -168,7 +168,7 @@ extension RingReader {
     while from < to {
       let piece = max(from, to - pieceSize)
       let edge = copyPiece(piece, to, of: chunks, probe: probe)
-      if edge > piece { return chunks.firstBeginning(at: edge) }
+      if edge > piece { return chunks.firstBeginning(at: edge, from: kept) }
       to = piece
     }
     return kept
