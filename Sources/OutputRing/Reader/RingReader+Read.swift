@@ -87,7 +87,7 @@ extension RingReader {
     // Step 4: payload.
     let kept = copyPayload(of: local, from: dropped, probe: probe)
     if kept == count, !isLastAttempt {
-      budget = (end - begin) / 2
+      budget = min(budget, (end - begin) / 2)
       return false
     }
     if kept == count {
