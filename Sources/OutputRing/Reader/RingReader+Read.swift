@@ -15,6 +15,7 @@ extension RingReader {
     from position: Position, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
   ) {
     batch.removeAll()
+    batch.lostBytes = 0
     var budget = max(maxBytes ?? .max, 0)
     for attempt in 1...Self.attempts {
       let (status, newest) = observe()
@@ -36,9 +37,12 @@ extension RingReader {
         return
       }
     }
-    // The producer went round the descriptors under each attempt: nothing is known, nothing is lost
-    // yet as far as this reader is concerned, and there is more to read.
-    batch.cursor = RingCursor(seq: max(position.seq, 0), offset: position.offset ?? batch.lostBytes)
+    // The producer went round the descriptors under each attempt: nothing is new but the status,
+    // nothing is missed yet as far as this reader is concerned, and there is more to read. A bare
+    // seq's offset may be out of reach for good.
+    batch.lostBytes = max(batch.lostBytes, memory.windowCache.load()?.lost ?? 0)
+    batch.cursor =
+      position.seq <= 0 ? .start : RingCursor(seq: position.seq, offset: position.offset ?? -1)
     batch.missedBytes = 0
     batch.hasMore = true
   }

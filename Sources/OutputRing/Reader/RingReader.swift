@@ -71,10 +71,11 @@ public struct RingReader: Sendable {
   /// Reads every retained chunk after a cursor, into the memory of an earlier batch; see
   /// ``read(since:maxBytes:into:)-(Int,_,_)``.
   public func read(since cursor: RingCursor, maxBytes: Int? = nil, into batch: inout RingBatch) {
-    // A cursor may come from anywhere, such as a client's request: no offset may overflow later on.
+    // A negative offset is one that is not known; or it is from anywhere, such as a client's request,
+    // and must not overflow later on.
     read(
-      from: Position(seq: cursor.seq, offset: max(cursor.offset, 0)), maxBytes: maxBytes,
-      into: &batch, probe: NoProbe())
+      from: Position(seq: cursor.seq, offset: cursor.offset < 0 ? nil : cursor.offset),
+      maxBytes: maxBytes, into: &batch, probe: NoProbe())
   }
 }
 
