@@ -56,7 +56,8 @@ let package = Package(
     .testTarget(
       name: "CRingShimsTests", dependencies: ["CRingShims"], swiftSettings: strict),
     .testTarget(
-      name: "OutputRingTests", dependencies: ["OutputRing"], swiftSettings: strict),
+      name: "OutputRingTests", dependencies: ["OutputRing", "ReferenceModel"],
+      swiftSettings: strict),
     .testTarget(
       name: "ProcessesTests", dependencies: ["Processes", "ReferenceModel"],
       swiftSettings: strict),

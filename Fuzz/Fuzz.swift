@@ -1,2 +1,91 @@
 import ArgumentParser
-@main struct Fuzz: ParsableCommand { func run() {} }
+import Foundation
+import ReferenceModel
+
+/// Random scripts over the public surface, each compared step by step with the model.
+@main
+struct Fuzz: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Runs random scripts on rings, sessions and managers, and compares with a plain model.",
+    discussion: """
+      Script n of a run has the seed SEED + n, so `--seed` of a finding runs it first. A finding is \
+      shrunk to the shortest script that still fails, printed, and written to a file for --replay.
+      """)
+
+  @Option(help: "How long to go on.")
+  var seconds = 10.0
+
+  @Option(help: "The seed of the first script; one of the clock's if not given.")
+  var seed: UInt64?
+
+  @Option(help: "Run the script in a file that a finding left, and nothing else.")
+  var replay: String?
+
+  @Option(help: "Where to write the script of a finding.")
+  var output = "fuzz-finding.json"
+
+  @Flag(help: "Instead of scripts: random writers and readers on threads of their own.")
+  var concurrent = false
+
+  func validate() throws {
+    guard seconds.isFinite, seconds >= 0, seconds < 1e9 else {
+      throw ValidationError("--seconds must be a number of seconds, from 0")
+    }
+  }
+
+  func run() throws {
+    if let replay { return try run(replay: replay) }
+    let seed = seed ?? UInt64(Date().timeIntervalSince1970 * 1_000)
+    print("seed \(seed)")
+    let clock = ContinuousClock()
+    let start = clock.now
+    let end = start + .seconds(seconds)
+    var executions = 0
+    repeat {
+      let seed = seed &+ UInt64(executions)
+      if concurrent { try runConcurrently(seed) } else { try runScript(seed) }
+      executions += 1
+    } while clock.now < end
+    let took = (clock.now - start) / .seconds(1)
+    print(
+      "\(executions) executions in \(String(format: "%.1f", took)) s, "
+        + "\(String(format: "%.0f", Double(executions) / took)) a second")
+    print("0 findings")
+  }
+
+  private func run(replay path: String) throws {
+    let script = try JSONDecoder().decode(
+      Script.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    print(script)
+    guard let difference = script.run() else {
+      print("0 findings")
+      return
+    }
+    print("finding: \(difference)")
+    throw ExitCode.failure
+  }
+
+  private func runScript(_ seed: UInt64) throws {
+    let script = Script.random(seed: seed)
+    guard script.run() != nil else { return }
+    let shortest = script.shrunk()
+    print("finding: seed \(seed), \(shortest.count) steps of \(script.count)")
+    print(shortest)
+    print(shortest.run().map { "\($0)" } ?? "does not fail when run again")
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try encoder.encode(shortest).write(to: URL(fileURLWithPath: output))
+    print("run it again with: swift run Fuzz --replay \(output)")
+    throw ExitCode.failure
+  }
+
+  private func runConcurrently(_ seed: UInt64) throws {
+    let stress = Stress.random(seed: seed)
+    let report = stress.run()
+    guard !report.complaints.isEmpty else { return }
+    print("finding: seed \(seed), \(stress)")
+    print(report)
+    print("run it again with: swift run Fuzz --concurrent --seed \(seed)")
+    throw ExitCode.failure
+  }
+}

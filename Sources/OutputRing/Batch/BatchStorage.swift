@@ -75,7 +75,9 @@ struct LocalChunks {
     index == 0 ? begin : unsafe Descriptor(word: storage.descriptors[index]).end
   }
 
-  /// The first chunk, from `start` on, that begins at an offset or after it; `count` if none does.
+  /// The first chunk from `start` on that begins at an offset or after it; `count` if none does.
+  ///
+  /// Descriptors before `start` may have been reused while they were copied, and are not looked at.
   func firstBeginning(at offset: Int, from start: Int) -> Int {
     var (left, right) = (start, count)
     while left < right {

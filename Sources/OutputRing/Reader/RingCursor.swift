@@ -6,7 +6,8 @@
 public struct RingCursor: Sendable, Hashable, Codable {
   /// The seq of the last chunk read or missed; 0 at the beginning.
   public var seq: Int
-  /// The bytes of output up to and including that chunk, both tags counted.
+  /// The bytes of output up to and including that chunk, both tags counted; negative if not known,
+  /// which makes the cursor as good as its seq.
   public var offset: Int
 
   /// Makes a cursor, such as one that a client has kept.

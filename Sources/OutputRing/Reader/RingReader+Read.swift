@@ -36,10 +36,12 @@ extension RingReader {
         return
       }
     }
-    // The producer went round the descriptors under each attempt: nothing is known, nothing is lost
-    // yet as far as this reader is concerned, and there is more to read.
-    batch.findings.cursor = RingCursor(
-      seq: max(position.seq, 0), offset: position.offset ?? batch.lostBytes)
+    // The producer went round the descriptors under each attempt: nothing is new but the status,
+    // nothing is missed yet as far as this reader is concerned, and there is more to read. A bare
+    // seq's offset may be out of reach for good.
+    batch.findings.lostBytes = max(batch.lostBytes, memory.windowCache.load()?.lost ?? 0)
+    batch.findings.cursor =
+      position.seq <= 0 ? .start : RingCursor(seq: position.seq, offset: position.offset ?? -1)
     batch.findings.missedBytes = 0
     batch.findings.hasMore = true
   }
@@ -72,6 +74,7 @@ extension RingReader {
     let announced = memory.control.announcedSeqAfterDescriptors()
     guard first - 1 + layout.slotCount > announced else { return false }
     let known = sinceOffset ?? (since + layout.slotCount > announced ? sinceEnd : nil)
+    probe.reached(.confirmed)
 
     // Step 3: descriptors. Their number and the payload's length are confirmed by now.
     let count = last - first + 1
@@ -87,7 +90,7 @@ extension RingReader {
     // Step 4: payload.
     let kept = copyPayload(of: local, from: dropped, probe: probe)
     if kept == count, !isLastAttempt {
-      budget = (end - begin) / 2
+      budget = min(budget, (end - begin) / 2)
       return false
     }
     if kept == count {

@@ -75,9 +75,11 @@ public struct RingReader: Sendable {
   /// Reads every retained chunk after a cursor, into the memory of an earlier batch; see
   /// ``read(since:maxBytes:into:)-(Int,_,_)``.
   public func read(since cursor: RingCursor, maxBytes: Int? = nil, into batch: inout RingBatch) {
+    // A negative offset is one that is not known; or it is from anywhere, such as a client's request,
+    // and must not overflow later on.
     read(
-      from: Position(seq: cursor.seq, offset: cursor.offset), maxBytes: maxBytes, into: &batch,
-      probe: NoProbe())
+      from: Position(seq: cursor.seq, offset: cursor.offset < 0 ? nil : cursor.offset),
+      maxBytes: maxBytes, into: &batch, probe: NoProbe())
   }
 }
 
@@ -95,6 +97,8 @@ enum ReadStep {
   case observed
   /// After descriptors were loaded, before they are confirmed.
   case searched
+  /// After the descriptors loaded were confirmed, before any are copied out.
+  case confirmed
   /// After descriptors were copied out, before they are confirmed.
   case copiedDescriptors
   /// After a piece of payload was copied out, before it is confirmed.

@@ -1,0 +1,137 @@
+@testable import OutputRing
+import ReferenceModel
+import Testing
+
+/// Reads between whose steps the writer goes on, in every way that tiny rings have.
+@Suite struct InterleavingTests {
+  /// Where the readers of these tests start.
+  enum Start: CaseIterable {
+    case beginning, oldCursor, oldSeq, recentSeq
+
+    func resolved(_ model: SessionModel) -> ReadStart {
+      switch self {
+      case .beginning: ReadStart(seq: 0)
+      case .oldCursor: ReadStart(seq: 2, offset: model.ends[2])
+      case .oldSeq: ReadStart(seq: 2)
+      case .recentSeq: ReadStart(seq: max(0, model.lastSeq - 2))
+      }
+    }
+  }
+
+  struct Shape: CustomTestStringConvertible {
+    var capacity: Int
+    var chunkLimit: Int
+    var reservationLimit: Int
+    /// The sizes of chunks that are there at first.
+    var sizes: [Int]
+    var testDescription: String { "\(capacity)/\(chunkLimit)/\(reservationLimit) \(sizes)" }
+
+    func harness(pieceSize: Int) -> RingHarness {
+      let harness = RingHarness(
+        capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
+        pieceSize: pieceSize)
+      for size in sizes { harness.append(size) }
+      return harness
+    }
+  }
+
+  static let shapes: [Shape] = [
+    Shape(capacity: 1, chunkLimit: 1, reservationLimit: 1, sizes: [1, 1, 1]),
+    Shape(capacity: 2, chunkLimit: 2, reservationLimit: 1, sizes: [1, 1, 1, 1]),
+    Shape(capacity: 5, chunkLimit: 5, reservationLimit: 1, sizes: [2, 1, 1, 1, 1]),
+    Shape(capacity: 8, chunkLimit: 8, reservationLimit: 4, sizes: [3, 3, 2, 1, 1, 1]),
+    Shape(capacity: 8, chunkLimit: 3, reservationLimit: 8, sizes: [1, 1, 1, 1, 1, 1, 1]),
+    Shape(capacity: 13, chunkLimit: 13, reservationLimit: 2, sizes: [20, 5, 4]),
+    Shape(capacity: 13, chunkLimit: 4, reservationLimit: 16, sizes: [3, 3, 3, 3]),
+    Shape(capacity: 16, chunkLimit: 16, reservationLimit: 3, sizes: [6, 7, 30]),
+    // Descriptors are lapped long before payload, and the other way round.
+    Shape(
+      capacity: 64, chunkLimit: 6, reservationLimit: 64, sizes: [1, 2, 1, 2, 1, 2, 1, 2]),
+    Shape(capacity: 12, chunkLimit: 12, reservationLimit: 1, sizes: [4, 4, 4, 4]),
+  ]
+
+  static let bursts: [[Int]] =
+    [1, 2, 3, 4, 5, 6, 7, 9, 14, 17, 40].map { Array(repeating: 1, count: $0) }
+    + [[2], [5], [8], [13], [100], [3, 3, 3], [4, 1, 4, 1, 4], [100, 1], [7, 7, 7, 7, 7]]
+
+  /// Every burst at every single step.
+  @Test(arguments: shapes, [1, 2, 3, 8])
+  func burstAtOneStep(shape: Shape, pieceSize: Int) {
+    for start in Start.allCases {
+      for burst in Self.bursts {
+        var step = 0
+        while true {
+          let harness = shape.harness(pieceSize: pieceSize)
+          let from = start.resolved(harness.model)
+          let probe = Interruption { index, _ in
+            if index == step { for size in burst { harness.append(size) } }
+          }
+          var batch = RingBatch()
+          if let fault = harness.read(since: from, into: &batch, probe) {
+            Issue.record("\(fault): \(burst) at step \(step) since \(from): \(probe.reached)")
+            return
+          }
+          // Whatever happened, the next read makes up for it.
+          harness.expectExact(
+            since: ReadStart(seq: batch.cursor.seq, offset: batch.cursor.offset))
+          if probe.steps <= step { break }
+          step += 1
+        }
+      }
+    }
+  }
+
+  /// Bursts at every step from one on: the reader is overtaken at each attempt, and still ends.
+  @Test(arguments: shapes, [1, 2, 3, 8])
+  func burstAtEveryStepFrom(shape: Shape, pieceSize: Int) {
+    for start in Start.allCases {
+      for burst in Self.bursts {
+        for step in 0..<12 {
+          let harness = shape.harness(pieceSize: pieceSize)
+          let from = start.resolved(harness.model)
+          let probe = Interruption { index, _ in
+            if index >= step { for size in burst { harness.append(size) } }
+          }
+          var batch = RingBatch()
+          if let fault = harness.read(since: from, into: &batch, probe) {
+            Issue.record("\(fault): \(burst) from step \(step) since \(from): \(probe.reached)")
+            return
+          }
+        }
+      }
+    }
+  }
+
+  /// Random bursts at random steps; readers with memory of their own that go on where they were.
+  @Test(arguments: 0..<8)
+  func randomBursts(seed: Int) {
+    var random = SplitMix64(seed: UInt64(seed))
+    for round in 0..<600 {
+      let capacity = random.within(1...40)
+      let harness = RingHarness(
+        capacity: capacity, chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
+        reservationLimit: random.pick([1, 2, 5, 16, 64]), pieceSize: random.within(1...8))
+      var batch = RingBatch()
+      var cursor = ReadStart(seq: 0, offset: 0)
+      let calm = random.pick([1, 2, 5, 20])
+      for read in 0..<12 {
+        let probe = Interruption { _, _ in
+          guard random.oneIn(calm) else { return }
+          for _ in 0..<random.pick([1, 1, 2, 5, 20]) {
+            switch random.below(8) {
+            case 0: harness.reserve(random.within(1...20), commit: random.pick([nil, 0, 1, 7]))
+            case 1: harness.append(random.within(1...(2 * capacity)))
+            default: harness.append(random.within(1...3))
+            }
+          }
+        }
+        let maxBytes = random.oneIn(3) ? random.below(2 * capacity) : nil
+        if let fault = harness.read(since: cursor, maxBytes: maxBytes, into: &batch, probe) {
+          Issue.record("\(fault): seed \(seed), round \(round), read \(read), \(harness.layout)")
+          return
+        }
+        cursor = ReadStart(seq: batch.cursor.seq, offset: batch.cursor.offset)
+      }
+    }
+  }
+}

@@ -1,0 +1,213 @@
+@testable import OutputRing
+import ReferenceModel
+import Testing
+
+/// A ring with its writer in a box, so that a probe can append in the middle of a read, and beside it
+/// the model that knows what was appended.
+final class RingHarness {
+  private var writer: RingWriter
+  private(set) var model: SessionModel
+  let layout: RingLayout
+  var reader: RingReader
+  /// The least that any read has to call lost from now on.
+  private var lostNoted = 0
+
+  init(_ layout: RingLayout, pieceSize: Int? = nil) {
+    self.layout = layout
+    writer = RingWriter(layout)
+    reader = writer.reader
+    if let pieceSize { reader.pieceSize = pieceSize }
+    model = SessionModel(
+      capacity: layout.capacity, chunkLimit: layout.chunkLimit, slotCount: layout.slotCount)
+  }
+
+  convenience init(
+    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int? = nil
+  ) {
+    self.init(
+      RingLayout(
+        capacity: capacity, chunkLimit: min(chunkLimit, capacity),
+        reservationLimit: reservationLimit),
+      pieceSize: pieceSize)
+  }
+
+  /// Whether the chunk of a seq has its tag set.
+  static func tag(_ seq: Int) -> Bool { seq % 3 == 0 }
+
+  func append(_ size: Int) {
+    let bytes = Stamp.bytes(size, at: model.totalBytes)
+    let tag = Self.tag(model.lastSeq + 1)
+    unsafe bytes.withUnsafeBytes { unsafe writer.append($0, tag: tag) }
+    model.append(bytes, isError: tag)
+  }
+
+  /// Reserves, scribbles over all of it, and commits as much as told; nil throws.
+  @discardableResult
+  func reserve(_ count: Int, commit: Int?, meanwhile: () -> Void = {}) -> Int {
+    struct Failure: Error {}
+    let tag = Self.tag(model.lastSeq + 1)
+    let offset = model.totalBytes
+    model.reserve()
+    var reserved = 0
+    _ = try? unsafe writer.append(reserving: count, tag: tag) { first, second in
+      reserved = first.count + second.count
+      for unsafe piece in unsafe [first, second] {
+        for index in piece.indices { unsafe piece[index] = 0xa5 }
+      }
+      let bytes = Stamp.bytes(min(commit ?? 0, reserved), at: offset)
+      for (index, byte) in bytes.enumerated() {
+        if index < first.count {
+          unsafe first[index] = byte
+        } else {
+          unsafe second[index - first.count] = byte
+        }
+      }
+      meanwhile()
+      guard commit != nil else { throw Failure() }
+      return bytes.count
+    }
+    model.append(Stamp.bytes(min(commit ?? 0, reserved), at: offset), isError: tag)
+    return reserved
+  }
+
+  var status: UInt64 {
+    get { writer.status }
+    set { writer.status = newValue }
+  }
+
+  var writerState: (lastSeq: Int, endOffset: Int) { (writer.lastSeq, writer.endOffset) }
+}
+
+// MARK: Undisturbed reads
+
+extension RingHarness {
+  /// Reads while nobody writes, and expects exactly what the model says.
+  @discardableResult
+  func expectExact(
+    since start: ReadStart = ReadStart(seq: 0), maxBytes: Int? = nil,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) -> RingBatch {
+    var batch = RingBatch()
+    if let offset = start.offset {
+      reader.read(
+        since: RingCursor(seq: start.seq, offset: offset), maxBytes: maxBytes, into: &batch)
+    } else {
+      reader.read(since: start.seq, maxBytes: maxBytes, into: &batch)
+    }
+    let (chunks, state) = model.read(start, maxBytes: maxBytes)
+    let observed = Observed(batch)
+    #expect(observed.state == state, sourceLocation: sourceLocation)
+    let found = observed.chunks.map {
+      ModelChunk(seq: $0.seq, offset: $0.offset, isError: $0.isError, bytes: Array($0.data))
+    }
+    #expect(found == Array(chunks), sourceLocation: sourceLocation)
+    return batch
+  }
+}
+
+// MARK: Reads between whose steps the writer goes on
+
+/// Lets the writer go on between the steps of a read.
+final class Interruption: ReadProbe {
+  private(set) var steps = 0
+  private(set) var reached: [ReadStep] = []
+  private let action: (_ index: Int, _ step: ReadStep) -> Void
+
+  init(_ action: @escaping (_ index: Int, _ step: ReadStep) -> Void) { self.action = action }
+
+  func reached(_ step: ReadStep) {
+    let index = steps
+    steps += 1
+    reached.append(step)
+    action(index, step)
+  }
+}
+
+extension RingHarness {
+  /// Reads while a probe appends, and returns what is wrong with the outcome, if anything is.
+  ///
+  /// What a read must deliver while it is being overtaken is not one exact answer; but whatever it
+  /// delivers must be intact, in order, and add up, and nothing may be called missed that is retained
+  /// even after the read.
+  func read(
+    since start: ReadStart, maxBytes: Int? = nil, into batch: inout RingBatch, _ probe: Interruption
+  ) -> String? {
+    let before = model
+    reader.read(
+      from: Position(seq: start.seq, offset: start.offset.flatMap { $0 < 0 ? nil : $0 }),
+      maxBytes: maxBytes, into: &batch, probe: probe)
+    return fault(in: batch, since: start, maxBytes: maxBytes, before: before, probe)
+      ?? fault(inWorkOf: probe)
+  }
+
+  private func fault(
+    in batch: RingBatch, since start: ReadStart, maxBytes: Int?, before: SessionModel,
+    _ probe: Interruption
+  ) -> String? {
+    let since = max(start.seq, 0)
+    let cursor = batch.cursor
+    if batch.isCursorAhead { return "ahead" }
+    if !batch.hasMore, cursor.seq < before.lastSeq {
+      return "no more than \(cursor.seq), though \(before.lastSeq) was there"
+    }
+    if cursor.seq > model.lastSeq { return "cursor \(cursor) of the future" }
+    if cursor.seq < since { return "cursor \(cursor) before \(since)" }
+
+    // Chunks: what the model says was sent, each intact, one after the other.
+    for (index, chunk) in batch.enumerated() {
+      let seq = cursor.seq - batch.count + 1 + index
+      let end = model.ends[seq]
+      let begin = max(model.ends[seq - 1], end - layout.capacity)
+      if chunk.seq != seq { return "seq \(chunk.seq) instead of \(seq)" }
+      if chunk.offset != begin { return "chunk \(seq) at \(chunk.offset), not \(begin)" }
+      if chunk.data.count != end - begin { return "chunk \(seq) of \(chunk.data.count) bytes" }
+      if chunk.tag != Self.tag(seq) { return "tag of chunk \(seq)" }
+      guard unsafe chunk.data.withUnsafeBytes({ unsafe Stamp.matches($0, at: begin) }) else {
+        return "chunk \(seq) is torn"
+      }
+    }
+
+    // Accounts: received + missed is what was sent up to the cursor.
+    if batch.count + batch.missedChunks != cursor.seq - since {
+      return "\(batch.count) + \(batch.missedChunks) chunks from \(since) to \(cursor.seq)"
+    }
+    let received = batch.reduce(0) { $0 + $1.data.count }
+    if let maxBytes, batch.count > 1, received > maxBytes { return "\(received) bytes" }
+    let from = since == 0 ? 0 : start.offset ?? -1
+    if cursor.offset >= 0 || from >= 0 || cursor.seq > since {
+      if cursor.offset != model.ends[cursor.seq] { return "cursor \(cursor)" }
+    }
+    if let missedBytes = batch.missedBytes {
+      if cursor.seq > since, received + missedBytes != cursor.offset - model.ends[since] {
+        return "\(received) + \(missedBytes) bytes from \(model.ends[since]) to \(cursor)"
+      }
+    } else if from >= 0 || since + layout.slotCount > model.lastSeq + 1 {
+      return "missed bytes not known"
+    }
+    // A chunk that is retained even now was never in the way of the writer.
+    if batch.missedChunks > 0, since + batch.missedChunks >= model.head {
+      return "missed up to \(since + batch.missedChunks), though \(model.head) is retained"
+    }
+
+    // Lost: as of some moment during the read. A reader that had to give up, because its descriptors
+    // were reused at every attempt, can only say what some reader noted before.
+    let gaveUp = batch.isEmpty && batch.missedChunks == 0 && batch.hasMore
+    let least = gaveUp ? lostNoted : before.lostBytes
+    if batch.lostBytes < least || batch.lostBytes > model.lostBytes {
+      return "lost \(batch.lostBytes), not \(least)...\(model.lostBytes)"
+    }
+    if probe.reached.contains(.confirmed) { lostNoted = before.lostBytes }
+    if let first = batch.first, since == 0, batch.lostBytes != first.offset {
+      return "lost \(batch.lostBytes) but the first chunk is at \(first.offset)"
+    }
+    return nil
+  }
+
+  /// A read must end, whatever the writer does: it starts over a fixed number of times, and goes over
+  /// the payload of each attempt at most twice.
+  private func fault(inWorkOf probe: Interruption) -> String? {
+    let pieces = (layout.capacity + reader.pieceSize - 1) / reader.pieceSize
+    let bound = 16 * (5 + 2 * (pieces + 1))
+    return probe.steps <= bound ? nil : "\(probe.steps) steps"
+  }
+}

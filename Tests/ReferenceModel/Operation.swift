@@ -1,0 +1,174 @@
+/// One step of a script that runs on a ring or a session.
+///
+/// Sizes and positions are relative to the geometry and to what was appended so far, so that a step
+/// keeps its meaning when steps before it are taken out.
+package enum Operation: Codable, Equatable, Sendable {
+  case append(Length, isError: Bool)
+  case reserve(Length, isError: Bool, filling: Filling)
+  /// A read by seq, into fresh memory.
+  case read(Place, maxBytes: Int?)
+  /// A read by a cursor whose offset is right, or wrong by the error given.
+  case readFromCursor(Place, offsetError: Int, maxBytes: Int?)
+  /// One of a few readers goes on where it was, in its own memory; by cursor or by seq. Keeps chunks
+  /// of its last read beyond this one, if asked to: their bytes must not change.
+  case resume(reader: Int, byCursor: Bool, keeping: Bool, maxBytes: Int?)
+  case setExit(Int32, closing: Bool)
+  case close
+}
+
+/// What is done with a reservation.
+package enum Filling: Codable, Equatable, Sendable {
+  /// As much as was reserved.
+  case all
+  /// So much less than was reserved, at least 1 byte.
+  case less(Int)
+  case nothing
+  /// The closure throws.
+  case failure
+}
+
+/// A number of bytes.
+package struct Length: Codable, Equatable, Sendable {
+  package enum Base: String, Codable, CaseIterable, Sendable {
+    case nothing, capacity, threeCapacities, reservationLimit, slackAndCapacity
+    /// What is left up to the end of the payload storage.
+    case toTheWrap
+  }
+
+  package var base: Base
+  package var delta: Int
+
+  package init(_ base: Base, _ delta: Int = 0) {
+    self.base = base
+    self.delta = delta
+  }
+
+  package func resolved(in geometry: Geometry, at offset: Int) -> Int {
+    let length =
+      switch base {
+      case .nothing: 0
+      case .capacity: geometry.capacity
+      case .threeCapacities: 3 * geometry.capacity
+      case .reservationLimit: geometry.reservationLimit
+      case .slackAndCapacity: geometry.payloadSize
+      case .toTheWrap: geometry.payloadSize - offset % geometry.payloadSize
+      }
+    return max(0, length + delta)
+  }
+}
+
+/// A seq.
+package struct Place: Codable, Equatable, Sendable {
+  package enum Base: String, Codable, CaseIterable, Sendable {
+    case zero, head, newest
+    /// The oldest seq whose descriptor a ring still has.
+    case oldestSlot
+  }
+
+  package var base: Base
+  package var delta: Int
+
+  package init(_ base: Base, _ delta: Int = 0) {
+    self.base = base
+    self.delta = delta
+  }
+
+  package func resolved(_ model: SessionModel) -> Int {
+    let seq =
+      switch base {
+      case .zero: 0
+      case .head: model.head
+      case .newest: model.lastSeq
+      case .oldestSlot: model.lastSeq - model.slotCount + 1
+      }
+    let (sum, overflow) = seq.addingReportingOverflow(delta)
+    return overflow ? (delta < 0 ? .min : .max) : sum
+  }
+}
+
+/// One step of a script that runs on a session manager. Ids are small numbers.
+package enum ManagerOperation: Codable, Equatable, Sendable {
+  case register(id: Int)
+  /// Registers once more the session that is registered under the id, if one is.
+  case registerAgain(id: Int)
+  case forget(id: Int)
+  case lookUp(id: Int)
+  case append(id: Int, bytes: Int)
+  case abandonReservation(id: Int)
+  case setExit(id: Int)
+  case close(id: Int)
+  case read(id: Int)
+  case advance(nanoseconds: Int64)
+  case sweep
+}
+
+/// The numbers that a ring or session is made from.
+package struct Geometry: Codable, Equatable, Sendable {
+  package enum Kind: String, Codable, Sendable { case ring, session }
+
+  package var kind: Kind
+  package var capacity: Int
+  package var chunkLimit: Int
+  package var reservationLimit: Int
+
+  package var payloadSize: Int { capacity + reservationLimit }
+}
+
+/// What a seed stands for, and what a replay file holds.
+package enum Script: Codable, Equatable, Sendable {
+  case output(Geometry, [Operation])
+  case manager(idleTimeout: Int64, [ManagerOperation])
+
+  /// Runs the script, and says where and how the library first differs from the model, if it does.
+  package func run() -> Difference? {
+    switch self {
+    case .output(let geometry, let operations):
+      OutputInterpreter.run(operations, in: geometry)
+    case .manager(let idleTimeout, let operations):
+      ManagerInterpreter.run(operations, idleTimeout: idleTimeout)
+    }
+  }
+
+  /// The shortest script found that still fails.
+  package func shrunk() -> Script {
+    switch self {
+    case .output(let geometry, let operations):
+      .output(
+        geometry,
+        shrink(operations) { OutputInterpreter.run($0, in: geometry) })
+    case .manager(let idleTimeout, let operations):
+      .manager(
+        idleTimeout: idleTimeout,
+        shrink(operations) { ManagerInterpreter.run($0, idleTimeout: idleTimeout) })
+    }
+  }
+
+  package var count: Int {
+    switch self {
+    case .output(_, let operations): operations.count
+    case .manager(_, let operations): operations.count
+    }
+  }
+}
+
+extension Script: CustomStringConvertible {
+  /// One step a line.
+  package var description: String {
+    switch self {
+    case .output(let geometry, let operations):
+      "\(geometry)\n" + operations.map { "  \($0)" }.joined(separator: "\n")
+    case .manager(let idleTimeout, let operations):
+      "idle timeout \(idleTimeout) ns\n" + operations.map { "  \($0)" }.joined(separator: "\n")
+    }
+  }
+}
+
+/// Where library and model first disagreed.
+package struct Difference: Error, Equatable, CustomStringConvertible, Sendable {
+  /// The index of the step.
+  package var step: Int
+  package var operation: String
+  package var details: String
+
+  package var description: String { "step \(step), \(operation): \(details)" }
+}

@@ -1,0 +1,206 @@
+import Foundation
+import Processes
+
+/// Runs the steps of a script on a ring or session and on the model, and compares after each.
+package struct OutputInterpreter {
+  private let geometry: Geometry
+  private let subject: any Subject
+  private var model: SessionModel
+  /// The readers that go on where they were.
+  private var readers: [Reader]
+  /// Chunks that somebody held on to, and what their bytes must be for ever.
+  private var kept: [(chunk: Observed.Chunk, bytes: [UInt8])] = []
+
+  private struct Reader {
+    var memory = ReadMemory()
+    var cursor = ReadStart(seq: 0, offset: 0)
+    var lastRead: Observed?
+  }
+
+  private struct FillFailure: Error {}
+
+  package init(_ geometry: Geometry) {
+    self.geometry = geometry
+    subject = geometry.makeSubject()
+    model = SessionModel(
+      capacity: geometry.capacity, chunkLimit: geometry.chunkLimit, slotCount: subject.slotCount)
+    readers = [Reader(), Reader(), Reader()]
+  }
+
+  package static func run(_ operations: [Operation], in geometry: Geometry) -> Difference? {
+    var interpreter = OutputInterpreter(geometry)
+    for (step, operation) in operations.enumerated() {
+      if let details = interpreter.run(operation) {
+        return Difference(step: step, operation: "\(operation)", details: details)
+      }
+    }
+    if let details = interpreter.checkKept() {
+      return Difference(step: operations.count - 1, operation: "the end", details: details)
+    }
+    return nil
+  }
+
+  /// Runs one step; returns how library and model differ after it, if they do.
+  package mutating func run(_ operation: Operation) -> String? {
+    switch operation {
+    case .append(let length, let isError):
+      let count = length.resolved(in: geometry, at: model.totalBytes)
+      let bytes = Stamp.bytes(count, at: model.totalBytes)
+      unsafe bytes.withUnsafeBytes { unsafe subject.append($0, isError: isError) }
+      model.append(bytes, isError: isError)
+    case .reserve(let length, let isError, let filling):
+      if let details = reserve(
+        max(1, length.resolved(in: geometry, at: model.totalBytes)), isError, filling)
+      {
+        return details
+      }
+    case .read(let place, let maxBytes):
+      var memory = ReadMemory()
+      return compare(ReadStart(seq: place.resolved(model)), maxBytes, &memory).difference
+    case .readFromCursor(let place, let error, let maxBytes):
+      let seq = place.resolved(model)
+      let offset = model.ends[min(max(seq, 0), model.lastSeq)].addingReportingOverflow(error)
+      var memory = ReadMemory()
+      let start = ReadStart(seq: seq, offset: offset.overflow ? .max : offset.partialValue)
+      return compare(start, maxBytes, &memory).difference
+    case .resume(let reader, let byCursor, let keeping, let maxBytes):
+      return resume(reader % readers.count, byCursor, keeping, maxBytes)
+    case .setExit(let code, let closing):
+      subject.setExit(code, closing: closing)
+      model.setExit(code, closing: closing)
+    case .close:
+      subject.close()
+      model.close()
+    }
+    return compareState()
+  }
+
+  // MARK: Steps
+
+  private mutating func reserve(_ count: Int, _ isError: Bool, _ filling: Filling) -> String? {
+    model.reserve()
+    let expected = min(count, geometry.reservationLimit)
+    let offset = model.totalBytes
+    var stored: [UInt8] = []
+    var difference: String?
+    let returned = try? unsafe subject.append(reserving: count, isError: isError) {
+      (first, second) throws -> Int in
+      let reserved = first.count + second.count
+      if reserved != expected { difference = "\(reserved) bytes reserved, not \(expected)" }
+      // What lies past the count returned must never show.
+      unsafe memset(first.baseAddress!, 0xa5, first.count)
+      if second.count > 0 { unsafe memset(second.baseAddress!, 0xa5, second.count) }
+      let written: Int
+      switch filling {
+      case .all: written = reserved
+      case .less(let less): written = max(1, reserved - less)
+      case .nothing: written = 0
+      case .failure: written = 0
+      }
+      stored = Stamp.bytes(written, at: offset)
+      unsafe stored.withUnsafeBytes { bytes in
+        let head = min(bytes.count, first.count)
+        unsafe first.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<head]))
+        unsafe second.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[head...]))
+      }
+      // An open reservation disturbs nobody.
+      if difference == nil { difference = compareState() }
+      if filling == .failure { throw FillFailure() }
+      return written
+    }
+    if let difference { return "while reserved: \(difference)" }
+    if returned != (filling == .failure ? nil : stored.count) {
+      return "reservation returned \(returned as Any), not \(stored.count)"
+    }
+    if filling != .failure { model.append(stored, isError: isError) }
+    return nil
+  }
+
+  private mutating func resume(
+    _ index: Int, _ byCursor: Bool, _ keeping: Bool, _ maxBytes: Int?
+  ) -> String? {
+    if keeping, let last = readers[index].lastRead {
+      // One is enough to keep the memory of all.
+      for chunk in last.chunks.suffix(1) {
+        kept.append((chunk, Stamp.bytes(chunk.data.count, at: chunk.offset)))
+      }
+      if kept.count > 16 { kept.removeFirst() }
+    }
+    readers[index].lastRead = nil
+    var start = readers[index].cursor
+    if !byCursor { start.offset = nil }
+    let (observed, difference) = compare(start, maxBytes, &readers[index].memory)
+    if let difference { return difference }
+    let state = observed.state
+    readers[index].cursor = ReadStart(seq: state.cursorSeq, offset: state.cursorOffset)
+    readers[index].lastRead = observed
+    return checkKept()
+  }
+
+  // MARK: Comparing
+
+  private func compare(
+    _ start: ReadStart, _ maxBytes: Int?, _ memory: inout ReadMemory
+  ) -> (observed: Observed, difference: String?) {
+    let observed = subject.read(start, maxBytes: maxBytes, into: &memory)
+    let (chunks, state) = model.read(start, maxBytes: maxBytes)
+    return (observed, difference(observed, chunks, state))
+  }
+
+  private func difference(
+    _ observed: Observed, _ chunks: ArraySlice<ModelChunk>, _ state: ReadState
+  ) -> String? {
+    if observed.state != state { return "\(observed.state), not \(state)" }
+    if observed.chunks.count != chunks.count {
+      return "\(observed.chunks.count) chunks, not \(chunks.count)"
+    }
+    for (found, expected) in zip(observed.chunks, chunks) {
+      if found.seq != expected.seq || found.offset != expected.offset
+        || found.isError != expected.isError
+      {
+        return "chunk \(found), not \(expected)"
+      }
+      if !equal(found.data, expected.bytes) { return "bytes of chunk \(found.seq)" }
+    }
+    if observed.payload.count != chunks.reduce(0, { $0 + $1.bytes.count }) {
+      return "payload of \(observed.payload.count) bytes"
+    }
+    // The chunks are slices of the payload; its ends tell whether it is the right stretch.
+    if let first = chunks.first, let last = chunks.last,
+      observed.payload.first != first.bytes.first || observed.payload.last != last.bytes.last
+    {
+      return "payload begins or ends with other bytes than the chunks"
+    }
+    return nil
+  }
+
+  private func equal(_ data: ChunkBytes, _ bytes: [UInt8]) -> Bool {
+    unsafe data.withUnsafeBytes { data in
+      unsafe bytes.withUnsafeBytes { bytes in
+        unsafe data.count == bytes.count
+          && memcmp(data.baseAddress!, bytes.baseAddress!, bytes.count) == 0
+      }
+    }
+  }
+
+  /// After each writing step: what is new to one who knows all but the newest chunk, and the counters.
+  private func compareState() -> String? {
+    if subject.lostBytes != model.lostBytes {
+      return "lostBytes is \(subject.lostBytes), not \(model.lostBytes)"
+    }
+    if subject.lastSeq != model.lastSeq {
+      return "lastSeq is \(subject.lastSeq), not \(model.lastSeq)"
+    }
+    var memory = ReadMemory()
+    // The whole of a tiny ring is as cheap as a part.
+    let since = geometry.capacity <= 64 ? 0 : model.lastSeq - 1
+    return compare(ReadStart(seq: since), nil, &memory).difference
+  }
+
+  private func checkKept() -> String? {
+    for (chunk, bytes) in kept where !equal(chunk.data, bytes) {
+      return "bytes of chunk \(chunk.seq) changed while held"
+    }
+    return nil
+  }
+}

@@ -1,0 +1,141 @@
+import Processes
+
+extension Geometry {
+  /// A ring of any geometry.
+  package static func ring(
+    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int
+  ) -> Geometry {
+    Geometry(
+      kind: .ring, capacity: capacity, chunkLimit: min(chunkLimit, capacity),
+      reservationLimit: reservationLimit)
+  }
+
+  /// A session; all but its capacity is the library's choice.
+  package static func session(capacity: Int) -> Geometry {
+    Geometry(
+      kind: .session, capacity: capacity,
+      chunkLimit: min(capacity, Session.maxBufferedChunks),
+      reservationLimit: min(max(capacity, 4_096), 65_536))
+  }
+
+  var layout: RingLayout {
+    RingLayout(
+      capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit)
+  }
+}
+
+extension Script {
+  /// The script that a seed stands for.
+  package static func random(seed: UInt64) -> Script {
+    var random = SplitMix64(seed: seed)
+    switch random.below(20) {
+    case 0..<15:
+      let geometry = Geometry.ring(
+        capacity: random.within(1...40), chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
+        reservationLimit: random.pick([1, 2, 3, 7, 16, 64]))
+      return .random(in: geometry, count: random.within(1...150), &random)
+    case 15..<18:
+      let geometry = Geometry.session(capacity: random.pick([1, 2, 7, 64, 1_000, 5_000, 70_000]))
+      return .random(in: geometry, count: random.within(1...100), &random)
+    default:
+      return .randomManager(count: random.within(1...150), &random)
+    }
+  }
+
+  /// A script of any length for one geometry.
+  package static func random(in geometry: Geometry, count: Int, _ random: inout SplitMix64) -> Script
+  {
+    .output(geometry, (0..<count).map { _ in .random(in: geometry, &random) })
+  }
+
+  /// A script of any length for a manager.
+  package static func randomManager(count: Int, _ random: inout SplitMix64) -> Script {
+    let idleTimeout = Int64(random.pick([-1, 0, 1, 50, 50_000_000]))
+    return .manager(
+      idleTimeout: idleTimeout,
+      (0..<count).map { _ in .random(idleTimeout: idleTimeout, &random) })
+  }
+}
+
+extension Operation {
+  fileprivate static func random(in geometry: Geometry, _ random: inout SplitMix64) -> Operation {
+    switch random.below(100) {
+    case 0..<45:
+      .append(.random(in: geometry, &random), isError: random.oneIn(2))
+    case 45..<60:
+      .reserve(
+        .random(in: geometry, &random), isError: random.oneIn(2),
+        filling: random.pick([
+          .all, .all, .less(1), .less(random.within(1...geometry.reservationLimit)), .nothing,
+          .failure,
+        ]))
+    case 60..<70:
+      .read(.random(&random), maxBytes: .randomLimit(in: geometry, &random))
+    case 70..<80:
+      .readFromCursor(
+        .random(&random),
+        offsetError: random.pick([0, 0, 0, 0, -1, 1, -1_000, 1_000_000_000, .min, .max]),
+        maxBytes: .randomLimit(in: geometry, &random))
+    case 80..<97:
+      .resume(
+        reader: random.below(3), byCursor: random.oneIn(2), keeping: random.oneIn(3),
+        maxBytes: .randomLimit(in: geometry, &random))
+    case 97..<99:
+      .setExit(random.pick([0, 1, -1, 255, .min, .max]), closing: random.oneIn(2))
+    default:
+      .close
+    }
+  }
+}
+
+extension Length {
+  fileprivate static func random(in geometry: Geometry, _ random: inout SplitMix64) -> Length {
+    switch random.below(10) {
+    // Mostly small, or rings would never hold more than a chunk.
+    case 0..<6: Length(.nothing, random.within(0...max(1, min(geometry.capacity / 4, 2_000))))
+    case 6: Length(.nothing, random.within(0...geometry.capacity))
+    default: Length(random.pick(Base.allCases), random.within(-1...1))
+    }
+  }
+}
+
+extension Place {
+  fileprivate static func random(_ random: inout SplitMix64) -> Place {
+    switch random.below(8) {
+    case 0: Place(.zero, random.pick([.min, -1, 0, 1, .max]))
+    case 1: Place(.newest, random.pick([.min, .max, -10, 10]))
+    default: Place(random.pick(Base.allCases), random.within(-2...2))
+    }
+  }
+}
+
+extension Int {
+  fileprivate static func randomLimit(in geometry: Geometry, _ random: inout SplitMix64) -> Int? {
+    switch random.below(6) {
+    case 0: random.pick([.min, -1, 0, 1, .max])
+    case 1: random.within(0...geometry.capacity)
+    case 2: geometry.capacity + random.within(-1...1)
+    default: nil
+    }
+  }
+}
+
+extension ManagerOperation {
+  fileprivate static func random(
+    idleTimeout: Int64, _ random: inout SplitMix64
+  ) -> ManagerOperation {
+    let id = random.below(6)
+    return switch random.below(12) {
+    case 0, 1: .register(id: id)
+    case 2: .registerAgain(id: id)
+    case 3: .forget(id: id)
+    case 4: .lookUp(id: id)
+    case 5: .append(id: id, bytes: random.below(3))
+    case 6: .abandonReservation(id: id)
+    case 7: .setExit(id: id)
+    case 8: random.oneIn(2) ? .close(id: id) : .read(id: id)
+    case 9, 10: .advance(nanoseconds: max(0, idleTimeout / 2 + Int64(random.within(-1...1))))
+    default: .sweep
+    }
+  }
+}

@@ -1,0 +1,143 @@
+// The contract (DESIGN §3) as plain arrays. Written from the contract's text, not from the sources,
+// and kept so simple that reading it is enough to believe it.
+
+/// One chunk, as the contract describes it.
+package struct ModelChunk: Equatable, Sendable {
+  package var seq: Int
+  package var offset: Int
+  package var isError: Bool
+  package var bytes: [UInt8]
+
+  package init(seq: Int, offset: Int, isError: Bool, bytes: [UInt8]) {
+    self.seq = seq
+    self.offset = offset
+    self.isError = isError
+    self.bytes = bytes
+  }
+}
+
+/// All that a read says besides chunks.
+package struct ReadState: Equatable, Sendable {
+  package var exitCode: Int32?
+  package var isAlive: Bool
+  package var isClosed: Bool
+  package var lostBytes: Int
+  package var missedChunks: Int
+  package var missedBytes: Int?
+  package var lastSeq: Int
+  package var cursorSeq: Int
+  package var cursorOffset: Int
+  package var hasMore: Bool
+  package var isCursorAhead: Bool
+}
+
+/// Where a read starts: a bare seq, or a cursor with an offset as well.
+package struct ReadStart: Equatable, Sendable {
+  package var seq: Int
+  package var offset: Int?
+
+  package init(seq: Int, offset: Int? = nil) {
+    self.seq = seq
+    self.offset = offset
+  }
+}
+
+/// The output of one process, in an array.
+package struct SessionModel: Sendable {
+  package let capacity: Int
+  package let chunkLimit: Int
+  /// How many descriptors a ring of this geometry has: all that the contract leaves open is from
+  /// when on a bare seq is too old for its missed bytes to be known.
+  package let slotCount: Int
+
+  package private(set) var retained: ArraySlice<ModelChunk> = []
+  package private(set) var retainedBytes = 0
+  package private(set) var lostBytes = 0
+  package private(set) var exitCode: Int32?
+  package private(set) var isClosed = false
+  /// Where each seq ended, from seq 0 on.
+  package private(set) var ends = [0]
+  /// The newest seq whose descriptor's place was claimed, be it by a reservation without a chunk.
+  private var claimedSeq = 0
+
+  package init(capacity: Int, chunkLimit: Int, slotCount: Int) {
+    self.capacity = capacity
+    self.chunkLimit = chunkLimit
+    self.slotCount = slotCount
+  }
+
+  package var lastSeq: Int { ends.count - 1 }
+  package var totalBytes: Int { ends[lastSeq] }
+  /// The oldest retained seq.
+  package var head: Int { retained.first?.seq ?? 1 }
+
+  // MARK: Writing
+
+  package mutating func append(_ bytes: [UInt8], isError: Bool) {
+    guard !bytes.isEmpty else { return }
+    // The last `capacity` bytes are kept under one seq; the prefix cut counts as lost.
+    let kept = bytes.suffix(capacity)
+    lostBytes += bytes.count - kept.count
+    let end = totalBytes + bytes.count
+    retained.append(
+      ModelChunk(
+        seq: lastSeq + 1, offset: end - kept.count, isError: isError, bytes: Array(kept)))
+    ends.append(end)
+    claimedSeq = max(claimedSeq, lastSeq)
+    retainedBytes += kept.count
+    // Whole chunks leave at the head.
+    while retainedBytes > capacity || retained.count > chunkLimit {
+      let dropped = retained.removeFirst()
+      retainedBytes -= dropped.bytes.count
+      lostBytes += dropped.bytes.count
+    }
+  }
+
+  /// A reservation was opened; what it brings, if anything, is an append like any other.
+  package mutating func reserve() { claimedSeq = max(claimedSeq, lastSeq + 1) }
+
+  package mutating func setExit(_ code: Int32, closing: Bool) {
+    exitCode = code
+    if closing { isClosed = true }
+  }
+
+  package mutating func close() { isClosed = true }
+
+  // MARK: Reading
+
+  package func read(_ start: ReadStart, maxBytes: Int?) -> (ArraySlice<ModelChunk>, ReadState) {
+    let since = max(start.seq, 0)
+    // Seqs are consecutive, so those newer than `since` are that many at the end, or all there are.
+    let due = retained.suffix(max(0, lastSeq - min(since, lastSeq)))
+    var state = ReadState(
+      exitCode: exitCode, isAlive: exitCode == nil, isClosed: isClosed, lostBytes: lostBytes,
+      missedChunks: 0, missedBytes: 0, lastSeq: lastSeq, cursorSeq: lastSeq,
+      cursorOffset: totalBytes, hasMore: false, isCursorAhead: start.seq > lastSeq)
+    guard let first = due.first else { return (due, state) }
+
+    var read = due.prefix(1)
+    var payload = first.bytes.count
+    for chunk in due.dropFirst() {
+      payload += chunk.bytes.count
+      if let maxBytes, payload > maxBytes { break }
+      read = due[due.startIndex...read.endIndex]
+    }
+    state.missedChunks = first.seq - since - 1
+    if since == 0 {
+      state.missedBytes = first.offset
+    } else if let offset = start.offset, offset >= 0 {
+      // A cursor is whatever a client sends; one that is beyond the chunk has missed nothing.
+      state.missedBytes = max(0, first.offset - offset)
+    } else if since + slotCount > claimedSeq {
+      state.missedBytes = first.offset - ends[since]
+    } else {
+      state.missedBytes = nil
+    }
+    let last = read[read.endIndex - 1]
+    state.lastSeq = last.seq
+    state.cursorSeq = last.seq
+    state.cursorOffset = last.offset + last.bytes.count
+    state.hasMore = read.count < due.count
+    return (read, state)
+  }
+}

@@ -1,0 +1,167 @@
+package import Processes
+
+/// What a script runs on: a session, or a bare ring that is used like one.
+///
+/// One thread at a time may call what writes; any number may read.
+package protocol Subject: AnyObject, Sendable {
+  func append(_ bytes: UnsafeRawBufferPointer, isError: Bool)
+  @discardableResult
+  func append(
+    reserving count: Int, isError: Bool,
+    filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
+  ) throws -> Int
+  func setExit(_ code: Int32, closing: Bool)
+  func close()
+  func read(_ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory) -> Observed
+  var lostBytes: Int { get }
+  var lastSeq: Int { get }
+  var slotCount: Int { get }
+}
+
+/// A reader's own memory, which its reads fill again and again.
+package struct ReadMemory {
+  fileprivate var batch = RingBatch()
+  fileprivate var output = Output()
+
+  package init() {}
+}
+
+/// What a read returned, from whichever of the two.
+package struct Observed {
+  package struct Chunk {
+    package var seq: Int
+    package var offset: Int
+    package var isError: Bool
+    package var data: ChunkBytes
+  }
+
+  package var chunks: [Chunk]
+  /// All chunks' bytes.
+  package var payload: ChunkBytes
+  package var state: ReadState
+}
+
+extension Geometry {
+  package func makeSubject() -> any Subject {
+    switch kind {
+    case .ring: RingSubject(layout)
+    case .session: SessionSubject(Session(id: "model", workspaceID: "tests", capacity: capacity))
+    }
+  }
+}
+
+// MARK: A session
+
+package final class SessionSubject: Subject {
+  package let session: Session
+
+  package init(_ session: Session) { self.session = session }
+
+  package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
+    unsafe session.append(bytes, to: isError ? .stderr : .stdout)
+  }
+
+  package func append(
+    reserving count: Int, isError: Bool,
+    filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
+  ) throws -> Int {
+    try unsafe session.append(
+      reserving: count, to: isError ? .stderr : .stdout, filling: fill)
+  }
+
+  package func setExit(_ code: Int32, closing: Bool) { session.setExit(code, closing: closing) }
+  package func close() { session.close() }
+  package var lostBytes: Int { session.lostBytes }
+  package var lastSeq: Int { session.lastSeq }
+
+  /// A session does not tell its ring's geometry; the same numbers give the same slots.
+  package var slotCount: Int { Geometry.session(capacity: session.capacity).layout.slotCount }
+
+  package func read(
+    _ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory
+  ) -> Observed {
+    if let offset = start.offset {
+      session.read(
+        since: Cursor(seq: start.seq, offset: offset), maxBytes: maxBytes, into: &memory.output)
+    } else {
+      session.read(since: start.seq, maxBytes: maxBytes, into: &memory.output)
+    }
+    return Observed(memory.output)
+  }
+}
+
+extension Observed {
+  package init(_ output: Output) {
+    chunks = output.chunks.map {
+      Chunk(seq: $0.seq, offset: $0.offset, isError: $0.stream == .stderr, data: $0.data)
+    }
+    payload = output.chunks.payload
+    state = ReadState(
+      exitCode: output.exitCode, isAlive: output.isAlive, isClosed: output.isClosed,
+      lostBytes: output.lostBytes, missedChunks: output.missedChunks,
+      missedBytes: output.missedBytes, lastSeq: output.lastSeq, cursorSeq: output.cursor.seq,
+      cursorOffset: output.cursor.offset, hasMore: output.hasMore,
+      isCursorAhead: output.isCursorAhead)
+  }
+}
+
+// MARK: A ring
+
+/// A ring, with exit and close kept in its status word.
+package final class RingSubject: Subject, @unchecked Sendable {
+  // Only the one producer touches it.
+  private var writer: RingWriter
+  private let reader: RingReader
+
+  package init(_ layout: RingLayout) {
+    writer = RingWriter(layout)
+    reader = writer.reader
+  }
+
+  package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
+    unsafe writer.append(bytes, tag: isError)
+  }
+
+  package func append(
+    reserving count: Int, isError: Bool,
+    filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
+  ) throws -> Int {
+    try unsafe writer.append(reserving: count, tag: isError, filling: fill)
+  }
+
+  package func setExit(_ code: Int32, closing: Bool) {
+    writer.status =
+      UInt64(UInt32(bitPattern: code)) | 1 << 32 | (closing ? 1 << 33 : writer.status & 1 << 33)
+  }
+
+  package func close() { writer.status |= 1 << 33 }
+  package var lostBytes: Int { reader.lostBytes }
+  package var lastSeq: Int { reader.lastSeq }
+  package var slotCount: Int { reader.layout.slotCount }
+
+  package func read(
+    _ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory
+  ) -> Observed {
+    if let offset = start.offset {
+      reader.read(
+        since: RingCursor(seq: start.seq, offset: offset), maxBytes: maxBytes, into: &memory.batch)
+    } else {
+      reader.read(since: start.seq, maxBytes: maxBytes, into: &memory.batch)
+    }
+    return Observed(memory.batch)
+  }
+}
+
+extension Observed {
+  package init(_ batch: RingBatch) {
+    chunks = batch.map { Chunk(seq: $0.seq, offset: $0.offset, isError: $0.tag, data: $0.data) }
+    payload = batch.payload
+    let exited = batch.status & 1 << 32 != 0
+    state = ReadState(
+      exitCode: exited ? Int32(truncatingIfNeeded: batch.status) : nil, isAlive: !exited,
+      isClosed: batch.status & 1 << 33 != 0, lostBytes: batch.lostBytes,
+      missedChunks: batch.missedChunks, missedBytes: batch.missedBytes, lastSeq: batch.lastSeq,
+      cursorSeq: batch.cursor.seq, cursorOffset: batch.cursor.offset, hasMore: batch.hasMore,
+      isCursorAhead: batch.isCursorAhead)
+  }
+}
