@@ -24,16 +24,21 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+    .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
   ],
   targets: [
     // The library. Data flows one way: pipe → ProcessHost → Processes → OutputRing → caller.
     .target(name: "CRingShims"),
+    .systemLibrary(name: "CEvents"),
     .target(name: "OutputRing", dependencies: ["CRingShims"], swiftSettings: strict),
     .target(name: "Processes", dependencies: ["OutputRing"], swiftSettings: strict),
     .target(
       name: "ProcessHost",
       dependencies: [
-        "CRingShims", "Processes", .product(name: "Subprocess", package: "swift-subprocess"),
+        "CEvents", "CRingShims", "Processes",
+        .product(name: "Subprocess", package: "swift-subprocess"),
+        // swift-subprocess's types for paths and descriptors, where the system brings none.
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
 
@@ -64,7 +69,7 @@ let package = Package(
     .testTarget(
       name: "ProcessHostTests", dependencies: ["ProcessHost"], swiftSettings: strict),
     .testTarget(
-      name: "CaptureTests", dependencies: ["capture"], swiftSettings: strict),
+      name: "CaptureTests", dependencies: ["capture", "ProcessHost"], swiftSettings: strict),
     .testTarget(
       name: "ReadmeTests", dependencies: ["ProcessHost"], swiftSettings: strict),
   ],

@@ -1,2 +1,109 @@
 import ArgumentParser
-@main struct Capture: ParsableCommand { func run() {} }
+import ProcessHost
+import Processes
+
+/// Runs a command, and keeps the last of what it writes.
+@main
+struct Capture: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "capture",
+    abstract: "Run a command and keep the last 1 MiB of what it writes.",
+    usage: "capture [options] -- COMMAND [ARG ...]",
+    discussion: """
+      Runs COMMAND, captures its stdout and stderr in bounded memory, and counts exactly what is lost. \
+      When the command has ended and closed its outputs, what is retained is written, in order: its \
+      stdout to stdout, its stderr to stderr, after a line on stderr that tells the loss, if any.
+
+      COMMAND reads its stdin from /dev/null and leads a process group of its own. SIGINT (Ctrl-C), \
+      SIGTERM, SIGHUP and SIGQUIT are passed on to that group; capture then still waits for the command \
+      and writes what it has. If nobody reads capture's own output any more, --live ends the command \
+      with SIGPIPE and SIGTERM, as a pipeline would.
+
+      Exit status: the command's own; 128 + N if signal N ended it; 127 if it was not found; 126 if it \
+      cannot be executed; 125 if it could not be started for want of resources; 64 for a usage error; \
+      74 if the command succeeded but its output could not be written.
+
+      --json writes one object a line: for each chunk \
+      {"seq":1,"stream":"stdout","offset":0,"data_b64":"..."}, where offset counts the bytes of both \
+      streams before it, and last a summary: exit_code, alive, closed; chunks, the number of chunk \
+      lines before it; retained_bytes and lost_bytes, which were retained in memory at the end or not, \
+      and add up to total_bytes; missed_chunks and missed_bytes, which capture itself came too late to \
+      write. Without --live what is missed is what is lost; with it, what was written while it was \
+      still there is not missed, even if it is lost by now.
+      """,
+    version: "capture 0.1.0")
+
+  @Flag(help: "Write output as it comes, and what was missed because it came too fast.")
+  var live = false
+
+  @Flag(help: "Write output only if the command fails.")
+  var onFailure = false
+
+  @Flag(help: "Write chunks and a summary as JSON, one object a line, to stdout.")
+  var json = false
+
+  @Flag(help: "Write a summary to stderr at the end.")
+  var stats = false
+
+  @Argument(
+    parsing: .postTerminator,
+    help: ArgumentHelp("The command to run, and its arguments.", valueName: "command"))
+  var command: [String] = []
+
+  func validate() throws {
+    if command.isEmpty {
+      throw ValidationError("no command was given; it stands after --, as in: capture -- make all")
+    }
+    if live && onFailure {
+      throw ValidationError(
+        "--live and --on-failure exclude each other: whether the command fails is known at its end")
+    }
+  }
+
+  // On the main thread: writing blocks, and must not hold up the runtime's few threads.
+  @MainActor
+  func run() async throws {
+    let signals = SignalForwarder.start()
+    ignoreBrokenPipes()
+    let session = Session(id: "capture", workspaceID: "")
+    let clock = ContinuousClock()
+    let start = clock.now
+    let process: HostedProcess
+    do throws(LaunchError) {
+      process = try await CommandHost().launch(
+        Command(command[0], arguments: Array(command.dropFirst())), into: session)
+    } catch {
+      complain("\(error)")
+      throw ExitCode(error.exitStatus)
+    }
+    signals.forward(to: process)
+
+    let format: any OutputFormat = json ? JSONFormat() : PlainFormat()
+    var writer = OutputWriter(session: session, format: format)
+    if live {
+      await writer.follow {
+        // What would have happened to the command if it had written there itself; SIGTERM is for
+        // those who ignore SIGPIPE, and then look at the error of a write, which they do not get.
+        try? process.signal(.brokenPipe)
+        try? process.signal(.terminate)
+      }
+    }
+    let exit = try await process.waitUntilClosed()
+    let elapsed = clock.now - start
+    if !live { writer.writeRetained(chunks: !onFailure || !exit.isSuccess) }
+    writer.finish()
+    if stats { writeStatistics(of: session, elapsed) }
+    throw ExitCode(exit.isSuccess && writer.hasFailed ? 74 : exit.code)
+  }
+}
+
+extension LaunchError {
+  /// What shells and their relatives return when they cannot start a command.
+  fileprivate var exitStatus: Int32 {
+    switch self {
+    case .executableNotFound: 127
+    case .notExecutable, .invalidCommand: 126
+    case .badWorkingDirectory, .outOfResources, .other: 125
+    }
+  }
+}

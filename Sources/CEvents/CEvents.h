@@ -1,0 +1,10 @@
+//! Headers that the platform's own module leaves out: nothing is declared here.
+#ifndef CEVENTS_H
+#define CEVENTS_H
+
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#endif
+
+#endif

@@ -1,0 +1,95 @@
+public import Processes
+import Subprocess
+
+#if canImport(System)
+  import System
+#else
+  import SystemPackage
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension CommandHost {
+  /// Starts a command, and captures its stdout and stderr into a session from now on.
+  ///
+  /// The command reads its stdin from `/dev/null`, leads a process group of its own, and starts with
+  /// all signals at their defaults and none blocked, whatever this program's own are. When it has
+  /// ended, the session gets its exit code (128 + n if signal n ended it), and is closed as soon as
+  /// the last process that holds the command's stdout or stderr has closed them.
+  ///
+  /// Cancelling the task does not undo a launch that has begun.
+  ///
+  /// - Parameters:
+  ///   - command: What to run.
+  ///   - session: Where its output goes. It should be fresh: one session, one process.
+  /// - Returns: The process, which is running or has just ended.
+  /// - Throws: ``LaunchError`` if it could not be started; nothing is left of it then, and the session
+  ///   is as it was.
+  /// - Complexity: one thread for all processes of this host; three descriptors a process, two of
+  ///   which are closed when its outputs end, and a few more for a moment.
+  public func launch(
+    _ command: Command, into session: Session
+  ) async throws(LaunchError) -> HostedProcess {
+    let path = try ExecutableLookup.path(of: command)
+    let configuration = try Configuration(command, path: path)
+    return try await LaunchGate.shared.pass { () async throws(LaunchError) -> HostedProcess in
+      let launch = try Launch(on: self, into: session)
+      let answer: Result<HostedProcess, LaunchError> = await withCheckedContinuation { answer in
+        // Not a child task: it accompanies the process to its end.
+        Task.detached { await launch.run(configuration, path: path, answer: answer) }
+      }
+      return try answer.get()
+    }
+  }
+}
+
+extension Configuration {
+  /// - Throws: ``LaunchError/invalidCommand(reason:)``.
+  fileprivate init(_ command: Command, path: String) throws(LaunchError) {
+    try command.validate()
+    var options = PlatformOptions()
+    options.processGroupID = 0
+    self.init(
+      executable: .path(FilePath(path)),
+      arguments: Arguments(
+        executablePathOverride: command.executable, remainingValues: command.arguments),
+      environment: Subprocess.Environment(command.environment),
+      workingDirectory: command.workingDirectory.map { FilePath($0) },
+      platformOptions: options)
+  }
+}
+
+extension Subprocess.Environment {
+  fileprivate init(_ environment: Command.Environment) {
+    var changes: [Key: String?] = [:]
+    for (name, value) in environment.changes { changes.updateValue(value, forKey: Key(stringLiteral: name)) }
+    switch environment.base {
+    case .inherited: self = .inherit.updating(changes)
+    case .empty: self = .custom(changes.compactMapValues { $0 })
+    }
+  }
+}
+
+extension Command {
+  /// What a C string or an environment cannot hold.
+  fileprivate func validate() throws(LaunchError) {
+    func check(_ text: String, _ what: String) throws(LaunchError) {
+      if text.utf8.contains(0) { throw .invalidCommand(reason: "\(what) contains a zero byte") }
+    }
+    try check(executable, "the command's name")
+    for argument in arguments { try check(argument, "an argument") }
+    if let workingDirectory { try check(workingDirectory, "the working directory") }
+    for (name, value) in environment.changes {
+      if name.isEmpty || name.utf8.contains(UInt8(ascii: "=")) {
+        throw .invalidCommand(reason: "an environment variable cannot be named “\(name)”")
+      }
+      try check(name, "an environment variable's name")
+      if let value { try check(value, "the environment variable \(name)") }
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/// What to run: an executable with arguments, an environment and a working directory.
+///
+/// ```swift
+/// var command = Command("swift", "build")
+/// command.workingDirectory = "/src/app"
+/// command.environment = .inherited(changing: ["CI": "1", "TERM": nil])
+/// ```
+public struct Command: Sendable, Hashable {
+  /// The executable's name or path.
+  ///
+  /// A name with a slash is a path, used as it is; if it is relative, then to ``workingDirectory``, as
+  /// if a shell had changed to that directory first. A name without one is looked up in the
+  /// directories of the `PATH` that the command will see, or of this program's own if it will see
+  /// none. Entries of `PATH` that are not absolute are passed over: what a name means must not depend
+  /// on a directory that the command is about to work in.
+  public var executable: String
+
+  /// The arguments, without the executable's own name, which the command gets in front of them.
+  public var arguments: [String]
+
+  /// The environment that the command sees.
+  public var environment: Environment
+
+  /// The directory in which the command starts; nil for this program's own.
+  public var workingDirectory: String?
+
+  /// A command.
+  ///
+  /// - Parameters:
+  ///   - executable: Its name or path; see ``executable``.
+  ///   - arguments: Its arguments, without the executable's name.
+  ///   - environment: The environment it sees.
+  ///   - workingDirectory: Where it starts; nil for this program's own working directory.
+  public init(
+    _ executable: String, arguments: [String] = [], environment: Environment = .inherited,
+    workingDirectory: String? = nil
+  ) {
+    self.executable = executable
+    self.arguments = arguments
+    self.environment = environment
+    self.workingDirectory = workingDirectory
+  }
+
+  /// A command in this program's environment and working directory.
+  public init(_ executable: String, _ arguments: String...) {
+    self.init(executable, arguments: arguments)
+  }
+
+  /// A command line for `/bin/sh`.
+  public static func shell(_ line: String) -> Command { Command("/bin/sh", "-c", line) }
+}
+
+extension Command {
+  /// The environment variables that a command sees.
+  public struct Environment: Sendable, Hashable {
+    enum Base: Sendable, Hashable { case inherited, empty }
+
+    let base: Base
+    /// What differs from the base: a value to set, or nil to remove.
+    let changes: [String: String?]
+
+    /// This program's environment, as it is when the command is launched.
+    public static let inherited = Environment(base: .inherited, changes: [:])
+
+    /// This program's environment with changes.
+    ///
+    /// - Parameter changes: Values to add or replace; nil removes a variable.
+    public static func inherited(changing changes: [String: String?]) -> Environment {
+      Environment(base: .inherited, changes: changes)
+    }
+
+    /// These variables and no others.
+    public static func only(_ variables: [String: String]) -> Environment {
+      Environment(base: .empty, changes: variables.mapValues { $0 })
+    }
+  }
+}
+
+extension Command.Environment: ExpressibleByDictionaryLiteral {
+  /// These variables and no others; see ``only(_:)``.
+  public init(dictionaryLiteral variables: (String, String)...) {
+    self = .only(Dictionary(variables) { _, last in last })
+  }
+}

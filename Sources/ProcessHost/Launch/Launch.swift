@@ -1,0 +1,163 @@
+import Processes
+import Subprocess
+import Synchronization
+
+#if canImport(System)
+  import System
+#else
+  import SystemPackage
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// One launch: what it needs, and what has to be undone if it fails.
+///
+/// The descriptors belong to this and not to swift-subprocess, which stops the whole program if it has
+/// been given some to close and then runs out of descriptors itself.
+final class Launch: Sendable {
+  /// What the child gets as its descriptors 0, 1 and 2.
+  private struct ChildEnds: ~Copyable {
+    let input: OwnedDescriptor
+    let output: OwnedDescriptor
+    let error: OwnedDescriptor
+  }
+
+  private let pump: Pump
+  private let lifecycle: Lifecycle
+  private let pipes: [OutputPipe]
+  private let childEnds: Mutex<ChildEnds?>
+  private let childDescriptors: (input: FileDescriptor, output: FileDescriptor, error: FileDescriptor)
+
+  /// Descriptors that swift-subprocess opens: for its monitor (3, once), for the working directory and
+  /// for the process.
+  private static let spareDescriptors = 5
+
+  /// Opens the pipes, and lets the pump wait for them: whatever can fail should fail before there is a
+  /// process.
+  init(on host: CommandHost, into session: Session) throws(LaunchError) {
+    lifecycle = Lifecycle(session: session)
+    do throws(SystemError) {
+      pump = try host.runningPump()
+      let output = try PipeEnds.open()
+      let error = try PipeEnds.open()
+      let input = try OwnedDescriptor.null()
+      try checkSpareDescriptors(Self.spareDescriptors, like: input)
+      pipes = [
+        OutputPipe(output.read, .stdout, of: lifecycle),
+        OutputPipe(error.read, .stderr, of: lifecycle),
+      ]
+      childDescriptors = (
+        FileDescriptor(rawValue: input.number), FileDescriptor(rawValue: output.write.number),
+        FileDescriptor(rawValue: error.write.number)
+      )
+      childEnds = Mutex(ChildEnds(input: input, output: output.write, error: error.write))
+      try pump.add(pipes[0])
+      do throws(SystemError) {
+        try pump.add(pipes[1])
+      } catch {
+        pump.takeBack(pipes[0])
+        throw error
+      }
+    } catch {
+      throw error.launchError("cannot prepare the command's pipes")
+    }
+  }
+
+  /// Starts the process, answers, and stays with the process until it has been reaped.
+  func run(
+    _ configuration: Configuration, path: String,
+    answer: CheckedContinuation<Result<HostedProcess, LaunchError>, Never>
+  ) async {
+    let ends = childDescriptors
+    var hasAnswered = false
+    do {
+      let result = try await Subprocess.run(
+        configuration,
+        input: .fileDescriptor(ends.input, closeAfterSpawningProcess: false),
+        output: .fileDescriptor(ends.output, closeAfterSpawningProcess: false),
+        error: .fileDescriptor(ends.error, closeAfterSpawningProcess: false)
+      ) { execution in
+        let identifier = execution.processIdentifier
+        lifecycle.launched(as: identifier.value)
+        closeChildEnds()
+        let isWatched = watchExit(of: identifier)
+        hasAnswered = true
+        answer.resume(
+          returning: .success(HostedProcess(processID: identifier.value, lifecycle: lifecycle)))
+        // The child is reaped when this returns and it has ended, not before.
+        if isWatched { await lifecycle.waitUntilReapable() }
+      }
+      lifecycle.reaped(ProcessExit(result.terminationStatus))
+    } catch {
+      if hasAnswered {
+        // The child cannot be reaped: somebody else did it, by ignoring SIGCHLD or with wait(2).
+        lifecycle.reaped(lifecycle.exit.value ?? .exited(0))
+      } else {
+        // Nothing was spawned, and this end of each pipe is still open at the other: the pump cannot
+        // have seen anything of them.
+        for pipe in pipes { pump.takeBack(pipe) }
+        for pipe in pipes { pipe.close() }
+        closeChildEnds()
+        answer.resume(returning: .failure(LaunchError(error, path: path, configuration)))
+      }
+    }
+  }
+
+  /// From now on the pipes end when the child's side is closed by all who have it.
+  private func closeChildEnds() { childEnds.withLock { $0 = nil } }
+
+  /// Whether the pump will tell when the child ends. Otherwise swift-subprocess does, which then also
+  /// decides when the child is reaped: as soon as it has ended.
+  private func watchExit(of identifier: ProcessIdentifier) -> Bool {
+    #if os(Linux) || os(Android)
+      // Missing before Linux 5.4.
+      let descriptor = identifier.processDescriptor
+      guard descriptor >= 0 else { return false }
+    #else
+      let descriptor: Int32 = -1
+    #endif
+    let watch = ExitWatch(
+      process: identifier.value, descriptor: descriptor, pipes: pipes, of: lifecycle)
+    do { try pump.add(watch) } catch { return false }
+    return true
+  }
+}
+
+extension ProcessExit {
+  fileprivate init(_ status: TerminationStatus) {
+    switch status {
+    case .exited(let code): self = .exited(code)
+    case .signaled(let signal): self = .signaled(signal)
+    }
+  }
+}
+
+extension LaunchError {
+  /// What swift-subprocess says, given that the executable and the directory were there before.
+  fileprivate init(_ error: any Error, path: String, _ configuration: Configuration) {
+    guard let error = error as? SubprocessError else {
+      self = .other(reason: "\(path): \(error)", code: nil)
+      return
+    }
+    let code = error.underlyingError?.rawValue
+    switch error.code {
+    case .failedToChangeWorkingDirectory:
+      self = .badWorkingDirectory(
+        path: configuration.workingDirectory?.string ?? "", code: code ?? ENOENT)
+    case .executableNotFound:
+      self = .notExecutable(path: path, reason: .badInterpreter)
+    default:
+      switch code {
+      case ENOEXEC: self = .notExecutable(path: path, reason: .unknownFormat)
+      case E2BIG: self = .notExecutable(path: path, reason: .argumentsTooLong)
+      case .some(let code): self = SystemError(code: code).launchError("\(path): cannot be started")
+      case nil: self = .other(reason: "\(path): \(error)", code: nil)
+      }
+    }
+  }
+}

@@ -1,0 +1,85 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Why a command could not be started. Nothing of it is left: no process, no descriptor.
+public enum LaunchError: Error, Sendable, Hashable {
+  /// There is no such executable.
+  ///
+  /// - Parameters:
+  ///   - name: What was asked for.
+  ///   - searched: The directories in which it was looked for; none if the name is a path.
+  case executableNotFound(name: String, searched: [String])
+
+  /// The executable is there but cannot be run.
+  case notExecutable(path: String, reason: NotExecutableReason)
+
+  /// The working directory cannot be used.
+  ///
+  /// - Parameter code: `ENOENT`, `ENOTDIR`, `EACCES` or another value of `errno`.
+  case badWorkingDirectory(path: String, code: Int32)
+
+  /// The command cannot be given to any process: a name or value holds a zero byte, for example.
+  case invalidCommand(reason: String)
+
+  /// The system has no more descriptors, processes or memory. It may have, later.
+  ///
+  /// - Parameter code: `EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM` or `ENOSPC`.
+  case outOfResources(code: Int32)
+
+  /// Anything else.
+  case other(reason: String, code: Int32?)
+
+  /// Why a file that exists cannot be run.
+  public enum NotExecutableReason: Sendable, Hashable {
+    /// No permission to execute it, or to pass through a directory on the way.
+    case noPermission
+    /// It is a directory.
+    case isDirectory
+    /// The system knows no way to run it; a script without `#!`, for example.
+    case unknownFormat
+    /// It is a script whose interpreter, named after `#!`, is missing or cannot be run.
+    case badInterpreter
+    /// The arguments and environment together are larger than the system allows.
+    case argumentsTooLong
+  }
+}
+
+extension LaunchError: CustomStringConvertible {
+  /// What was wrong, and what to do about it.
+  public var description: String {
+    switch self {
+    case .executableNotFound(let name, let searched):
+      if name.isEmpty { return "the command's name is empty" }
+      if name.utf8.contains(UInt8(ascii: "/")) { return "\(name): no such file" }
+      if searched.isEmpty {
+        return "\(name): command not found, because PATH names no directory; give a path instead"
+      }
+      return "\(name): command not found in PATH (\(searched.joined(separator: ":")))"
+    case .notExecutable(let path, .noPermission):
+      return "\(path): no permission to execute it (chmod +x grants it)"
+    case .notExecutable(let path, .isDirectory):
+      return "\(path): is a directory, not a command"
+    case .notExecutable(let path, .unknownFormat):
+      return "\(path): not in a format that the system can execute"
+        + " (a script needs a first line such as #!/bin/sh)"
+    case .notExecutable(let path, .badInterpreter):
+      return "\(path): its interpreter (the file named after #!) is missing or cannot be executed"
+    case .notExecutable(let path, .argumentsTooLong):
+      return "\(path): the arguments and the environment are too long (see getconf ARG_MAX)"
+    case .badWorkingDirectory(let path, let code):
+      return "\(path): cannot be the working directory: \(systemMessage(code))"
+    case .invalidCommand(let reason):
+      return reason
+    case .outOfResources(let code):
+      return "cannot start another process now: \(systemMessage(code))"
+        + (code == EMFILE ? " (ulimit -n raises the limit)" : "")
+    case .other(let reason, let code):
+      return code.map { "\(reason): \(systemMessage($0))" } ?? reason
+    }
+  }
+}

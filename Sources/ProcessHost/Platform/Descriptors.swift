@@ -1,0 +1,85 @@
+import CRingShims
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A file descriptor that is closed when its owner is gone.
+///
+/// Never inherited by a child, unless it is installed there on purpose.
+struct OwnedDescriptor: ~Copyable {
+  let number: Int32
+
+  init(owning number: Int32) { self.number = number }
+
+  deinit { close(number) }
+}
+
+/// A pipe from a child to this program: reading does not block, writing does, as a child expects.
+struct PipeEnds: ~Copyable {
+  var read: OwnedDescriptor
+  var write: OwnedDescriptor
+
+  /// Opens a pipe.
+  static func open() throws(SystemError) -> PipeEnds {
+    let numbers = try openPipe()
+    let read = OwnedDescriptor(owning: numbers.read)
+    let write = OwnedDescriptor(owning: numbers.write)
+    let ends = PipeEnds(read: try read.aboveStandard(), write: try write.aboveStandard())
+    guard fcntl(ends.read.number, F_SETFL, O_NONBLOCK) == 0 else { throw .last }
+    return ends
+  }
+
+  private static func openPipe() throws(SystemError) -> (read: Int32, write: Int32) {
+    var numbers: [2 of Int32] = [-1, -1]
+    var span = numbers.mutableSpan
+    let result = unsafe span.withUnsafeMutableBufferPointer { numbers in
+      let start = numbers.baseAddress!
+      #if os(Linux) || os(Android)
+        return unsafe ring_pipe2(start, O_CLOEXEC)
+      #else
+        // Not atomic, but swift-subprocess starts children with POSIX_SPAWN_CLOEXEC_DEFAULT here.
+        guard unsafe pipe(start) == 0 else { return -1 }
+        for index in 0..<2 { _ = unsafe fcntl(numbers[index], F_SETFD, FD_CLOEXEC) }
+        return 0
+      #endif
+    }
+    guard result == 0 else { throw .last }
+    return (numbers[0], numbers[1])
+  }
+}
+
+extension OwnedDescriptor {
+  /// Opens `/dev/null` to read from.
+  static func null() throws(SystemError) -> OwnedDescriptor {
+    let number = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    guard number >= 0 else { throw .last }
+    return try OwnedDescriptor(owning: number).aboveStandard()
+  }
+
+  /// The same file under a number above 2, in case this program was started without its standard
+  /// descriptors and just got one of their numbers.
+  consuming func aboveStandard() throws(SystemError) -> OwnedDescriptor {
+    guard number <= 2 else { return self }
+    let moved = fcntl(number, F_DUPFD_CLOEXEC, 3)
+    guard moved >= 0 else { throw .last }
+    return OwnedDescriptor(owning: moved)
+  }
+}
+
+/// Makes sure that this program may open so many more descriptors, at this moment.
+func checkSpareDescriptors(_ count: Int, like descriptor: borrowing OwnedDescriptor)
+  throws(SystemError)
+{
+  var spares: [Int32] = []
+  defer { for spare in spares { close(spare) } }
+  for _ in 0..<count {
+    let spare = fcntl(descriptor.number, F_DUPFD_CLOEXEC, 3)
+    guard spare >= 0 else { throw .last }
+    spares.append(spare)
+  }
+}

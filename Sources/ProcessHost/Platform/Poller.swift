@@ -1,0 +1,137 @@
+// The one place that knows how each platform waits for many descriptors at once.
+import CEvents
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Waits until any of many descriptors or processes has something to say: `epoll(7)` on Linux,
+/// `kqueue(2)` elsewhere. Level-triggered: what is not dealt with is reported again.
+///
+/// A token that the caller chose comes back with each event. Adding, removing and waking are safe from
+/// any thread, also while another waits.
+@safe
+struct Poller: ~Copyable, Sendable {
+  typealias Token = UnsafeMutableRawPointer
+
+  private let queue: OwnedDescriptor
+
+  #if os(Linux) || os(Android)
+    private let alarm: OwnedDescriptor
+
+    typealias Event = epoll_event
+
+    init() throws(SystemError) {
+      let number = epoll_create1(Int32(EPOLL_CLOEXEC))
+      guard number >= 0 else { throw .last }
+      let queue = OwnedDescriptor(owning: number)
+      let bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+      guard bell >= 0 else { throw .last }
+      let alarm = OwnedDescriptor(owning: bell)
+      var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data(ptr: nil))
+      guard unsafe epoll_ctl(number, EPOLL_CTL_ADD, bell, &event) == 0 else { throw .last }
+      self.queue = queue
+      self.alarm = alarm
+    }
+
+    /// Reports when a descriptor can be read, or has ended.
+    func add(_ descriptor: Int32, token: Token) throws(SystemError) {
+      var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data(ptr: token))
+      guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+        throw .last
+      }
+    }
+
+    func remove(_ descriptor: Int32) {
+      var unused = unsafe epoll_event()
+      unsafe epoll_ctl(queue.number, EPOLL_CTL_DEL, descriptor, &unused)
+    }
+
+    /// Reports when a process has ended, until `removeExit`.
+    ///
+    /// - Parameter descriptor: The process's descriptor, a `pidfd`.
+    func addExit(of process: Int32, descriptor: Int32, token: Token) throws(SystemError) {
+      try unsafe add(descriptor, token: token)
+    }
+
+    func removeExit(of process: Int32, descriptor: Int32) { remove(descriptor) }
+
+    /// Makes a thread that waits return: once for any number of wakes in a row.
+    func wake() {
+      var one: UInt64 = 1
+      unsafe write(alarm.number, &one, 8)
+    }
+
+    /// Waits for events, and calls a closure with the token of each; nil for a wake.
+    func wait(
+      _ events: UnsafeMutableBufferPointer<Event>, _ body: (Token?) -> Void
+    ) {
+      let count = unsafe epoll_wait(queue.number, events.baseAddress, Int32(events.count), -1)
+      // Fails only with EINTR.
+      for index in 0..<Int(max(0, count)) {
+        let token = unsafe events[index].data.ptr
+        if unsafe token == nil {
+          var ignored: UInt64 = 0
+          unsafe read(alarm.number, &ignored, 8)
+        }
+        unsafe body(token)
+      }
+    }
+  #else
+    typealias Event = kevent
+
+    init() throws(SystemError) {
+      let number = kqueue()
+      guard number >= 0 else { throw .last }
+      queue = OwnedDescriptor(owning: number)
+      _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+      try unsafe change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token: nil)
+    }
+
+    private borrowing func change(
+      _ ident: UInt, _ filter: Int, _ flags: Int, fflags: UInt32 = 0, token: Token?
+    ) throws(SystemError) {
+      var event = unsafe kevent(
+        ident: ident, filter: Int16(filter), flags: UInt16(flags), fflags: fflags, data: 0,
+        udata: token)
+      guard unsafe kevent(queue.number, &event, 1, nil, 0, nil) >= 0 else { throw .last }
+    }
+
+    /// Reports when a descriptor can be read, or has ended.
+    func add(_ descriptor: Int32, token: Token) throws(SystemError) {
+      try unsafe change(UInt(descriptor), Int(EVFILT_READ), Int(EV_ADD), token: token)
+    }
+
+    func remove(_ descriptor: Int32) {
+      try? unsafe change(UInt(descriptor), Int(EVFILT_READ), Int(EV_DELETE), token: nil)
+    }
+
+    /// Reports when a process has ended.
+    func addExit(of process: Int32, descriptor: Int32, token: Token) throws(SystemError) {
+      try unsafe change(
+        UInt(process), Int(EVFILT_PROC), Int(EV_ADD), fflags: UInt32(NOTE_EXIT), token: token)
+    }
+
+    func removeExit(of process: Int32, descriptor: Int32) {
+      try? unsafe change(UInt(process), Int(EVFILT_PROC), Int(EV_DELETE), token: nil)
+    }
+
+    /// Makes a thread that waits return: once for any number of wakes in a row.
+    func wake() {
+      try? unsafe change(0, Int(EVFILT_USER), 0, fflags: UInt32(NOTE_TRIGGER), token: nil)
+    }
+
+    /// Waits for events, and calls a closure with the token of each; nil for a wake.
+    func wait(
+      _ events: UnsafeMutableBufferPointer<Event>, _ body: (Token?) -> Void
+    ) {
+      let count = unsafe kevent(
+        queue.number, nil, 0, events.baseAddress, Int32(events.count), nil)
+      for index in 0..<Int(max(0, count)) { unsafe body(events[index].udata) }
+    }
+  #endif
+}

@@ -1,0 +1,124 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What a system call reported.
+struct SystemError: Error, Hashable {
+  let code: Int32
+
+  /// What the calling thread's latest failed call reported.
+  static var last: SystemError { SystemError(code: errno) }
+
+  /// The launch error that says so.
+  func launchError(_ reason: String) -> LaunchError {
+    switch code {
+    case EMFILE, ENFILE, EAGAIN, ENOMEM, ENOSPC: .outOfResources(code: code)
+    default: .other(reason: reason, code: code)
+    }
+  }
+}
+
+/// The system's words for an error.
+func systemMessage(_ code: Int32) -> String {
+  unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
+    guard let start = text.baseAddress, unsafe strerror_r(code, start, text.count) == 0 else {
+      return "error \(code)"
+    }
+    return unsafe String(cString: start)
+  }
+}
+
+/// A variable of this program's own environment.
+func environmentVariable(_ name: String) -> String? {
+  unsafe getenv(name).map { unsafe String(cString: $0) }
+}
+
+/// What is at a path, for someone who wants to execute it or change to it.
+enum FileState {
+  case file(isExecutable: Bool)
+  case directory(isSearchable: Bool)
+  case failure(Int32)
+}
+
+func fileState(_ path: String) -> FileState {
+  var status = stat()
+  guard unsafe stat(path, &status) == 0 else { return .failure(errno) }
+  // For the effective user: the one that executes.
+  let isPermitted = unsafe faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0
+  return status.st_mode & S_IFMT == S_IFDIR
+    ? .directory(isSearchable: isPermitted) : .file(isExecutable: isPermitted)
+}
+
+/// How a child ended, without reaping it; nil if it has not, or is no child.
+func peekExit(of child: Int32) -> ProcessExit? {
+  var info = unsafe siginfo_t()
+  var result: Int32
+  repeat {
+    result = unsafe waitid(P_PID, id_t(child), &info, WEXITED | WNOHANG | WNOWAIT)
+  } while result != 0 && errno == EINTR
+  guard result == 0, unsafe info.si_signo == SIGCHLD else { return nil }
+  #if canImport(Darwin)
+    let status = info.si_status
+  #elseif canImport(Glibc)
+    let status = unsafe info._sifields._sigchld.si_status
+  #elseif canImport(Musl)
+    let status = unsafe info.__si_fields.__si_common.__second.__sigchld.si_status
+  #endif
+  return unsafe Int(info.si_code) == Int(CLD_EXITED) ? .exited(status) : .signaled(status)
+}
+
+/// The most bytes that a pipe holds.
+func pipeCapacity(_ descriptor: Int32) -> Int {
+  #if os(Linux) || os(Android)
+    // F_GETPIPE_SZ, which the C library only shows to C.
+    Int(fcntl(descriptor, 1032))
+  #else
+    65_536
+  #endif
+}
+
+/// Starts a detached thread that handles no signals, which are for threads of the program's own.
+///
+/// - Throws: `EAGAIN` if there are too many threads.
+func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+  final class Body {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+  }
+
+  // A thread inherits the mask of its creator.
+  var (everything, previous) = (sigset_t(), sigset_t())
+  unsafe sigfillset(&everything)
+  unsafe pthread_sigmask(SIG_SETMASK, &everything, &previous)
+  defer { unsafe pthread_sigmask(SIG_SETMASK, &previous, nil) }
+
+  var attributes = pthread_attr_t()
+  unsafe pthread_attr_init(&attributes)
+  defer { unsafe pthread_attr_destroy(&attributes) }
+  unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+
+  let context = unsafe Unmanaged.passRetained(Body(body))
+  #if canImport(Darwin)
+    var thread: pthread_t?
+    let result = unsafe pthread_create(&thread, &attributes, { @Sendable context in
+      unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
+      return nil
+    }, context.toOpaque())
+  #else
+    var thread = pthread_t()
+    let result = unsafe pthread_create(
+      &thread, &attributes,
+      { @Sendable context in
+        unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
+        return nil
+      }, context.toOpaque())
+  #endif
+  guard result == 0 else {
+    unsafe context.release()
+    throw SystemError(code: result)
+  }
+}

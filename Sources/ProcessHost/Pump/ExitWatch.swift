@@ -1,0 +1,38 @@
+/// Notices that a child has ended, and how, without reaping it.
+final class ExitWatch: EventSource, @unchecked Sendable {
+  private let process: Int32
+  private let descriptor: Int32
+  private let pipes: [OutputPipe]
+  private let lifecycle: Lifecycle
+
+  /// - Parameter descriptor: The process's descriptor where the system has such; must stay open until
+  ///   the lifecycle allows the child to be reaped.
+  init(process: Int32, descriptor: Int32, pipes: [OutputPipe], of lifecycle: Lifecycle) {
+    self.process = process
+    self.descriptor = descriptor
+    self.pipes = pipes
+    self.lifecycle = lifecycle
+  }
+
+  override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+    try unsafe poller.addExit(of: process, descriptor: descriptor, token: token)
+  }
+
+  override func remove(from poller: borrowing Poller) {
+    poller.removeExit(of: process, descriptor: descriptor)
+  }
+
+  private var exit: ProcessExit?
+
+  override func handleEvent() -> Next {
+    exit = peekExit(of: process)
+    return exit == nil ? .wait : .finish
+  }
+
+  override func didFinish() {
+    // All that the child wrote itself is in the pipes by now, and must be in the session before its
+    // exit is.
+    for pipe in pipes { pipe.drain() }
+    if let exit { lifecycle.exited(exit) }
+  }
+}

@@ -1,0 +1,82 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+import Processes
+
+/// The reading end of a child's stdout or stderr.
+final class OutputPipe: EventSource, @unchecked Sendable {
+  /// What a pipe holds by default, and the most that one turn reads.
+  static let turn = 65_536
+
+  private var end: OwnedDescriptor?
+  private let descriptor: Int32
+  private let stream: StandardStream
+  private let session: Session
+  private let lifecycle: Lifecycle
+  private var hasEnded = false
+
+  init(_ end: consuming OwnedDescriptor, _ stream: StandardStream, of lifecycle: Lifecycle) {
+    descriptor = end.number
+    self.end = consume end
+    self.stream = stream
+    self.lifecycle = lifecycle
+    session = lifecycle.session
+  }
+
+  override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+    try unsafe poller.add(descriptor, token: token)
+  }
+
+  override func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
+
+  override func handleEvent() -> Next {
+    read()
+    return hasEnded ? .finish : .wait
+  }
+
+  /// Closes the descriptor; the pump must not be waiting for it.
+  func close() { end = nil }
+
+  override func didFinish() {
+    close()
+    lifecycle.pipeEnded()
+  }
+
+  /// Reads once, straight into the ring; returns the number of bytes, 0 if there are none now.
+  @discardableResult
+  private func read() -> Int {
+    unsafe session.append(reserving: Self.turn, to: stream) { first, second in
+      let pieces = unsafe (
+        iovec(iov_base: first.baseAddress, iov_len: first.count),
+        iovec(iov_base: second.baseAddress, iov_len: second.count)
+      )
+      return unsafe withUnsafeBytes(of: pieces) { pieces in
+        while true {
+          let count = unsafe readv(
+            descriptor, pieces.assumingMemoryBound(to: iovec.self).baseAddress, 2)
+          if count > 0 { return count }
+          if count < 0 && errno == EINTR { continue }
+          // Anything but "nothing now" is the end; a terminal says EIO for it.
+          if count == 0 || errno != EAGAIN { hasEnded = true }
+          return 0
+        }
+      }
+    }
+  }
+
+  /// Reads what is in the pipe now, but no more than a pipe can hold, so that whoever else still
+  /// writes to it cannot keep this from ending.
+  func drain() {
+    guard !hasEnded else { return }
+    var remaining = pipeCapacity(descriptor)
+    while remaining > 0 {
+      let count = read()
+      if count == 0 { return }
+      remaining -= count
+    }
+  }
+}

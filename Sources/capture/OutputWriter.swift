@@ -1,0 +1,98 @@
+import Processes
+
+/// Reads a session, and writes what it says in some format.
+///
+/// After a write has failed it writes nothing more.
+struct OutputWriter {
+  private let session: Session
+  private var format: any OutputFormat
+  private var output = Output()
+  private var cursor = Cursor.start
+  private var writtenChunks = 0
+  private var missedChunks = 0
+  private var missedBytes = 0
+  private var isStopped = false
+
+  /// Whether output could not be written, for another reason than that nobody reads it.
+  private(set) var hasFailed = false
+
+  init(session: Session, format: any OutputFormat) {
+    self.session = session
+    self.format = format
+  }
+
+  /// Writes output as it comes, until the session is closed or nobody reads what is written.
+  ///
+  /// - Parameter onFailure: Called if the latter happens first.
+  @MainActor
+  mutating func follow(onFailure: () -> Void) async {
+    // Room for everything, at once: what has been read cannot be overwritten while it is written.
+    output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
+    let (shortest, longest) = (Duration.milliseconds(1), Duration.milliseconds(16))
+    var pause = shortest
+    while true {
+      read()
+      if output.missedChunks > 0 { writeGap(isLast: false) }
+      writeChunks()
+      if isStopped { return onFailure() }
+      if output.isComplete { return }
+      pause = output.chunks.isEmpty ? min(pause * 2, longest) : shortest
+      if !output.hasMore { try? await Task.sleep(for: pause) }
+    }
+  }
+
+  /// Writes what is retained, and how much is not.
+  ///
+  /// - Parameter chunks: Whether to write it; otherwise it is only counted.
+  mutating func writeRetained(chunks: Bool) {
+    read()
+    guard chunks else { return }
+    if output.missedChunks > 0 { writeGap(isLast: true) }
+    writeChunks()
+  }
+
+  /// Writes what comes last. The session must be closed.
+  mutating func finish() {
+    // Nothing is left to read unless a write has failed.
+    let last = session.output(since: cursor)
+    let totals = Totals(
+      exitCode: last.exitCode, isAlive: last.isAlive, isClosed: last.isClosed,
+      writtenChunks: writtenChunks, lostBytes: last.lostBytes, totalBytes: last.cursor.offset,
+      missedChunks: missedChunks, missedBytes: missedBytes)
+    write { format throws(StreamError) in try format.writeEnd(totals) }
+  }
+
+  private mutating func read() {
+    session.read(since: cursor, into: &output)
+    cursor = output.cursor
+    missedChunks += output.missedChunks
+    // Always known, because the position is a cursor.
+    missedBytes += output.missedBytes ?? 0
+  }
+
+  private mutating func writeChunks() {
+    let chunks = output.chunks
+    guard !chunks.isEmpty else { return }
+    write { format throws(StreamError) in try format.write(chunks) }
+    if !isStopped { writtenChunks += chunks.count }
+  }
+
+  private mutating func writeGap(isLast: Bool) {
+    let gap = Gap(
+      chunks: output.missedChunks, bytes: output.missedBytes ?? 0,
+      remaining: isLast ? output.chunks.payload.count : nil)
+    write { format throws(StreamError) in try format.writeGap(gap) }
+  }
+
+  private mutating func write(_ body: (inout any OutputFormat) throws(StreamError) -> Void) {
+    guard !isStopped else { return }
+    do throws(StreamError) {
+      try body(&format)
+    } catch {
+      isStopped = true
+      guard !error.error.isBrokenPipe else { return }
+      hasFailed = true
+      complain("cannot write to \(error.descriptor): \(error.error.message)")
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import Processes
+
+/// The command's own bytes, to the streams that it wrote them to.
+struct PlainFormat: OutputFormat {
+  /// Chunks of one stream that follow each other lie together in memory and go out together.
+  mutating func write(_ chunks: Chunks) throws(StreamError) {
+    guard let origin = chunks.first?.offset else { return }
+    let payload = chunks.payload
+    var run = 0..<0
+    var stream = StandardStream.stdout
+    for chunk in chunks {
+      if chunk.stream != stream {
+        try write(payload[run], to: stream)
+        run = run.upperBound..<run.upperBound
+        stream = chunk.stream
+      }
+      run = run.lowerBound..<(chunk.offset - origin + chunk.data.count)
+    }
+    try write(payload[run], to: stream)
+  }
+
+  private func write(_ bytes: ChunkBytes, to stream: StandardStream) throws(StreamError) {
+    let descriptor: Descriptor = stream == .stdout ? .stdout : .stderr
+    try unsafe bytes.withUnsafeBytes { bytes throws(StreamError) in
+      try unsafe descriptor.put(bytes)
+    }
+  }
+
+  mutating func writeGap(_ gap: Gap) throws(StreamError) {
+    let what = "capture: \(gap.bytes) bytes (\(gap.chunks) chunks)"
+    if let remaining = gap.remaining {
+      try Descriptor.stderr.put("\(what) lost; the last \(remaining) follow\n")
+    } else {
+      try Descriptor.stderr.put("\(what) missed here: they came faster than they could be written\n")
+    }
+  }
+
+  mutating func writeEnd(_ totals: Totals) {}
+}
