@@ -23,6 +23,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.1.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
     .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
   ],
@@ -47,8 +48,14 @@ let package = Package(
       name: "capture", dependencies: ["ProcessHost", argumentParser], swiftSettings: strict),
     .executableTarget(
       name: "Benchmarks",
-      dependencies: ["CBenchmarkShims", "OutputRing", "Processes", argumentParser],
-      path: "Benchmarks", exclude: ["CBenchmarkShims"], swiftSettings: strict),
+      dependencies: [
+        "CBenchmarkShims", "CJemalloc", "OutputRing", "ProcessHost", "Processes", argumentParser,
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      path: "Benchmarks", exclude: ["CBenchmarkShims", "CJemalloc"], swiftSettings: strict),
+    .systemLibrary(
+      name: "CJemalloc", path: "Benchmarks/CJemalloc", pkgConfig: "jemalloc",
+      providers: [.apt(["libjemalloc-dev"]), .brew(["jemalloc"])]),
     .target(name: "CBenchmarkShims", path: "Benchmarks/CBenchmarkShims"),
     .executableTarget(
       name: "Fuzz", dependencies: ["ReferenceModel", "Processes", argumentParser],

@@ -10,7 +10,7 @@ struct Benchmarks: ParsableCommand {
       as fast as the hardware allows, lower is better.
       """)
 
-  @Option(help: "Run only the cases whose name (group/case/size) matches this regular expression.")
+  @Option(help: "Run only the cases whose path (group/case/size) matches this regular expression.")
   var filter: String?
 
   @Flag(help: "Fewer and shorter rounds: the whole run within a minute.")
@@ -22,9 +22,9 @@ struct Benchmarks: ParsableCommand {
   func run() throws {
     try ReleaseBuild.rerunIfDebug()
     let matches = try matcher()
-    let cases = (appendCases() + readCases() + sessionCases()).filter { matches($0.name) }
+    let cases = (appendCases() + readCases() + sessionCases()).filter { matches($0.path) }
     if list {
-      for benchmark in cases { print(benchmark.name) }
+      for benchmark in cases { print(benchmark.path) }
       return
     }
     guard !cases.isEmpty else {

@@ -12,25 +12,24 @@ func appendCases() -> [Case] {
   let limits = [16: 1.3, 64: 1.8, 256: 1.7, 1_024: 1.25, 4_096: 1.05, 16_384: 1.05, 65_536: 1.05]
   let factors = [64: 10.0, 1_024: 6.0, 65_536: 2.3]
   let plain = limits.keys.sorted().map { size in
-    var targets: [String: Target] = ["ring": .atMost(limits[size]!)]
+    var targets: [String: Target] = ["ring": .timesLimit(limits[size]!)]
     if let factor = factors[size] {
-      targets["original"] = nil
       targets["session"] = .timesFaster(than: "original", factor)
     }
-    return Case(group: "append", name: "plain/\(size)", bytes: size, targets: targets) {
+    return Case("append", "plain", size: size, bytes: size, targets: targets) {
       appendContenders { Payload(size: size) }
     }
   }
   let jittered = limits.keys.sorted().map { size in
     Case(
-      group: "append", name: "jittered/\(size)", bytes: size,
-      targets: size >= 4_096 ? ["ring": .atMost(0.5)] : [:]
+      "append", "jittered", size: size, bytes: size,
+      targets: size >= 4_096 ? ["ring": .timesLimit(0.5)] : [:]
     ) {
       appendContenders { Payload(size: size, jitter: 7) }
     }
   }
   let session = Case(
-    group: "append", name: "session/64", bytes: 64, targets: ["session": .nanoseconds(15)]
+    "append", "session", size: 64, bytes: 64, targets: ["session": .nanoseconds(15)]
   ) {
     appendContenders { Payload(size: 64) }.filter { [limitName, "session"].contains($0.name) }
   }

@@ -15,7 +15,7 @@ func consume<Value>(_ value: Value) {}
 func readCases() -> [Case] {
   let polls = [16, 64, 1_024, 65_536].map { size in
     Case(
-      group: "read", name: "nothing-new/\(size)", baseline: "original",
+      "read", "nothing-new", size: size,
       targets: ["session": .nanoseconds(10)]
     ) {
       let (session, original) = full(size)
@@ -41,8 +41,8 @@ func readCases() -> [Case] {
   let everything = [64, 1_024, 4_096, 65_536].map { size in
     let bound = size == 64 ? 2.5 : size == 4_096 ? 1.3 : nil
     return Case(
-      group: "read", name: "everything/\(size)", bytes: Session.maxBufferBytes,
-      targets: bound.map { ["fresh": .atMost($0), "reused": .atMost($0)] } ?? [:]
+      "read", "everything", size: size, bytes: Session.maxBufferBytes,
+      targets: bound.map { ["fresh": .timesLimit($0), "reused": .timesLimit($0)] } ?? [:]
     ) {
       let (session, original) = full(size)
       let limit = CopyOfOneBuffer(size: Session.maxBufferBytes)

@@ -5,7 +5,7 @@ func sessionCases() -> [Case] {
   let crowd = 100_000
   return [
     Case(
-      group: "sessions", name: "look-up/\(crowd)", baseline: "one",
+      "sessions", "look-up", size: crowd,
       targets: ["one": .nanoseconds(100)]
     ) {
       let (manager, ids) = populated(crowd)
@@ -18,7 +18,7 @@ func sessionCases() -> [Case] {
       ]
     },
     Case(
-      group: "sessions", name: "sweep/\(crowd)", baseline: "sweep()",
+      "sessions", "sweep", size: crowd,
       targets: ["sweep()": .nanoseconds(5_000_000)]
     ) {
       let (manager, _) = populated(crowd)
@@ -26,7 +26,7 @@ func sessionCases() -> [Case] {
         Contender("sweep()") { count in for _ in 0..<count { consume(manager.sweep().count) } }
       ]
     },
-    Case(group: "sessions", name: "create", baseline: "Session.init") {
+    Case("sessions", "create", size: 1) {
       [
         Contender("Session.init") { count in
           for _ in 0..<count { consume(Session(id: "s", workspaceID: "w")) }
