@@ -52,7 +52,7 @@ public struct RingBatch: Sendable {
   public var isCursorAhead: Bool { findings.isCursorAhead }
 
   /// The last seq dealt with: where the next read continues.
-  public var lastSeq: Int { cursor.seq }
+  @inlinable public var lastSeq: Int { findings.cursor.seq }
 
   /// An empty batch.
   @inlinable

@@ -20,6 +20,7 @@ extension RingReader {
   }
 
   /// The ring's state if there is nothing to read after a seq, and the window is known from before.
+  @usableFromInline
   package func idle(since seq: Int) -> IdleState {
     let (status, newest) = observe()
     if seq >= newest, let window = cachedWindow(newest: newest) {

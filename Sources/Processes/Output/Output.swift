@@ -4,8 +4,9 @@
 /// earlier one, every chunk appended before the exit was set (with `maxBytes`: or is told by
 /// ``hasMore`` that they are waiting).
 public struct Output: Sendable {
-  var batch: RingBatch
+  @usableFromInline var batch: RingBatch
 
+  @inlinable
   init(batch: RingBatch) { self.batch = batch }
 
   /// An output to read into: it says that nothing was ever written.
@@ -48,7 +49,7 @@ public struct Output: Sendable {
   public var missedBytes: Int? { batch.missedBytes }
 
   /// The last seq that this reader has dealt with: pass it, or ``cursor``, as the next `since`.
-  public var lastSeq: Int { batch.lastSeq }
+  @inlinable public var lastSeq: Int { batch.lastSeq }
 
   /// Where the next read continues.
   public var cursor: Cursor { batch.cursor }

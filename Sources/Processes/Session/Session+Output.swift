@@ -12,6 +12,7 @@ extension Session {
   ///     due; ``Output/hasMore`` tells whether chunks were left.
   /// - Complexity: O(payload read) plus O(log chunks), and O(1) if nothing is new; one allocation at
   ///   most, none if nothing is new. Bounded, however fast the process writes.
+  @inlinable
   public func output(since seq: Int = 0, maxBytes: Int? = nil) -> Output {
     let idle = reader.idle(since: seq)
     if idle.isIdle { return Output(batch: RingBatch(idle, since: seq)) }
@@ -21,6 +22,7 @@ extension Session {
   /// Every retained chunk after a cursor, and the session's state, as of one instant.
   ///
   /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known.
+  @inlinable
   public func output(since cursor: Cursor, maxBytes: Int? = nil) -> Output {
     let idle = reader.idle(since: cursor.seq)
     if idle.isIdle { return Output(batch: RingBatch(idle, since: cursor.seq)) }
