@@ -106,7 +106,7 @@ import Testing
   @Test(arguments: 0..<8)
   func randomBursts(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
-    for round in 0..<600 {
+    for round in 0..<150 {
       let capacity = random.within(1...40)
       let harness = RingHarness(
         capacity: capacity, chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),

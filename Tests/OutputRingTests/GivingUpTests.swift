@@ -1,0 +1,127 @@
+@testable import OutputRing
+import ReferenceModel
+import Testing
+
+/// Readers that are overtaken at every attempt, each in one particular way.
+@Suite struct GivingUpTests {
+  /// All that was asked for is overwritten while it is copied, every time: the last attempt says so.
+  @Test func payloadOvertakenAtEveryAttempt() {
+    let harness = RingHarness(capacity: 8, chunkLimit: 2, reservationLimit: 1, pieceSize: 4)
+    harness.append(8)
+    var attempts = 0
+    let probe = Interruption { _, step in
+      if step == .copiedDescriptors { attempts += 1 }
+      if step == .copiedPayload { harness.append(8) }
+    }
+    var batch = RingBatch()
+    #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
+    #expect(attempts == 16)
+    #expect(batch.isEmpty)
+    #expect(batch.missedChunks > 0)
+    #expect(batch.missedBytes == batch.cursor.offset)
+    #expect(batch.lostBytes == batch.cursor.offset)
+    // As of the instant at which it looked last, there was nothing else.
+    #expect(!batch.hasMore)
+  }
+
+  /// Descriptors are reused under every attempt: nothing is missed yet, and lost is what was known.
+  @Test(arguments: [ReadStep.observed, .searched])
+  func descriptorsReusedAtEveryAttempt(at place: ReadStep) {
+    let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
+    for size in [20, 30, 20] { harness.append(size) }
+    let known = harness.expectExact()
+    #expect(known.lostBytes == 50)
+    var laps = 0
+    let probe = Interruption { _, step in
+      if step == place {
+        laps += 1
+        for _ in 0..<8 { harness.append(1) }
+      }
+    }
+    // Memory that was used for some other ring's reads, as callers may.
+    var batch = RingHarness(capacity: 4).expectExact()
+    batch.lostBytes = 777
+    #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
+    #expect(laps >= 16)
+    #expect(batch.isEmpty && batch.missedChunks == 0 && batch.missedBytes == 0)
+    #expect(batch.hasMore)
+    #expect(batch.lostBytes == 50)
+    #expect(batch.cursor == .start)
+
+    // A cursor stays what it was, and a seq without an offset does not get a wrong one.
+    #expect(harness.read(since: ReadStart(seq: 2, offset: 50), into: &batch, probe) == nil)
+    #expect(batch.cursor == RingCursor(seq: 2, offset: 50))
+    #expect(harness.read(since: ReadStart(seq: 2), into: &batch, probe) == nil)
+    #expect(batch.cursor.seq == 2)
+    #expect(batch.cursor.offset < 0)
+    let next = harness.expectExact(since: ReadStart(seq: 2, offset: batch.cursor.offset))
+    #expect(next.missedBytes == nil)
+  }
+
+  /// Overtaken twice while it copies forward, a reader copies the rest from the end, and keeps it.
+  @Test func backwardCopy() {
+    let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
+    for _ in 0..<24 { harness.append(1) }
+    var pieces = 0
+    let probe = Interruption { _, step in
+      guard step == .copiedPayload else { return }
+      pieces += 1
+      if pieces <= 2 { for _ in 0..<4 { harness.append(1) } }
+    }
+    var batch = RingBatch()
+    #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
+    // 8 bytes further on, with 1 of slack, 7 are gone; no more.
+    #expect(batch.map(\.seq) == Array(8...24))
+    #expect(batch.missedChunks == 7 && batch.missedBytes == 7 && batch.lostBytes == 7)
+    #expect(!batch.hasMore)
+  }
+
+  /// The writer meets a backward copy in the middle: what was copied before that is kept.
+  @Test func overtakenWhileCopyingBackward() {
+    let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
+    for _ in 0..<24 { harness.append(1) }
+    var pieces = 0
+    let probe = Interruption { _, step in
+      guard step == .copiedPayload else { return }
+      pieces += 1
+      if pieces <= 7 { for _ in 0..<3 { harness.append(1) } }
+    }
+    var batch = RingBatch()
+    #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
+    #expect(batch.map(\.seq) == Array(18...24))
+    #expect(batch.missedChunks == 17 && batch.missedBytes == 17)
+  }
+
+  /// A read that starts over because all was overtaken asks for less, and says that there is more.
+  @Test func retriesSmaller() {
+    let harness = RingHarness(capacity: 16, reservationLimit: 1, pieceSize: 100)
+    for _ in 0..<16 { harness.append(1) }
+    var disturbed = false
+    let probe = Interruption { _, step in
+      guard step == .copiedPayload, !disturbed else { return }
+      disturbed = true
+      for _ in 0..<17 { harness.append(1) }
+    }
+    var batch = RingBatch()
+    #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
+    #expect(batch.map(\.seq) == Array(18...25))
+    #expect(batch.missedChunks == 17)
+    #expect(batch.hasMore)
+    harness.expectExact(since: ReadStart(seq: batch.cursor.seq, offset: batch.cursor.offset))
+  }
+
+  /// The limit on bytes holds for a second attempt too.
+  @Test func retriesWithinMaxBytes() {
+    let harness = RingHarness(capacity: 16, reservationLimit: 1, pieceSize: 100)
+    harness.append(16)
+    var disturbed = false
+    let probe = Interruption { _, step in
+      guard step == .copiedPayload, !disturbed else { return }
+      disturbed = true
+      for _ in 0..<16 { harness.append(1) }
+    }
+    var batch = RingBatch()
+    #expect(harness.read(since: ReadStart(seq: 0), maxBytes: 3, into: &batch, probe) == nil)
+    #expect(batch.count == 3)
+  }
+}
