@@ -47,7 +47,7 @@ enum Descriptor: Int32 {
 
   func write(_ text: String) throws(WriteError) {
     let bytes = Array(text.utf8)
-    let span = bytes.span.bytes
+    let span = unsafe bytes.span.bytes
     try unsafe span.withUnsafeBytes { (bytes) throws(WriteError) in try unsafe write(bytes) }
   }
 }

@@ -49,7 +49,7 @@ struct JSONFormat: OutputFormat {
 
   private mutating func flush() throws(StreamError) {
     defer { buffer.removeAll(keepingCapacity: true) }
-    let span = buffer.span.bytes
+    let span = unsafe buffer.span.bytes
     try unsafe span.withUnsafeBytes { bytes throws(StreamError) in
       try unsafe Descriptor.stdout.put(bytes)
     }

@@ -42,8 +42,8 @@ public struct Command: Sendable, Hashable {
   }
 
   /// A command in this program's environment and working directory.
-  public init(_ executable: String, _ arguments: String...) {
-    self.init(executable, arguments: arguments)
+  public init(_ executable: String, _ first: String, _ others: String...) {
+    self.init(executable, arguments: [first] + others)
   }
 
   /// A command line for `/bin/sh`.

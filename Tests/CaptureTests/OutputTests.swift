@@ -1,0 +1,133 @@
+import Foundation
+import Testing
+
+/// What `capture` writes.
+@Suite struct OutputTests {
+  @Test func eachStreamGoesWhereTheCommandWroteIt() async throws {
+    let result = try await run(command: shell("echo out; echo err >&2; echo more"))
+    #expect(result.text == "out\nmore\n")
+    #expect(result.stderr == "err\n")
+    #expect(result.exit == .exited(0))
+  }
+
+  @Test func bytesAreNotTouched() async throws {
+    let all = (0...255).map { "\\" + String($0, radix: 8) }.joined()
+    let result = try await run(command: shell("printf '\(all)'"))
+    #expect(Array(result.stdout) == Array(0...255))
+    let report = try Report(try await run("--json", command: shell("printf '\(all)'")).stdout)
+    #expect(Array(report.chunks.flatMap(\.data_b64)) == Array(0...255))
+  }
+
+  @Test func theLossComesFirst() async throws {
+    let result = try await run(command: ["seq", "1000000"])
+    let retained = result.stdout.count
+    let lost = 6_888_896 - retained
+    #expect(900_000...1_048_576 ~= retained)
+    #expect(result.stderr.hasPrefix("capture: \(lost) bytes ("))
+    #expect(result.stderr.hasSuffix(" chunks) lost; the last \(retained) follow\n"))
+    #expect(result.text.hasSuffix("\n999999\n1000000\n"))
+  }
+
+  @Test func onFailureIsSilentAboutSuccess() async throws {
+    let success = try await run("--on-failure", command: shell("echo out; echo err >&2"))
+    #expect(success.stdout.isEmpty && success.stderr.isEmpty)
+    let failure = try await run("--on-failure", command: shell("echo out; echo err >&2; exit 1"))
+    #expect(failure.text == "out\n" && failure.stderr == "err\n")
+    #expect(failure.exit == .exited(1))
+  }
+
+  @Test func liveComesBeforeTheEnd() async throws {
+    let capture = try await Run("--live", command: shell("echo first; read x <&0; exec sleep 100"))
+    #expect(await eventually { capture.stdout == Data("first\n".utf8) })
+    #expect(capture.process.isRunning)
+    try capture.process.signal(.terminate)
+    let result = try await capture.result()
+    #expect(result.exit == .exited(143))
+  }
+
+  @Test func liveWritesEverythingOrCountsIt() async throws {
+    let result = try await run("--live", "--json", command: ["seq", "3000000"])
+    let report = try Report(result.stdout)
+    #expect(report.summary.total_bytes == 22_888_896)
+    #expect(report.chunkBytes + report.summary.missed_bytes == 22_888_896)
+    #expect(report.summary.retained_bytes + report.summary.lost_bytes == 22_888_896)
+    #expect(report.chunks.count == report.summary.chunks)
+    #expect(report.chunks.count + report.summary.missed_chunks == report.chunks.last?.seq)
+  }
+
+  @Test func statistics() async throws {
+    let result = try await run("--stats", command: shell("printf 12345"))
+    #expect(result.text == "12345")
+    #expect(
+      result.stderr.hasPrefix("capture: 1 chunks, 5 bytes, 5 retained, 0 lost, 0."), "\(result.stderr)")
+    #expect(result.stderr.hasSuffix(" MB/s\n"))
+  }
+
+  @Test func helpSaysWhatThereIs() async throws {
+    let result = try await Run(arguments: ["--help"]).result()
+    #expect(result.exit == .exited(0))
+    for word in ["--live", "--json", "--on-failure", "--stats", "127", "retained_bytes"] {
+      #expect(result.text.contains(word))
+    }
+  }
+}
+
+/// What `capture --json` writes.
+@Suite struct JSONTests {
+  @Test func exactlyTheseLines() async throws {
+    let result = try await run("--json", command: shell("printf hello; exit 3"))
+    #expect(
+      result.text == """
+        {"seq":1,"stream":"stdout","offset":0,"data_b64":"aGVsbG8="}
+        {"exit_code":3,"alive":false,"closed":true,"chunks":1,"retained_bytes":5,"lost_bytes":0,\
+        "total_bytes":5,"missed_chunks":0,"missed_bytes":0}
+
+        """)
+    #expect(result.exit == .exited(3))
+  }
+
+  @Test func threeHundredMillionBytesAreAllCounted() async throws {
+    let result = try await run("--json", command: shell("head -c 300000000 /dev/zero"))
+    let report = try Report(result.stdout)
+    let summary = report.summary
+    #expect(summary.total_bytes == 300_000_000)
+    #expect(summary.retained_bytes + summary.lost_bytes == summary.total_bytes)
+    #expect(900_000...1_048_576 ~= summary.retained_bytes)
+    #expect(summary.exit_code == 0 && !summary.alive && summary.closed)
+    #expect(summary.missed_bytes == summary.lost_bytes)
+    #expect(report.chunkBytes == summary.retained_bytes)
+    #expect(report.chunks.count == summary.chunks)
+    #expect(report.chunks.first?.seq == summary.missed_chunks + 1)
+    #expect(report.chunks.first?.offset == summary.lost_bytes)
+    #expect(report.chunks.allSatisfy { $0.data_b64.allSatisfy { $0 == 0 } })
+  }
+
+  @Test func twoStreamsAtOnceKeepTheirOrder() async throws {
+    let line = "seq 3000000 & seq -f e%.0f 3000000 >&2 & wait"
+    let report = try Report(try await run("--json", command: shell(line)).stdout)
+    #expect(report.summary.total_bytes == 2 * 22_888_896 + 3_000_000)
+    #expect(report.summary.retained_bytes + report.summary.lost_bytes == report.summary.total_bytes)
+    var offset = report.summary.lost_bytes
+    for chunk in report.chunks {
+      #expect(chunk.offset == offset)
+      offset += chunk.data_b64.count
+    }
+    // Of each stream the last lines, without a gap, but for the first, which may be cut.
+    for (stream, prefix) in [("stdout", ""), ("stderr", "e")] {
+      let lines = report.text(stream).split(separator: "\n").dropFirst()
+      guard let first = lines.first else { continue }
+      let start = try #require(Int(first.dropFirst(prefix.count)))
+      #expect(Array(lines) == (start..<(start + lines.count)).map { Substring("\(prefix)\($0)") })
+    }
+  }
+
+  @Test func twoHundredShortRunsLoseNothing() async throws {
+    for round in 1...200 {
+      let result = try await run(
+        "--json", "--on-failure", command: ["head", "-c", "3000000", "/dev/zero"])
+      let summary = try Report(result.stdout).summary
+      try #require(summary.total_bytes == 3_000_000, "round \(round)")
+      try #require(summary.retained_bytes + summary.lost_bytes == 3_000_000)
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import Foundation
+import ProcessHost
+import Testing
+
+/// With what status `capture` ends, and what it says when it cannot do what it was asked to.
+@Suite struct StatusTests {
+  @Test func theCommandsStatusIsPassedOn() async throws {
+    for code in [0, 1, 3, 64, 127, 255] as [Int32] {
+      #expect(try await run(command: shell("exit \(code)")).exit == .exited(code))
+    }
+    #expect(try await run(command: shell("kill -9 $$")).exit == .exited(137))
+    #expect(try await run(command: shell("kill -15 $$")).exit == .exited(143))
+  }
+
+  @Test func notFound() async throws {
+    let name = try await run(command: ["no-such-command"])
+    #expect(name.exit == .exited(127))
+    #expect(name.stderr.hasPrefix("capture: no-such-command: command not found in PATH ("))
+    let path = try await run(command: ["/no/such/file"])
+    #expect(path.exit == .exited(127))
+    #expect(path.stderr == "capture: /no/such/file: no such file\n")
+  }
+
+  @Test func notExecutable() async throws {
+    let directory = try await run(command: ["/tmp"])
+    #expect(directory.exit == .exited(126))
+    #expect(directory.stderr == "capture: /tmp: is a directory, not a command\n")
+    let file = try await run(command: ["/etc/passwd"])
+    #expect(file.exit == .exited(126))
+    #expect(file.stderr.hasPrefix("capture: /etc/passwd: no permission to execute it"))
+  }
+
+  @Test func usage() async throws {
+    for (arguments, word) in [
+      ([], "no command was given"), (["--"], "no command was given"),
+      (["echo", "hello"], "--"), (["--no-such-option", "--", "true"], "--no-such-option"),
+      (["--live", "--on-failure", "--", "true"], "exclude each other"),
+    ] as [([String], String)] {
+      let result = try await Run(arguments: arguments).result()
+      #expect(result.exit == .exited(64), "\(arguments)")
+      #expect(result.stderr.contains(word), "\(result.stderr)")
+      #expect(result.stdout.isEmpty)
+    }
+  }
+
+  @Test func aFullDiskIsNoSuccess() async throws {
+    for options in [[], ["--live"], ["--json"]] {
+      let full = try await Run(
+        arguments: options + ["--", "echo", "hello"], redirections: ">/dev/full"
+      ).result()
+      #expect(full.exit == .exited(options == ["--live"] ? 74 : 74))
+      #expect(full.stderr.contains("cannot write to stdout"))
+    }
+  }
+}
+
+/// Signals, and pipelines.
+@Suite struct SignalTests {
+  @Test(arguments: [ProcessSignal.interrupt, .terminate, .hangUp, .quit])
+  func signalsReachTheWholeGroup(_ signal: ProcessSignal) async throws {
+    let capture = try await Run(
+      "--live", command: shell("sleep 100 & echo $!; sleep 100 & echo $!; wait"))
+    #expect(await eventually { capture.stdout.split(separator: UInt8(ascii: "\n")).count == 2 })
+    let numbers = String(decoding: capture.stdout, as: UTF8.self).split(separator: "\n")
+    let grandchildren = numbers.compactMap { Int32($0) }
+    try capture.process.signal(signal)
+    #expect(try await capture.result().exit == .exited(128 + signal.rawValue))
+    for grandchild in grandchildren { #expect(await eventually { isGone(grandchild) }) }
+  }
+
+  @Test func aCommandMayTakeItsTimeToEnd() async throws {
+    let capture = try await Run(
+      command: shell("trap 'echo caught; exit 7' TERM; echo ready >&2; while :; do sleep 0.01; done"))
+    // Nothing of it is written before the end: the process itself has to be asked.
+    let number = capture.process.processID
+    #expect(
+      await eventually {
+        let path = "/proc/\(number)/task/\(number)/children"
+        let children = FileManager.default.contents(atPath: path) ?? Data()
+        guard let child = String(decoding: children, as: UTF8.self).split(separator: " ").first,
+          let status = FileManager.default.contents(atPath: "/proc/\(child)/status")
+        else { return false }
+        // SIGTERM is among those that it catches.
+        let line = String(decoding: status, as: UTF8.self).split(separator: "\n")
+          .first { $0.hasPrefix("SigCgt:") }
+        return UInt64(line?.dropFirst(8) ?? "", radix: 16).map { $0 & 1 << 14 != 0 } ?? false
+      })
+    try capture.process.signal(.terminate)
+    let result = try await capture.result()
+    #expect(result.text == "caught\n")
+    #expect(result.stderr == "ready\n")
+    #expect(result.exit == .exited(7))
+  }
+
+  @Test func signalsDuringTheLaunchAreNotLost() async throws {
+    // At whatever moment it comes: capture either has not begun to take signals, and is ended by
+    // it, or passes it on.
+    for _ in 0..<50 {
+      let capture = try await Run(command: ["sleep", "100"])
+      try capture.process.signal(.terminate)
+      let exit = try await capture.result().exit
+      #expect(exit == .exited(143) || exit == .signaled(15))
+    }
+  }
+
+  @Test func signalsIgnoredFromTheStartStayIgnored() async throws {
+    let line = "trap '' HUP; exec \"$0\" --live -- sh -c 'echo $$; exec sleep 100'"
+    let capture = try await CommandHost.shared.launch(
+      Command("/bin/sh", "-c", line, captureExecutable), into: .init(id: "", workspaceID: ""))
+    #expect(await eventually { capture.session.lastSeq > 0 })
+    try capture.signal(.hangUp)
+    try capture.signal(.terminate)
+    // Had SIGHUP been passed on, it would have come first.
+    #expect(try await capture.waitUntilClosed() == .exited(143))
+  }
+
+  @Test(arguments: [["--live"], ["--live", "--json"]])
+  func aPipelineEndsWithItsReader(_ options: [String]) async throws {
+    let line = "\"$@\" -- yes | head -n 1 >/dev/null"
+    let session = try await CommandHost.shared.launch(
+      Command("/bin/sh", arguments: ["-c", line, "sh", captureExecutable] + options),
+      into: .init(id: "", workspaceID: ""))
+    #expect(try await session.waitUntilClosed() == .exited(0))
+  }
+
+  @Test func aReaderThatIsGoneIsNoError() async throws {
+    let line = "{ \"$0\" -- seq 100000; echo $? >&2; } | head -n 1"
+    let process = try await CommandHost.shared.launch(
+      Command("/bin/sh", "-c", line, captureExecutable), into: .init(id: "", workspaceID: ""))
+    try await process.waitUntilClosed()
+    let output = process.session.output()
+    let stderr = output.chunks.filter { $0.stream == .stderr }.map(\.data.description).joined()
+    #expect(stderr == "0\n")
+  }
+
+  @Test func theCommandHasDefaultSignals() async throws {
+    let result = try await run(command: shell("yes | head -n 1"))
+    #expect(result.text == "y\n")
+    #expect(result.exit == .exited(0))
+  }
+}

@@ -1,0 +1,132 @@
+import Processes
+import Testing
+
+@testable import ProcessHost
+
+/// What a command writes, and how it ends, arrives in its session.
+@Suite struct CaptureOutputTests {
+  @Test func bothStreamsAndTheExitCodeArrive() async throws {
+    let session = try await capture(.shell("printf out; printf err >&2; exit 3"))
+    #expect(text(session) == "out")
+    #expect(text(session, .stderr) == "err")
+    #expect(session.exitCode == 3)
+    #expect(session.isClosed)
+  }
+
+  @Test func argumentsArriveAsTheyAre() async throws {
+    let command = Command("printf", "[%s]", "a b", "", "$HOME", "*", "\"'\\", "ä\n")
+    let session = try await capture(command)
+    #expect(text(session) == "[a b][][$HOME][*][\"'\\][ä\n]")
+  }
+
+  @Test func theCommandSeesTheNameItWasCalledBy() async throws {
+    #expect(text(try await capture(.shell("printf %s \"$0\""))) == "/bin/sh")
+    #expect(text(try await capture(Command("sh", "-c", "printf %s \"$0\""))) == "sh")
+  }
+
+  @Test func environmentIsInheritedChangedOrReplaced() async throws {
+    let show = "printf '%s|%s|%s' \"${HOME-none}\" \"${ADDED-none}\" \"${PATH-none}\""
+    var command = Command.shell(show)
+    let home = try #require(environmentVariable("HOME"))
+    let path = try #require(environmentVariable("PATH"))
+    #expect(text(try await capture(command)) == "\(home)|none|\(path)")
+    command.environment = .inherited(changing: ["ADDED": "1", "HOME": nil])
+    #expect(text(try await capture(command)) == "none|1|\(path)")
+    command.environment = ["ADDED": "x=y", "PATH": "/bin"]
+    #expect(text(try await capture(command)) == "none|x=y|/bin")
+    let all = Command("/usr/bin/env", arguments: [], environment: ["ONLY": "this"])
+    #expect(text(try await capture(all)) == "ONLY=this\n")
+  }
+
+  @Test func workingDirectoryIsWhereItStarts() async throws {
+    let directory = TemporaryDirectory()
+    _ = directory.file("tool", "#!/bin/sh\npwd -P\n", mode: 0o755)
+    let session = try await capture(
+      Command("./tool", arguments: [], workingDirectory: directory.path))
+    #expect(text(session) == directory.path + "\n")
+  }
+
+  @Test func namesAreLookedUpInThePathTheCommandSees() async throws {
+    let directory = TemporaryDirectory()
+    _ = directory.file("tool", "#!/bin/sh\necho mine\n", mode: 0o755)
+    let command = Command("tool", arguments: [], environment: ["PATH": "x::\(directory.path)"])
+    #expect(text(try await capture(command)) == "mine\n")
+  }
+
+  @Test func stdinIsEmpty() async throws {
+    #expect(text(try await capture(.shell("cat; echo end"))) == "end\n")
+  }
+
+  @Test func deathBySignalIs128PlusItsNumber() async throws {
+    let session = freshSession()
+    let process = try await CommandHost.shared.launch(.shell("kill -9 $$"), into: session)
+    #expect(try await process.waitUntilClosed() == .signaled(9))
+    #expect(session.exitCode == 137)
+  }
+
+  @Test func signalsAreAtTheirDefaultsInTheCommand() async throws {
+    // This program ignores SIGPIPE from now on; `yes` must not.
+    ignoreBrokenPipes()
+    let session = try await capture(.shell("yes | head -1; trap"))
+    #expect(text(session) == "y\n")
+    let status = try await capture(Command("grep", "Sig[BIC]", "/proc/self/status"))
+    for line in text(status).split(separator: "\n") {
+      let mask = UInt64(line.split(separator: "\t")[1], radix: 16)
+      #expect(mask == 0, "\(line)")
+    }
+  }
+
+  @Test func noDescriptorOfThisProgramIsInherited() async throws {
+    let session = try await capture(.shell("ls /proc/self/fd | wc -l"))
+    // 0, 1, 2, and the one with which ls looks.
+    #expect(text(session) == "4\n")
+  }
+
+  @Test func everyByteIsCountedBeyondTheCap() async throws {
+    let session = try await capture(.shell("head -c 30000000 /dev/zero"))
+    let output = session.output()
+    #expect(output.cursor.offset == 30_000_000)
+    #expect(output.lostBytes + output.chunks.payload.count == 30_000_000)
+    #expect(900_000...1_048_576 ~= output.chunks.payload.count)
+    #expect(output.missedBytes == output.lostBytes)
+  }
+
+  @Test func eachStreamKeepsItsOrder() async throws {
+    let lines = 40_000
+    let session = try await capture(.shell("seq \(lines) & seq -f e%.0f \(lines) >&2 & wait"))
+    #expect(session.lostBytes == 0)
+    #expect(text(session) == (1...lines).map { "\($0)\n" }.joined())
+    #expect(text(session, .stderr) == (1...lines).map { "e\($0)\n" }.joined())
+  }
+
+  @Test func shortLivedCommandsLoseNothing() async throws {
+    for round in 1...200 {
+      let session = try await capture(Command("head", "-c", "3000000", "/dev/zero"))
+      let output = session.output()
+      try #require(output.cursor.offset == 3_000_000, "round \(round)")
+      try #require(output.lostBytes + output.chunks.payload.count == 3_000_000)
+    }
+  }
+
+  @Test func whoeverSeesTheExitHasAllThatTheProcessWrote() async throws {
+    // A grandchild holds the pipe, so that only the exit tells that the process is at its end.
+    for round in 1...50 {
+      let session = freshSession()
+      let process = try await CommandHost.shared.launch(
+        .shell("sleep 100 & head -c 60000 /dev/zero; printf end"), into: session)
+      _ = try await process.waitForExit()
+      #expect(session.output().cursor.offset == 60_003, "round \(round)")
+      try process.signal(.kill)
+      try await process.waitUntilClosed()
+    }
+  }
+
+  @Test func smallSessionsWork() async throws {
+    let session = Session(id: "small", workspaceID: "tests", capacity: 100)
+    let process = try await CommandHost.shared.launch(
+      Command("head", "-c", "1000000", "/dev/zero"), into: session)
+    try await process.waitUntilClosed()
+    #expect(session.output().cursor.offset == 1_000_000)
+    #expect(session.output().chunks.payload.count <= 100)
+  }
+}

@@ -1,0 +1,114 @@
+import Processes
+import Testing
+
+@testable import ProcessHost
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A command that cannot be started says why, and leaves nothing behind.
+@Suite struct LaunchErrorTests {
+  let directory = TemporaryDirectory()
+
+  private func launchError(_ command: Command) async -> LaunchError? {
+    let session = freshSession()
+    do throws(LaunchError) {
+      _ = try await CommandHost.shared.launch(command, into: session)
+      return nil
+    } catch {
+      #expect(session.lastSeq == 0 && session.isAlive && !session.isClosed)
+      return error
+    }
+  }
+
+  @Test func missingCommand() async {
+    var command = Command("no-such-command-anywhere")
+    command.environment = ["PATH": "relative:/bin:/usr/bin"]
+    let error = await launchError(command)
+    #expect(
+      error == .executableNotFound(name: command.executable, searched: ["/bin", "/usr/bin"]))
+    #expect(error?.description.contains("/bin:/usr/bin") == true)
+    #expect(await launchError(Command("")) == .executableNotFound(name: "", searched: []))
+  }
+
+  @Test func missingPath() async {
+    for path in ["/no/such/file", "./no-such-file", "/etc/passwd/file"] {
+      #expect(
+        await launchError(Command(path)) == .executableNotFound(name: path, searched: []))
+    }
+  }
+
+  @Test func noPermission() async {
+    let path = directory.file("tool", "#!/bin/sh\n", mode: 0o644)
+    let expected = LaunchError.notExecutable(path: path, reason: .noPermission)
+    #expect(await launchError(Command(path)) == expected)
+    // Found by its name, it is no less there.
+    let environment: Command.Environment = ["PATH": "/bin:\(directory.path)"]
+    #expect(
+      await launchError(Command("tool", arguments: [], environment: environment)) == expected)
+  }
+
+  @Test func directories() async {
+    #expect(
+      await launchError(Command(directory.path))
+        == .notExecutable(path: directory.path, reason: .isDirectory))
+    // By name, a directory is not what was meant.
+    let environment: Command.Environment = ["PATH": "/usr"]
+    #expect(
+      await launchError(Command("bin", arguments: [], environment: environment))
+        == .executableNotFound(name: "bin", searched: ["/usr"]))
+  }
+
+  @Test func scriptsWithoutInterpreter() async {
+    let none = directory.file("none", "echo hello\n", mode: 0o755)
+    #expect(
+      await launchError(Command(none)) == .notExecutable(path: none, reason: .unknownFormat))
+    let bad = directory.file("bad", "#!/no/such/interpreter\n", mode: 0o755)
+    #expect(
+      await launchError(Command(bad)) == .notExecutable(path: bad, reason: .badInterpreter))
+  }
+
+  @Test func workingDirectories() async {
+    let file = directory.file("file", "", mode: 0o644)
+    for (path, code) in [("/no/such", ENOENT), (file, ENOTDIR), (file + "/x", ENOTDIR)] {
+      let command = Command("true", arguments: [], workingDirectory: path)
+      #expect(await launchError(command) == .badWorkingDirectory(path: path, code: code))
+    }
+  }
+
+  @Test func whatNoCommandCanHave() async {
+    func isInvalid(_ command: Command) async -> Bool {
+      if case .invalidCommand = await launchError(command) { true } else { false }
+    }
+    #expect(await isInvalid(Command("true", "a\0b")))
+    #expect(await isInvalid(Command("true", arguments: [], environment: ["A": "a\0b"])))
+    #expect(await isInvalid(Command("true", arguments: [], environment: ["A=B": "C"])))
+    #expect(await isInvalid(Command("true", arguments: [], workingDirectory: "/\0")))
+  }
+
+  @Test func argumentsTooLong() async {
+    // One argument may have 128 KiB on Linux.
+    let long = String(repeating: "x", count: 1 << 20)
+    #expect(
+      await launchError(Command("/bin/true", long))
+        == .notExecutable(path: "/bin/true", reason: .argumentsTooLong))
+  }
+
+  @Test func everyErrorHasWords() {
+    let errors: [LaunchError] = [
+      .executableNotFound(name: "", searched: []), .executableNotFound(name: "x", searched: []),
+      .executableNotFound(name: "/x", searched: []),
+      .notExecutable(path: "/x", reason: .noPermission), .invalidCommand(reason: "no"),
+      .notExecutable(path: "/x", reason: .argumentsTooLong),
+      .badWorkingDirectory(path: "/x", code: ENOENT), .outOfResources(code: EMFILE),
+      .other(reason: "reason", code: EINVAL), .other(reason: "reason", code: nil),
+    ]
+    #expect(Set(errors.map(\.description)).count == errors.count)
+    #expect(errors[7].description.contains("ulimit -n"))
+  }
+}

@@ -1,0 +1,124 @@
+import Processes
+
+@testable import ProcessHost
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Everything a session has, one stream.
+func text(_ session: Session, _ stream: StandardStream = .stdout) -> String {
+  var bytes: [UInt8] = []
+  for chunk in session.output().chunks where chunk.stream == stream {
+    bytes.append(contentsOf: chunk.data)
+  }
+  return String(decoding: bytes, as: UTF8.self)
+}
+
+func freshSession() -> Session { Session(id: "test", workspaceID: "tests") }
+
+/// Runs a command to its end.
+@discardableResult
+func capture(_ command: Command, on host: CommandHost = .shared) async throws -> Session {
+  let session = freshSession()
+  let process = try await host.launch(command, into: session)
+  try await process.waitUntilClosed()
+  return session
+}
+
+/// Waits for something that another process or thread is about to bring about.
+func eventually(_ condition: () -> Bool) async -> Bool {
+  for _ in 0..<10_000 {
+    if condition() { return true }
+    try? await Task.sleep(for: .milliseconds(1))
+  }
+  return false
+}
+
+/// As programs that write to pipes do.
+func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+
+/// Names in a directory.
+private func entries(of directory: String) -> [String] {
+  guard let stream = unsafe opendir(directory) else { return [] }
+  defer { unsafe closedir(stream) }
+  var names: [String] = []
+  while let entry = unsafe readdir(stream) {
+    let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    if name != "." && name != ".." { names.append(name) }
+  }
+  return names
+}
+
+/// How many descriptors this process has open, one more for looking.
+func descriptorCount() -> Int { entries(of: "/proc/self/fd").count }
+
+/// How many threads this process has.
+func threadCount() -> Int { entries(of: "/proc/self/task").count }
+
+/// The first bytes of a file, as text.
+func contents(_ path: String) -> String? {
+  let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { return nil }
+  defer { close(descriptor) }
+  var bytes = [UInt8](repeating: 0, count: 4096)
+  let count = unsafe bytes.withUnsafeMutableBytes { bytes in
+    unsafe read(descriptor, bytes.baseAddress, bytes.count)
+  }
+  return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
+}
+
+/// The children of this process that nobody has reaped, or that still run.
+func children() -> [String] {
+  let own = getpid()
+  return entries(of: "/proc").filter { name in
+    guard Int(name) != nil, let stat = contents("/proc/\(name)/stat") else { return false }
+    // "pid (name) state parent …"; the name may hold anything.
+    let fields = stat[stat.index(after: stat.lastIndex(of: ")")!)...].split(separator: " ")
+    return Int32(fields[1]) == own
+  }
+}
+
+/// Whether a process exists; a zombie does.
+func exists(_ process: Int32) -> Bool { kill(process, 0) == 0 }
+
+/// Whether a process has ended; its zombie may be left.
+func isGone(_ process: Int32) -> Bool {
+  guard let stat = contents("/proc/\(process)/stat") else { return true }
+  return stat[stat.lastIndex(of: ")")!...].hasPrefix(") Z")
+}
+
+/// A directory for one test, removed with what is in it.
+final class TemporaryDirectory {
+  let path: String
+
+  init() {
+    var template = Array("/tmp/swift-processes-test-XXXXXX".utf8CString)
+    path = unsafe template.withUnsafeMutableBufferPointer { template in
+      unsafe String(cString: mkdtemp(template.baseAddress!)!)
+    }
+  }
+
+  deinit {
+    for name in entries(of: path) { unsafe _ = unlink("\(path)/\(name)") }
+    unsafe _ = rmdir(path)
+  }
+
+  /// Makes a file.
+  func file(_ name: String, _ text: String, mode: mode_t) -> String {
+    let path = "\(path)/\(name)"
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    precondition(descriptor >= 0)
+    var text = text
+    text.withUTF8 { bytes in _ = unsafe write(descriptor, bytes.baseAddress, bytes.count) }
+    close(descriptor)
+    unsafe _ = chmod(path, mode)
+    return path
+  }
+}
