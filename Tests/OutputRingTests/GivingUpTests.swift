@@ -40,7 +40,7 @@ import Testing
     }
     // Memory that was used for some other ring's reads, as callers may.
     var batch = RingHarness(capacity: 4).expectExact()
-    batch.lostBytes = 777
+    batch.findings.lostBytes = 777
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
     #expect(laps >= 16)
     #expect(batch.isEmpty && batch.missedChunks == 0 && batch.missedBytes == 0)

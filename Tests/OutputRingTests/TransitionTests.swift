@@ -165,7 +165,7 @@ import Testing
       unsafe writer.append(bytes.span.bytes)
     }
     _ = reader.read()  // notes the window, which must not serve while the append is in flight
-    writer.announce(seq: 7, end: 18 + size)
+    writer.control.announce(seq: 7, offset: 18 + size)
     let overwritten = 18 + size - layout.payloadSize
     let firstIntact = (1...7).first { 3 * ($0 - 1) >= max(6, overwritten) } ?? 7
     let batch = reader.read()
@@ -198,9 +198,9 @@ import Testing
     let bytes = Stamp.bytes(40, at: 0)
     unsafe writer.append(bytes.span.bytes)
     #expect(reader.read().map(\.offset) == [28])
-    writer.announce(seq: 2, end: 44)
+    writer.control.announce(seq: 2, offset: 44)
     #expect(reader.read().map(\.offset) == [28])
-    writer.announce(seq: 2, end: 45)
+    writer.control.announce(seq: 2, offset: 45)
     let batch = reader.read()
     #expect(batch.isEmpty)
     #expect(batch.missedChunks == 1 && batch.missedBytes == 40 && batch.lostBytes == 40)

@@ -4,7 +4,7 @@ import Processes
 func buildAndWatch() async throws -> Int32? {
   let session = Session(id: "build-7", workspaceID: "acme")
   let command = Command("sh", "-c", "echo compiling; echo 'no such file' >&2; exit 2")
-  let process = try await CommandHost.shared.launch(command, into: session)
+  try await CommandHost.shared.launch(command, into: session)
 
   // As many readers as you like, each with its own cursor; none can slow the command down.
   var cursor = Cursor.start

@@ -32,6 +32,7 @@ extension CommandHost {
   ///   is as it was.
   /// - Complexity: one thread for all processes of this host; three descriptors a process, two of
   ///   which are closed when its outputs end, and a few more for a moment.
+  @discardableResult
   public func launch(
     _ command: Command, into session: Session
   ) async throws(LaunchError) -> HostedProcess {
