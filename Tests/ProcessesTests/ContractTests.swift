@@ -49,7 +49,7 @@ import Testing
     #expect(session.output().chunks.map(\.seq) == [1])
   }
 
-  @Test("very many tiny chunks: a second bound holds metadata too, and counts exactly like the first")
+  @Test("very many tiny chunks: a second bound holds metadata too, and counts like the first")
   func manyTinyChunks() {
     let session = Session()
     let count = Session.maxBufferedChunks + 1_000
@@ -333,7 +333,9 @@ import Testing
     session.append("secret".utf8, to: .stderr)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
-    let json = try session.output().chunks.map { String(decoding: try encoder.encode($0), as: UTF8.self) }
+    let json = try session.output().chunks.map {
+      String(decoding: try encoder.encode($0), as: UTF8.self)
+    }
     #expect(json == [#"{"seq":1,"stream":"stdout"}"#, #"{"seq":2,"stream":"stderr"}"#])
   }
 
