@@ -6,7 +6,7 @@ import ReferenceModel
 @main
 struct Fuzz: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Runs random scripts on rings, sessions and managers, and compares with a plain model.",
+    abstract: "Runs random scripts on rings, sessions and managers beside a plain model.",
     discussion: """
       Script n of a run has the seed SEED + n, so `--seed` of a finding runs it first. A finding is \
       shrunk to the shortest script that still fails, printed, and written to a file for --replay.

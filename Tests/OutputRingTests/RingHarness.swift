@@ -49,9 +49,8 @@ final class RingHarness {
     var reserved = 0
     _ = try? unsafe writer.append(reserving: count, tag: tag) { first, second in
       reserved = first.count + second.count
-      for unsafe piece in unsafe [first, second] {
-        for index in piece.indices { unsafe piece[index] = 0xa5 }
-      }
+      for index in first.indices { unsafe first[index] = 0xa5 }
+      for index in second.indices { unsafe second[index] = 0xa5 }
       let bytes = Stamp.bytes(min(commit ?? 0, reserved), at: offset)
       for (index, byte) in bytes.enumerated() {
         if index < first.count {

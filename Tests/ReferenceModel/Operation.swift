@@ -170,5 +170,11 @@ package struct Difference: Error, Equatable, CustomStringConvertible, Sendable {
   package var operation: String
   package var details: String
 
+  package init(step: Int, operation: String, details: String) {
+    self.step = step
+    self.operation = operation
+    self.details = details
+  }
+
   package var description: String { "step \(step), \(operation): \(details)" }
 }

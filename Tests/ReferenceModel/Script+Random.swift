@@ -43,8 +43,9 @@ extension Script {
   }
 
   /// A script of any length for one geometry.
-  package static func random(in geometry: Geometry, count: Int, _ random: inout SplitMix64) -> Script
-  {
+  package static func random(
+    in geometry: Geometry, count: Int, _ random: inout SplitMix64
+  ) -> Script {
     .output(geometry, (0..<count).map { _ in .random(in: geometry, &random) })
   }
 

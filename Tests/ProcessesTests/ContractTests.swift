@@ -1,0 +1,359 @@
+import Foundation
+import Processes
+import ReferenceModel
+import Testing
+
+/// The contract's table (docs/contract.md; DESIGN §3), a test for each row, in its order and words.
+@Suite struct ContractTests {
+  @Test("append over the cap: whole chunks leave at the head, never at the tail")
+  func appendOverTheCap() {
+    let session = Session(capacity: 10)
+    for text in ["aaaa", "bbb", "ccc"] { session.append(text.utf8, to: .stdout) }
+    #expect(session.output().texts == ["aaaa", "bbb", "ccc"])
+    session.append("d".utf8, to: .stdout)
+    #expect(session.output().texts == ["bbb", "ccc", "d"])
+    #expect(session.lostBytes == 4)
+    session.append("eeeeeee".utf8, to: .stdout)
+    #expect(session.output().texts == ["d", "eeeeeee"])
+    #expect(session.lostBytes == 10)
+  }
+
+  @Test("one chunk larger than the cap: its last 1 MiB is kept under one seq, the prefix is lost")
+  func chunkLargerThanTheCap() {
+    let session = Session()
+    session.append("before".utf8, to: .stdout)
+    let bytes = Stamp.bytes(3_000_000, at: 0)
+    session.append(bytes, to: .stderr)
+    let output = session.output()
+    #expect(output.chunks.map(\.seq) == [2])
+    #expect(output.chunks[0].offset == 6 + 3_000_000 - Session.maxBufferBytes)
+    #expect(Array(output.chunks[0].data) == Array(bytes.suffix(Session.maxBufferBytes)))
+    #expect(output.lostBytes == 6 + 3_000_000 - Session.maxBufferBytes)
+    #expect(output.missedChunks == 1 && output.missedBytes == output.lostBytes)
+    // To one who had all before it, no chunk is missing, but the prefix is.
+    let later = session.output(since: Cursor(seq: 1, offset: 6))
+    #expect(later.missedChunks == 0)
+    #expect(later.missedBytes == 3_000_000 - Session.maxBufferBytes)
+  }
+
+  @Test("empty append: refreshes activity; no chunk, no seq")
+  func emptyAppend() {
+    let time = ManualTime()
+    let session = Session(time: time)
+    let made = session.lastActivity
+    time.advance(by: .seconds(5))
+    session.append([], to: .stdout)
+    #expect(session.lastActivity == made.advanced(by: .seconds(5)))
+    #expect(session.output().chunks.isEmpty && session.lastSeq == 0)
+    session.append([1], to: .stdout)
+    #expect(session.output().chunks.map(\.seq) == [1])
+  }
+
+  @Test("very many tiny chunks: a second bound holds metadata too, and counts like the first")
+  func manyTinyChunks() {
+    let session = Session()
+    let count = Session.maxBufferedChunks + 1_000
+    for _ in 0..<count { session.append([7], to: .stdout) }
+    let output = session.output()
+    #expect(output.chunks.count == Session.maxBufferedChunks)
+    #expect(output.chunks.first?.seq == 1_001 && output.chunks.last?.seq == count)
+    #expect(output.lostBytes == 1_000)
+    #expect(output.missedChunks == 1_000 && output.missedBytes == 1_000)
+    #expect(65_000 - Session.maxBufferedChunks < 1_500)  // "about 65,536"
+  }
+
+  @Test("seq: one per stored append, from 1, strictly increasing, never reused, unchanged by drops")
+  func seq() {
+    let session = Session(capacity: 5)
+    for index in 1...100 {
+      session.append(index % 7 == 0 ? [] : [1, 2], to: index % 2 == 0 ? .stdout : .stderr)
+    }
+    #expect(session.lastSeq == 86)
+    #expect(session.output().chunks.map(\.seq) == [85, 86])
+    #expect(session.output(since: 85).chunks.map(\.seq) == [86])
+  }
+
+  @Test("offset: chunks that follow without loss touch; any jump is loss, and its size")
+  func offset() {
+    let session = Session(capacity: 10)
+    var end = 0
+    var cursor = Cursor.start
+    for size in [3, 4, 1, 9, 25, 10, 2, 2] {
+      session.append(zeros(size), to: .stdout)
+      guard size % 2 == 1 else { continue }
+      let output = session.output(since: cursor)
+      let jump = (output.chunks.first?.offset ?? end) - end
+      #expect(jump == output.missedBytes)
+      for (one, next) in zip(output.chunks, output.chunks.dropFirst()) {
+        #expect(one.offset + one.data.count == next.offset)
+      }
+      cursor = output.cursor
+      end = cursor.offset
+    }
+    #expect(end == 3 + 4 + 1 + 9 + 25)
+  }
+
+  @Test("output(since:): every retained chunk with seq > since, and all numbers agree")
+  func outputSince() {
+    let session = Session(capacity: 10)
+    for _ in 0..<9 { session.append(zeros(3), to: .stdout) }
+    session.setExit(1, closing: false)
+    for since in 0...9 {
+      let output = session.output(since: since)
+      #expect(output.chunks.map(\.seq) == Array(max(since + 1, 7)..<10))
+      #expect(output.lostBytes == 18)
+      #expect(output.missedChunks == max(0, 6 - since))
+      #expect(output.missedBytes == max(0, 6 - since) * 3)
+      #expect(output.lastSeq == 9 && output.cursor == Cursor(seq: 9, offset: 27))
+      #expect(output.exitCode == 1 && !output.isAlive && !output.isClosed && !output.hasMore)
+    }
+  }
+
+  @Test("since < 0 is as 0")
+  func sinceBelowZero() {
+    let session = Session(capacity: 10)
+    for _ in 0..<9 { session.append(zeros(3), to: .stdout) }
+    for since in [-1, -1_000, .min] {
+      let output = session.output(since: since)
+      #expect(output.chunks.map(\.seq) == [7, 8, 9])
+      #expect(output.missedChunks == 6 && output.missedBytes == 18 && !output.isCursorAhead)
+    }
+    let output = session.output(since: Cursor(seq: -5, offset: 20))
+    #expect(output.missedChunks == 6 && output.missedBytes == 18)
+  }
+
+  @Test("since > newest finds nothing, and says that the cursor is ahead")
+  func sinceBeyondTheNewest() {
+    let session = Session()
+    #expect(session.output(since: 1).isCursorAhead && !session.output(since: 0).isCursorAhead)
+    session.append(zeros(3), to: .stdout)
+    for since in [2, 1_000, .max] {
+      let output = session.output(since: since)
+      #expect(output.isCursorAhead && output.chunks.isEmpty && !output.hasMore)
+      #expect(output.missedChunks == 0 && output.missedBytes == 0)
+      #expect(output.cursor == Cursor(seq: 1, offset: 3) && output.lastSeq == 1)
+    }
+    #expect(session.output(since: Cursor(seq: 7, offset: .max)).isCursorAhead)
+    #expect(!session.output(since: 1).isCursorAhead)
+  }
+
+  @Test("repeated reads: idempotent; readers do not consume; a seq's bytes never change")
+  func repeatedReads() {
+    let session = Session(capacity: 100)
+    for seq in 0..<8 { session.append(Stamp.bytes(10, at: 10 * seq), to: .stdout) }
+    let first = session.output()
+    let again = session.output()
+    #expect(first.chunks.map(\.seq) == again.chunks.map(\.seq))
+    #expect(first.chunks.payload == again.chunks.payload)
+    for seq in 8..<40 { session.append(Stamp.bytes(10, at: 10 * seq), to: .stdout) }
+    #expect(Array(first.chunks.payload) == Stamp.bytes(80, at: 0))
+    #expect(first.chunks.map { Array($0.data) } == (0..<8).map { Stamp.bytes(10, at: 10 * $0) })
+  }
+
+  @Test("repeated reads into reused memory: bytes that somebody holds never change")
+  func readsIntoReusedMemory() {
+    let session = Session(capacity: 100)
+    var output = Output(reservingBytes: 100, chunks: 100)
+    var held: [(Chunk, [UInt8])] = []
+    var offset = 0
+    for round in 0..<50 {
+      session.append(Stamp.bytes(30, at: offset), to: .stdout)
+      offset += 30
+      session.read(into: &output)
+      #expect(Array(output.chunks.last!.data) == Stamp.bytes(30, at: offset - 30))
+      if round % 3 == 0, let chunk = output.chunks.last { held.append((chunk, Array(chunk.data))) }
+    }
+    for (chunk, bytes) in held { #expect(Array(chunk.data) == bytes) }
+  }
+
+  @Test("a slow or absent reader: finds a gap, told exactly")
+  func slowReader() {
+    let session = Session(capacity: 100)
+    session.append(zeros(60), to: .stdout)
+    let cursor = session.output().cursor
+    for _ in 0..<5_000 { session.append(zeros(60), to: .stdout) }
+    let output = session.output(since: cursor)
+    #expect(output.missedChunks == 4_999 && output.missedBytes == 4_999 * 60)
+    #expect(output.chunks.map(\.seq) == [5_001])
+    // A bare seq that is older than every descriptor leaves the bytes, and only those, unknown.
+    let bySeq = session.output(since: cursor.seq)
+    #expect(bySeq.missedChunks == 4_999 && bySeq.missedBytes == nil)
+    #expect(session.output(since: 0).missedBytes == 5_000 * 60)
+  }
+
+  @Test("exit seen by a reader: then every append made before is in that read or before it")
+  func exitSeen() {
+    let session = Session()
+    session.append("last words".utf8, to: .stderr)
+    session.setExit(2)
+    let output = session.output(maxBytes: 1)
+    #expect(output.exitCode == 2 && output.texts == ["last words"])
+    // The same under concurrency: StressTests.
+  }
+
+  @Test("append after exit: accepted (late output), isAlive stays false")
+  func appendAfterExit() {
+    let session = Session()
+    session.setExit(0)
+    session.append("late".utf8, to: .stdout)
+    let output = session.output()
+    #expect(output.texts == ["late"] && !output.isAlive && output.exitCode == 0)
+    #expect(!session.isAlive && session.exitCode == 0)
+  }
+
+  @Test("setExit again: the last one stands")
+  func setExitAgain() {
+    let session = Session()
+    for code in [0, 137, -1, .min, .max, 5] as [Int32] {
+      session.setExit(code)
+      #expect(session.output().exitCode == code && session.exitCode == code)
+      #expect(!session.output().isAlive && !session.isAlive)
+    }
+  }
+
+  @Test("closed: setExit closes too unless told that output may still come; close() then ends it")
+  func closed() {
+    let plain = Session()
+    #expect(!plain.isClosed && !plain.output().isClosed && plain.isAlive)
+    plain.setExit(0)
+    #expect(plain.isClosed && plain.output().isClosed)
+
+    let late = Session()
+    late.setExit(1, closing: false)
+    #expect(!late.isClosed && !late.output().isClosed && !late.output().isComplete)
+    late.append("late".utf8, to: .stdout)
+    late.close()
+    #expect(late.isClosed && late.output().isClosed && late.output().exitCode == 1)
+    // It cannot be undone.
+    late.setExit(2, closing: false)
+    #expect(late.isClosed && late.output().isClosed && late.output().exitCode == 2)
+
+    let closedFirst = Session()
+    closedFirst.close()
+    #expect(closedFirst.isClosed && closedFirst.isAlive && closedFirst.output().exitCode == nil)
+    closedFirst.setExit(3, closing: false)
+    #expect(closedFirst.isClosed && closedFirst.exitCode == 3)
+  }
+
+  @Test("closed: whoever reads piecemeal has come to the end only when nothing is left")
+  func complete() {
+    let session = Session()
+    for _ in 0..<3 { session.append(zeros(10), to: .stdout) }
+    session.setExit(0)
+    #expect(!session.output(maxBytes: 20).isComplete)
+    #expect(session.output(since: 2, maxBytes: 20).isComplete)
+    #expect(session.output().isComplete)
+  }
+
+  @Test("maxBytes on a read: at least one chunk if any is due; Output says whether more is waiting")
+  func maxBytes() {
+    let session = Session()
+    for _ in 0..<5 { session.append(zeros(10), to: .stdout) }
+    for (limit, count) in [
+      (Int.min, 1), (-1, 1), (0, 1), (1, 1), (10, 1), (19, 1), (20, 2), (49, 4), (50, 5),
+      (51, 5), (.max, 5),
+    ] {
+      let output = session.output(maxBytes: limit)
+      #expect(output.chunks.count == count && output.hasMore == (count < 5))
+      #expect(output.lastSeq == count && output.cursor == Cursor(seq: count, offset: 10 * count))
+    }
+    let rest = session.output(since: 3, maxBytes: 20)
+    #expect(rest.chunks.map(\.seq) == [4, 5] && !rest.hasMore)
+    let nothing = session.output(since: 5, maxBytes: 0)
+    #expect(nothing.chunks.isEmpty && !nothing.hasMore)
+  }
+
+  @Test("raw bytes: never decoded, never split or joined")
+  func rawBytes() {
+    let session = Session()
+    let euro = Array("€".utf8)
+    session.append(euro[..<2], to: .stdout)
+    session.append(euro[2...], to: .stdout)
+    let all = (0...255).map { UInt8($0) }
+    session.append(all, to: .stderr)
+    let output = session.output()
+    #expect(output.chunks.map { Array($0.data) } == [Array(euro[..<2]), Array(euro[2...]), all])
+    #expect(Array(output.chunks.payload) == euro + all)
+  }
+
+  @Test("register with a taken id: replaces and returns the replaced session")
+  func registerTakenID() {
+    let manager = SessionManager(idleTimeout: .seconds(60))
+    let (first, second) = (Session("a"), Session("a"))
+    #expect(manager.register(first) == nil)
+    #expect(manager.register(second) === first)
+    #expect(manager.session(id: "a") === second && manager.count == 1)
+    #expect(manager.register(second) === second)
+  }
+
+  @Test("sweep(): drops and returns those older than the timeout, not those exactly as old")
+  func sweep() {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .seconds(10))
+    for id in ["a", "b", "c"] { manager.register(Session(id, time: time)) }
+    time.advance(by: .seconds(10))
+    #expect(manager.sweep().isEmpty)
+    manager.session(id: "b")?.append([1], to: .stdout)
+    time.advance(by: .nanoseconds(1))
+    #expect(Set(manager.sweep().map(\.id)) == ["a", "c"])
+    #expect(manager.sessions.map(\.id) == ["b"] && manager.count == 1)
+  }
+
+  @Test("idle: last activity is the last append or setExit, or register; nothing else counts")
+  func idle() {
+    let time = ManualTime()
+    let session = Session(time: time)
+    let manager = SessionManager(idleTimeout: .seconds(10))
+    func isActivity(_ action: () -> Void) -> Bool {
+      let before = session.lastActivity
+      time.advance(by: .seconds(1))
+      action()
+      #expect(session.lastActivity == before || session.idleTime == .zero)
+      return session.lastActivity != before
+    }
+    #expect(session.idleTime == .zero)
+    #expect(isActivity { session.append([1], to: .stdout) })
+    #expect(isActivity { session.append([], to: .stdout) })
+    #expect(isActivity { session.append("x".utf8, to: .stderr) })
+    #expect(isActivity { unsafe session.append(reserving: 1, to: .stdout) { _, _ in 1 } })
+    #expect(!isActivity { unsafe session.append(reserving: 1, to: .stdout) { _, _ in 0 } })
+    #expect(isActivity { session.setExit(0) })
+    #expect(isActivity { manager.register(session) })
+    #expect(!isActivity { session.close() })
+    #expect(!isActivity { _ = session.output() })
+    #expect(!isActivity { _ = manager.session(id: "s") })
+    #expect(!isActivity { _ = manager.sweep() })
+    #expect(session.idleTime == .seconds(4))
+  }
+
+  @Test("Chunk: its JSON form holds stream and seq, never data")
+  func json() throws {
+    let session = Session()
+    session.append("secret".utf8, to: .stdout)
+    session.append("secret".utf8, to: .stderr)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    let json = try session.output().chunks.map {
+      String(decoding: try encoder.encode($0), as: UTF8.self)
+    }
+    #expect(json == [#"{"seq":1,"stream":"stdout"}"#, #"{"seq":2,"stream":"stderr"}"#])
+  }
+
+  @Test("cursor: survives the way to a client and back")
+  func cursorJSON() throws {
+    let cursor = Cursor(seq: 7, offset: 1 << 40)
+    let data = try JSONEncoder().encode(cursor)
+    #expect(try JSONDecoder().decode(Cursor.self, from: data) == cursor)
+    // Whatever a client makes of it, it does no harm.
+    let session = Session(capacity: 2)
+    for _ in 0..<9 { session.append([1], to: .stdout) }
+    for seq in [Int.min, -1, 0, 1, 8, 9, 10, .max] {
+      for offset in [Int.min, -1, 0, 1, .max] {
+        for maxBytes in [nil, Int.min, .max] {
+          let output = session.output(since: Cursor(seq: seq, offset: offset), maxBytes: maxBytes)
+          #expect(output.missedBytes ?? 0 >= 0 && output.missedChunks >= 0)
+        }
+      }
+    }
+  }
+}

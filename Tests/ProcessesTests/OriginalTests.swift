@@ -1,0 +1,113 @@
+import Processes
+import Synchronization
+import Testing
+
+/// A clock that stands still until told otherwise.
+final class ManualTime: Sendable {
+  private let nanoseconds = Atomic<Int64>(1_000_000_000_000)
+
+  var clock: ActivityClock {
+    ActivityClock { [self] in nanoseconds.load(ordering: .relaxed) }
+  }
+
+  func advance(by duration: Duration) {
+    let (seconds, attoseconds) = duration.components
+    nanoseconds.wrappingAdd(
+      seconds * 1_000_000_000 + attoseconds / 1_000_000_000, ordering: .relaxed)
+  }
+}
+
+extension Session {
+  convenience init(_ id: String = "s", capacity: Int = Session.maxBufferBytes) {
+    self.init(id: id, workspaceID: "w", capacity: capacity)
+  }
+
+  convenience init(_ id: String = "s", capacity: Int = 1_000, time: ManualTime) {
+    self.init(id: id, workspaceID: "w", capacity: capacity, clock: time.clock)
+  }
+}
+
+extension Output {
+  /// All chunks as text, for comparing.
+  var texts: [String] { chunks.map { $0.data.description } }
+}
+
+func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
+
+/// The cases that the original Go package tests, as they are there.
+@Suite struct OriginalTests {
+  @Test func registerAndGet() {
+    let manager = SessionManager(idleTimeout: .seconds(60))
+    let session = Session("a")
+    manager.register(session)
+    #expect(manager.session(id: "a") === session)
+    #expect(manager.session(id: "b") == nil)
+    #expect(session.id == "a" && session.workspaceID == "w")
+  }
+
+  @Test func forget() {
+    let manager = SessionManager(idleTimeout: .seconds(60))
+    let session = Session("a")
+    manager.register(session)
+    #expect(manager.forget(id: "a") === session)
+    #expect(manager.session(id: "a") == nil)
+    #expect(manager.forget(id: "a") == nil)
+  }
+
+  @Test func outputSinceASeq() {
+    let session = Session()
+    session.append("hello".utf8, to: .stdout)
+    session.append("world".utf8, to: .stderr)
+    let all = session.output()
+    #expect(all.texts == ["hello", "world"])
+    #expect(all.chunks.map(\.stream) == [.stdout, .stderr])
+    #expect(all.exitCode == nil && all.isAlive)
+    let later = session.output(since: 1)
+    #expect(later.texts == ["world"] && later.chunks[0].stream == .stderr)
+    #expect(later.chunks[0].seq == 2)
+  }
+
+  @Test func bufferStaysUnderTheCap() {
+    let session = Session()
+    session.append(zeros(600_000), to: .stdout)
+    session.append(zeros(600_000), to: .stdout)
+    let output = session.output()
+    #expect(output.chunks.payload.count <= Session.maxBufferBytes)
+    #expect(output.chunks.map(\.seq) == [2])
+    #expect(session.lostBytes == 600_000 && output.lostBytes == 600_000)
+  }
+
+  @Test func exit() {
+    let session = Session()
+    session.append("x".utf8, to: .stdout)
+    session.setExit(3)
+    let output = session.output()
+    #expect(output.exitCode == 3 && !output.isAlive && output.texts == ["x"])
+  }
+
+  @Test func idleSessionIsSwept() {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .milliseconds(50))
+    let idle = Session("idle", time: time)
+    let busy = Session("busy", time: time)
+    manager.register(idle)
+    manager.register(busy)
+    time.advance(by: .milliseconds(40))
+    busy.append("x".utf8, to: .stdout)
+    time.advance(by: .milliseconds(20))
+    #expect(manager.sweep().map(\.id) == ["idle"])
+    #expect(manager.session(id: "idle") == nil && manager.session(id: "busy") === busy)
+  }
+
+  @Test func idleSessionIsSweptByTheSystemsClock() async throws {
+    let manager = SessionManager(idleTimeout: .milliseconds(50))
+    manager.register(Session("idle"))
+    try await Task.sleep(for: .milliseconds(120))
+    #expect(manager.sweep().map(\.id) == ["idle"])
+    #expect(manager.count == 0)
+    // A timeout that cannot have passed yet.
+    let patient = SessionManager(idleTimeout: .seconds(3_600))
+    patient.register(Session("idle"))
+    #expect(patient.sweep().isEmpty)
+  }
+}

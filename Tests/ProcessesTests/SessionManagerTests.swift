@@ -1,0 +1,176 @@
+import Foundation
+import Processes
+import Synchronization
+import Testing
+
+/// The manager beyond the contract's rows: sweeping by itself, many threads, many sessions.
+@Suite struct SessionManagerTests {
+  /// Waits until something is so; long enough for any machine, no longer than needed.
+  private func eventually(
+    _ condition: () -> Bool, sourceLocation: SourceLocation = #_sourceLocation
+  ) async {
+    for _ in 0..<10_000 {
+      if condition() { return }
+      try? await Task.sleep(for: .milliseconds(2))
+    }
+    Issue.record("waited in vain", sourceLocation: sourceLocation)
+  }
+
+  @Test func runSweepsAndTellsWhat() async {
+    let time = ManualTime()
+    let swept = Mutex<[String]>([])
+    let manager = SessionManager(
+      idleTimeout: .seconds(10), sweepInterval: .milliseconds(5))
+    #expect(!manager.isRunning)
+    manager.register(Session("a", time: time))
+    manager.run { sessions in swept.withLock { $0 += sessions.map(\.id) } }
+    // A second one does nothing, its closure included.
+    manager.run { _ in swept.withLock { $0.append("wrong") } }
+    #expect(manager.isRunning)
+    time.advance(by: .seconds(11))
+    await eventually { swept.withLock { $0 } == ["a"] }
+    #expect(manager.count == 0)
+    manager.stop()
+    manager.stop()
+    #expect(!manager.isRunning)
+  }
+
+  @Test func stopStops() async throws {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .zero, sweepInterval: .milliseconds(1))
+    manager.run()
+    manager.stop()
+    // A sweep that was under way ends meanwhile.
+    try await Task.sleep(for: .milliseconds(50))
+    manager.register(Session("a", time: time))
+    time.advance(by: .seconds(1))
+    try await Task.sleep(for: .milliseconds(50))
+    #expect(manager.count == 1)
+  }
+
+  @Test func restartable() async {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .seconds(1), sweepInterval: .milliseconds(2))
+    for round in 0..<5 {
+      manager.stop()
+      manager.run()
+      manager.register(Session("\(round)", time: time))
+      time.advance(by: .seconds(2))
+      await eventually { manager.count == 0 }
+    }
+    manager.stop()
+  }
+
+  /// A manager that sweeps by itself is not kept alive by that, nor is the task by anything.
+  @Test func runningManagerIsReleased() async {
+    weak var released: SessionManager?
+    weak var session: Session?
+    do {
+      let manager = SessionManager(idleTimeout: .seconds(100), sweepInterval: .milliseconds(1))
+      let known = Session("a")
+      manager.register(known)
+      manager.run()
+      released = manager
+      session = known
+      #expect(released != nil && session != nil)
+    }
+    await eventually { released == nil && session == nil }
+  }
+
+  @Test func runAndStopFromAnyThread() {
+    let manager = SessionManager(idleTimeout: .seconds(100), sweepInterval: .milliseconds(1))
+    DispatchQueue.concurrentPerform(iterations: 4) { thread in
+      for index in 0..<500 {
+        if (thread + index) % 2 == 0 { manager.run() } else { manager.stop() }
+      }
+    }
+    manager.run()
+    #expect(manager.isRunning)
+    manager.stop()
+    #expect(!manager.isRunning)
+  }
+
+  /// Whatever happens at once, a session that was registered comes out exactly once: by being
+  /// replaced, forgotten, swept, or by still being there.
+  @Test func concurrentUse() {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .nanoseconds(50))
+    let cameOut = Mutex<[ObjectIdentifier: Int]>([:])
+    let registered = Mutex<[Session]>([])
+    @Sendable func out(_ session: Session?) {
+      guard let session else { return }
+      cameOut.withLock { $0[ObjectIdentifier(session), default: 0] += 1 }
+    }
+    DispatchQueue.concurrentPerform(iterations: 4) { thread in
+      for index in 0..<3_000 {
+        let id = "\((index &* 7 &+ thread) % 40)"
+        switch (index + thread) % 5 {
+        case 0, 1:
+          let session = Session(id, capacity: 10, time: time)
+          registered.withLock { $0.append(session) }
+          out(manager.register(session))
+        case 2:
+          out(manager.forget(id: id))
+        case 3:
+          if let session = manager.session(id: id) {
+            session.append([UInt8(thread)], to: .stdout)
+            if session.id != id { Issue.record("\(session.id) under \(id)") }
+          }
+        default:
+          if index % 100 == thread {
+            time.advance(by: .nanoseconds(60))
+            for session in manager.sweep() { out(session) }
+          }
+        }
+      }
+    }
+    let all = registered.withLock { $0 }
+    for session in manager.sessions { out(session) }
+    #expect(manager.count == manager.sessions.count)
+    let counts = cameOut.withLock { $0 }
+    #expect(all.allSatisfy { counts[ObjectIdentifier($0)] == 1 })
+    #expect(counts.count == all.count)
+  }
+
+  /// A hundred thousand sessions, with output, look-ups, sweeping, and holes in the address space:
+  /// where every second one is gone, none of those left has a neighbour.
+  @Test func hundredThousandSessions() {
+    let count = 100_000
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .seconds(10))
+    for index in 0..<count {
+      let session = Session("\(index)", capacity: 16, time: time)
+      session.append("session \(index)".utf8, to: .stdout)
+      #expect(manager.register(session) == nil)
+    }
+    #expect(manager.count == count)
+    #expect(manager.sweep().isEmpty)
+    time.advance(by: .seconds(8))
+    for index in stride(from: 1, to: count, by: 2) {
+      manager.session(id: "\(index)")?.append("x".utf8, to: .stderr)
+    }
+    time.advance(by: .seconds(8))
+    do {
+      let swept = manager.sweep()
+      #expect(swept.count == count / 2)
+      #expect(swept.allSatisfy { Int($0.id)! % 2 == 0 })
+    }
+    #expect(manager.count == count / 2)
+    var wrong = 0
+    for index in 0..<count {
+      let session = manager.session(id: "\(index)")
+      if (session == nil) != (index % 2 == 0) { wrong += 1 }
+      if let session, session.output().chunks.last?.data.description != "x" { wrong += 1 }
+    }
+    #expect(wrong == 0)
+    // New ones fit into the holes.
+    for index in stride(from: 0, to: count, by: 2) {
+      #expect(manager.register(Session("\(index)", capacity: 16, time: time)) == nil)
+    }
+    #expect(manager.count == count)
+    for index in 0..<count {
+      if manager.forget(id: "\(index)")?.id != "\(index)" { wrong += 1 }
+    }
+    #expect(wrong == 0 && manager.count == 0 && manager.sessions.isEmpty)
+  }
+}

@@ -1,0 +1,125 @@
+import Foundation
+import Processes
+import Testing
+
+/// What is left of the public surface of Processes beyond the contract's rows.
+@Suite struct ProcessesSurfaceTests {
+  @Test func constants() {
+    #expect(Session.maxBufferBytes == 1_048_576)
+    #expect(Session().capacity == Session.maxBufferBytes)
+    #expect(StandardStream.allCases.map(\.rawValue) == ["stdout", "stderr"])
+    let session = Session(id: "a", workspaceID: "b", capacity: 3)
+    #expect(session.id == "a" && session.workspaceID == "b" && session.capacity == 3)
+  }
+
+  @Test func appendTakesAnyBytes() {
+    let session = Session()
+    let bytes: [UInt8] = [1, 2, 3]
+    session.append(bytes, to: .stdout)
+    session.append(bytes[1...], to: .stdout)
+    session.append(ContiguousArray(bytes), to: .stdout)
+    session.append(bytes.reversed(), to: .stdout)
+    session.append(Data(bytes), to: .stdout)
+    session.append("é".utf8, to: .stdout)
+    // A bridged or lazy string's UTF-8 need not be contiguous.
+    session.append(("a" + String(NSString("b"))).utf8, to: .stdout)
+    session.append(bytes.span.bytes, to: .stdout)
+    unsafe bytes.withUnsafeBytes { unsafe session.append($0, to: .stderr) }
+    unsafe session.append(UnsafeRawBufferPointer(start: nil, count: 0), to: .stderr)
+    session.append(EmptyCollection<UInt8>(), to: .stderr)
+    session.append(RawSpan(), to: .stderr)
+    #expect(
+      session.output().chunks.map { Array($0.data) } == [
+        bytes, [2, 3], bytes, [3, 2, 1], bytes, [0xc3, 0xa9], [0x61, 0x62], bytes, bytes,
+      ])
+    #expect(session.output().chunks.last?.stream == .stderr)
+  }
+
+  @Test func reservations() {
+    struct Failure: Error {}
+    let session = Session()
+    let count = unsafe session.append(reserving: .max, to: .stderr) { first, second in
+      unsafe first[0] = 9
+      return first.count + second.count > 65_536 ? -1 : 1
+    }
+    #expect(count == 1)
+    #expect(throws: Failure.self) {
+      try unsafe session.append(reserving: 1, to: .stderr) { (_, _) throws(Failure) in
+        throw Failure()
+      }
+    }
+    // The lock was given back.
+    session.append([8], to: .stdout)
+    #expect(session.output().chunks.map { Array($0.data) } == [[9], [8]])
+  }
+
+  /// Several producers take turns: nothing is lost, and each one's chunks are in its own order.
+  @Test func severalProducers() {
+    let session = Session(capacity: 1 << 20)
+    DispatchQueue.concurrentPerform(iterations: 4) { producer in
+      for index in 0..<5_000 {
+        if index % 5 == 0 {
+          _ = unsafe session.append(reserving: 9, to: .stderr) { first, second in
+            let bytes = [UInt8(producer), UInt8(index & 0xff), UInt8(index >> 8)]
+            for (place, byte) in bytes.enumerated() {
+              if place < first.count {
+                unsafe first[place] = byte
+              } else {
+                unsafe second[place - first.count] = byte
+              }
+            }
+            return 3
+          }
+        } else {
+          session.append([UInt8(producer), UInt8(index & 0xff), UInt8(index >> 8)], to: .stdout)
+        }
+      }
+    }
+    let output = session.output()
+    #expect(output.chunks.count == 20_000 && output.missedChunks == 0)
+    var next = [0, 0, 0, 0]
+    var inOrder = true
+    for chunk in output.chunks {
+      let producer = Int(chunk.data[0])
+      let index = Int(chunk.data[1]) | Int(chunk.data[2]) << 8
+      inOrder = inOrder && next[producer] == index
+      next[producer] += 1
+    }
+    #expect(inOrder && next == [5_000, 5_000, 5_000, 5_000])
+  }
+
+  @Test func instants() {
+    let time = ManualTime()
+    let start = time.clock.now
+    time.advance(by: .seconds(3))
+    #expect(start.duration(to: time.clock.now) == .seconds(3))
+    #expect(start < time.clock.now && start.advanced(by: .seconds(3)) == time.clock.now)
+    #expect(start.advanced(by: .seconds(-1)) < start)
+    // As late, or as early, as can be represented.
+    let latest = start.advanced(by: .seconds(Int64.max))
+    #expect(latest > start && latest.advanced(by: .seconds(1)) == latest)
+    let earliest = start.advanced(by: .seconds(Int64.min))
+    #expect(earliest < start)
+    #expect(ActivityClock.system.now <= ActivityClock.system.now)
+  }
+
+  @Test func emptyOutput() {
+    let output = Output()
+    #expect(output.chunks.isEmpty && output.isAlive && !output.isClosed && !output.hasMore)
+    #expect(output.lastSeq == 0 && output.cursor == .start && output.missedBytes == 0)
+    #expect(output.chunks.payload.isEmpty)
+  }
+
+  /// Memory that was used for one session does for another, whatever it said.
+  @Test func outputsMoveBetweenSessions() {
+    let full = Session(capacity: 4)
+    for _ in 0..<20 { full.append([1, 2, 3], to: .stdout) }
+    full.setExit(7)
+    var output = full.output(maxBytes: 1)
+    let fresh = Session()
+    fresh.read(into: &output)
+    #expect(output.chunks.isEmpty && output.isAlive && !output.isClosed && !output.hasMore)
+    #expect(output.lostBytes == 0 && output.missedChunks == 0 && output.missedBytes == 0)
+    #expect(output.cursor == .start && !output.isCursorAhead)
+  }
+}
