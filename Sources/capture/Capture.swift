@@ -16,7 +16,8 @@ struct Capture: AsyncParsableCommand {
 
       COMMAND reads its stdin from /dev/null and leads a process group of its own. SIGINT (Ctrl-C), \
       SIGTERM, SIGHUP and SIGQUIT are passed on to that group; capture then still waits for the command \
-      and writes what it has. If nobody reads capture's own output any more, --live ends the command \
+      and writes what it has; a second signal, after the command itself has ended, ends the wait for \
+      others that hold its outputs open. If nobody reads capture's own output any more, --live ends the command \
       with SIGPIPE and SIGTERM, as a pipeline would.
 
       Exit status: the command's own; 128 + N if signal N ended it; 127 if it was not found; 126 if it \
@@ -81,19 +82,30 @@ struct Capture: AsyncParsableCommand {
     let format: any OutputFormat = json ? JSONFormat() : PlainFormat()
     var writer = OutputWriter(session: session, format: format)
     if live {
-      await writer.follow {
+      await writer.follow(until: { signals.isWaitOver }) {
         // What would have happened to the command if it had written there itself; SIGTERM is for
         // those who ignore SIGPIPE, and then look at the error of a write, which they do not get.
         try? process.signal(.brokenPipe)
         try? process.signal(.terminate)
       }
     }
-    let exit = try await process.waitUntilClosed()
+    let exit = try await end(of: process, signals)
     let elapsed = clock.now - start
     if !live { writer.writeRetained(chunks: !onFailure || !exit.isSuccess) }
     writer.finish()
     if stats { writeStatistics(of: session, elapsed) }
     throw ExitCode(exit.isSuccess && writer.hasFailed ? 74 : exit.code)
+  }
+
+  /// Waits until the session is closed, or a signal ends the wait after the command has ended.
+  @MainActor
+  private func end(
+    of process: HostedProcess, _ signals: SignalForwarder
+  ) async throws -> ProcessExit {
+    let waiting = Task.detached { _ = try? await process.waitUntilClosed() }
+    signals.onWaitOver { waiting.cancel() }
+    await waiting.value
+    return try await process.waitForExit()
   }
 }
 

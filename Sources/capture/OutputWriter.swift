@@ -21,21 +21,24 @@ struct OutputWriter {
     self.format = format
   }
 
-  /// Writes output as it comes, until the session is closed or nobody reads what is written.
+  /// Writes output as it comes, until the session is closed.
   ///
-  /// - Parameter onFailure: Called if the latter happens first.
+  /// - Parameters:
+  ///   - isOver: Whether to stop before that.
+  ///   - onFailure: Called if writing stops because nobody reads what is written.
   @MainActor
-  mutating func follow(onFailure: () -> Void) async {
+  mutating func follow(until isOver: () -> Bool, onFailure: () -> Void) async {
     // Room for everything, at once: what has been read cannot be overwritten while it is written.
     output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
     let (shortest, longest) = (Duration.milliseconds(1), Duration.milliseconds(16))
     var pause = shortest
     while true {
+      let isLast = isOver()
       read()
       if output.missedChunks > 0 { writeGap(isLast: false) }
       writeChunks()
       if isStopped { return onFailure() }
-      if output.isComplete { return }
+      if output.isComplete || isLast { return }
       pause = output.chunks.isEmpty ? min(pause * 2, longest) : shortest
       if !output.hasMore { try? await Task.sleep(for: pause) }
     }
@@ -51,9 +54,9 @@ struct OutputWriter {
     writeChunks()
   }
 
-  /// Writes what comes last. The session must be closed.
+  /// Writes what comes last.
   mutating func finish() {
-    // Nothing is left to read unless a write has failed.
+    // What is left to read, if writing has failed or the session is still open, counts as retained.
     let last = session.output(since: cursor)
     let totals = Totals(
       exitCode: last.exitCode, isAlive: last.isAlive, isClosed: last.isClosed,

@@ -10,37 +10,63 @@ import Synchronization
 
 /// Passes the signals that ask capture to end on to the command, which then ends it.
 ///
-/// They are blocked everywhere and taken by one thread with `sigwait(3)`, so no handler interrupts
-/// anything, and one that comes before the command runs is kept for it.
+/// A handler does next to nothing: it hands the number through a pipe to a thread. One that comes
+/// before the command runs is kept for it. One that comes after the command has ended, while others
+/// still hold its output open, is passed on as well, but nobody needs to heed it: what a shell runs in
+/// the background ignores SIGINT. It also ends the wait for them.
 final class SignalForwarder: Sendable {
   private struct State {
     var process: HostedProcess?
     var pending: [ProcessSignal] = []
+    var isWaitOver = false
+    var onWaitOver: (@Sendable () -> Void)?
   }
 
   private let state = Mutex(State())
 
-  /// Starts to take signals. To be called before there are other threads: they inherit the mask.
-  @MainActor
+  /// Starts to take signals.
   static func start() -> SignalForwarder {
     let forwarder = SignalForwarder()
-    var signals = sigset_t()
-    unsafe sigemptyset(&signals)
-    for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] where !isIgnored(number) {
-      unsafe sigaddset(&signals, number)
-    }
-    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
-    let waited = signals
+    var ends: [2 of Int32] = [-1, -1]
+    var span = ends.mutableSpan
+    let result = unsafe span.withUnsafeMutableBufferPointer { unsafe pipe($0.baseAddress!) }
+    precondition(result == 0, "cannot open a pipe (errno \(errno))")
+    for index in 0..<2 { _ = fcntl(ends[index], F_SETFD, FD_CLOEXEC) }
+    // A handler must not wait.
+    _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
+    unsafe signalPipe = ends[1]
+    let numbers = ends[0]
     Thread.start {
+      var number: UInt8 = 0
       while true {
-        var waited = waited
-        var number: Int32 = 0
-        if unsafe sigwait(&waited, &number) == 0 {
-          forwarder.received(ProcessSignal(rawValue: number))
+        if unsafe read(numbers, &number, 1) == 1 {
+          forwarder.received(ProcessSignal(rawValue: Int32(number)))
         }
       }
     }
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] where !isIgnored(number) {
+      handle(number)
+    }
     return forwarder
+  }
+
+  private static func handle(_ number: Int32) {
+    var action = sigaction()
+    let handler: @convention(c) (Int32) -> Void = { number in
+      let previous = errno
+      var number = UInt8(truncatingIfNeeded: number)
+      unsafe write(signalPipe, &number, 1)
+      errno = previous
+    }
+    #if canImport(Darwin)
+      unsafe action.__sigaction_u.__sa_handler = handler
+    #elseif canImport(Glibc)
+      unsafe action.__sigaction_handler.sa_handler = handler
+    #elseif canImport(Musl)
+      unsafe action.__sa_handler.sa_handler = handler
+    #endif
+    action.sa_flags = Int32(SA_RESTART)
+    unsafe sigaction(number, &action, nil)
   }
 
   /// Whoever started capture with a signal ignored, such as `nohup`, does not want it to have an effect.
@@ -66,15 +92,38 @@ final class SignalForwarder: Sendable {
     for signal in pending { try? process.signal(signal) }
   }
 
+  /// Whether a signal came after the command had ended.
+  var isWaitOver: Bool { state.withLock { $0.isWaitOver } }
+
+  /// Calls a closure when that happens, or now if it has.
+  func onWaitOver(_ body: @escaping @Sendable () -> Void) {
+    let isOver = state.withLock { state in
+      state.onWaitOver = body
+      return state.isWaitOver
+    }
+    if isOver { body() }
+  }
+
   private func received(_ signal: ProcessSignal) {
     let process = state.withLock { state in
       if state.process == nil { state.pending.append(signal) }
       return state.process
     }
-    // If the command has ended, capture is about to.
-    try? process?.signal(signal)
+    guard let process else { return }
+    let hadEnded = !process.isRunning
+    // Everyone may have ended meanwhile; then there is nothing to wait for either.
+    try? process.signal(signal)
+    guard hadEnded else { return }
+    let notify = state.withLock { state in
+      state.isWaitOver = true
+      return state.onWaitOver
+    }
+    notify?()
   }
 }
+
+/// Where the handler writes. Set once, before there is a handler.
+nonisolated(unsafe) private var signalPipe: Int32 = -1
 
 /// A thread that lives as long as the program.
 private enum Thread {

@@ -123,6 +123,20 @@ func eventually(_ condition: () -> Bool) async -> Bool {
   return false
 }
 
+/// The states of a process's children, as `ps` shows them.
+func childStates(of process: Int32) -> [String] {
+  let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+  return names.compactMap { name in
+    guard Int32(name) != nil, let data = FileManager.default.contents(atPath: "/proc/\(name)/stat")
+    else { return nil }
+    // "pid (name) state parent …"; the name may hold anything.
+    let fields = String(decoding: data, as: UTF8.self).split(separator: ")").last?
+      .split(separator: " ")
+    guard let fields, fields.count > 1, Int32(fields[1]) == process else { return nil }
+    return String(fields[0])
+  }
+}
+
 /// Whether a process has ended; its zombie may be left.
 func isGone(_ process: Int32) -> Bool {
   guard let data = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return true }
