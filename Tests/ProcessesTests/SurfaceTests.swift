@@ -23,7 +23,7 @@ import Testing
     session.append("é".utf8, to: .stdout)
     // A bridged or lazy string's UTF-8 need not be contiguous.
     session.append(("a" + String(NSString("b"))).utf8, to: .stdout)
-    session.append(bytes.span.bytes, to: .stdout)
+    unsafe session.append(bytes.span.bytes, to: .stdout)
     unsafe bytes.withUnsafeBytes { unsafe session.append($0, to: .stderr) }
     unsafe session.append(UnsafeRawBufferPointer(start: nil, count: 0), to: .stderr)
     session.append(EmptyCollection<UInt8>(), to: .stderr)
