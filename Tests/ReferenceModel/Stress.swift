@@ -68,23 +68,16 @@ package struct Stress: Sendable {
   /// Runs it to the end.
   package func run() -> Report {
     let subject = geometry.makeSubject()
-    let finished = DispatchGroup()
     let accounts = Mutex<[Account]>([])
-    for habit in habits {
-      finished.enter()
-      Thread.detachNewThread {
+    let sentBytes = Atomic<Int>(0)
+    var threads: [@Sendable () -> Void] = habits.map { habit in
+      {
         let account = read(subject, habit)
         accounts.withLock { $0.append(account) }
-        finished.leave()
       }
     }
-    finished.enter()
-    let sentBytes = Atomic<Int>(0)
-    Thread.detachNewThread {
-      sentBytes.store(produce(on: subject), ordering: .relaxed)
-      finished.leave()
-    }
-    finished.wait()
+    threads.append { sentBytes.store(produce(on: subject), ordering: .relaxed) }
+    Threads.run(threads)
 
     var report = Report()
     report.sentChunks = chunks
@@ -165,7 +158,7 @@ package struct Stress: Sendable {
       unsafe bytes.withUnsafeMutableBytes { bytes in
         unsafe Stamp.fill(UnsafeMutableRawBufferPointer(rebasing: bytes[..<size]), at: offset)
         // The kernel's stores race with nothing as far as a sanitizer knows; ours must be atomic.
-        let start = unsafe bytes.baseAddress!
+        let start = bytes.baseAddress!
         unsafe ring_copy_in(first.baseAddress!, start, first.count, Self.copyMethod)
         if second.count > 0 {
           unsafe ring_copy_in(
