@@ -1,3 +1,4 @@
+import CRingShims
 import Foundation
 import Processes
 import Synchronization
@@ -67,23 +68,16 @@ package struct Stress: Sendable {
   /// Runs it to the end.
   package func run() -> Report {
     let subject = geometry.makeSubject()
-    let finished = DispatchGroup()
     let accounts = Mutex<[Account]>([])
-    for habit in habits {
-      finished.enter()
-      Thread.detachNewThread {
+    let sentBytes = Atomic<Int>(0)
+    var threads: [@Sendable () -> Void] = habits.map { habit in
+      {
         let account = read(subject, habit)
         accounts.withLock { $0.append(account) }
-        finished.leave()
       }
     }
-    finished.enter()
-    let sentBytes = Atomic<Int>(0)
-    Thread.detachNewThread {
-      sentBytes.store(produce(on: subject), ordering: .relaxed)
-      finished.leave()
-    }
-    finished.wait()
+    threads.append { sentBytes.store(produce(on: subject), ordering: .relaxed) }
+    Threads.run(threads)
 
     var report = Report()
     report.sentChunks = chunks
@@ -159,19 +153,23 @@ package struct Stress: Sendable {
     _ subject: any Subject, _ count: Int, _ plan: Plan, _ size: Int, at offset: Int
   ) {
     _ = try? unsafe subject.append(reserving: count, isError: plan.isError) { first, second in
-      let head = min(size, first.count)
-      unsafe Stamp.fill(UnsafeMutableRawBufferPointer(rebasing: first[..<head]), at: offset)
-      unsafe Stamp.fill(
-        UnsafeMutableRawBufferPointer(rebasing: second[..<(size - head)]), at: offset + head)
       // As the kernel may, write past what is returned.
-      if head < first.count {
-        unsafe memset(first.baseAddress! + head, 0xa5, first.count - head)
-      } else if size - head < second.count {
-        unsafe memset(second.baseAddress! + size - head, 0xa5, second.count - (size - head))
+      var bytes = [UInt8](repeating: 0xa5, count: first.count + second.count)
+      unsafe bytes.withUnsafeMutableBytes { bytes in
+        unsafe Stamp.fill(UnsafeMutableRawBufferPointer(rebasing: bytes[..<size]), at: offset)
+        // The kernel's stores race with nothing as far as a sanitizer knows; ours must be atomic.
+        let start = bytes.baseAddress!
+        unsafe ring_copy_in(first.baseAddress!, start, first.count, Self.copyMethod)
+        if second.count > 0 {
+          unsafe ring_copy_in(
+            second.baseAddress!, start + first.count, second.count, Self.copyMethod)
+        }
       }
       return size
     }
   }
+
+  private static let copyMethod = ring_copy_method_detect()
 
   // MARK: What is received
 
