@@ -104,19 +104,17 @@ func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
   let context = unsafe Unmanaged.passRetained(Body(body))
   #if canImport(Darwin)
     var thread: pthread_t?
-    let result = unsafe pthread_create(&thread, &attributes, { @Sendable context in
-      unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
-      return nil
-    }, context.toOpaque())
   #else
     var thread = pthread_t()
-    let result = unsafe pthread_create(
-      &thread, &attributes,
-      { @Sendable context in
-        unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
-        return nil
-      }, context.toOpaque())
   #endif
+  let result = unsafe pthread_create(
+    &thread, &attributes,
+    { @Sendable context in
+      // Optional on some platforms and not on others.
+      let context: UnsafeMutableRawPointer? = unsafe context
+      unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
+      return nil
+    }, context.toOpaque())
   guard result == 0 else {
     unsafe context.release()
     throw SystemError(code: result)
