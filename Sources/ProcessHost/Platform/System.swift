@@ -81,6 +81,14 @@ func pipeCapacity(_ descriptor: Int32) -> Int {
   #endif
 }
 
+/// Lets a pipe hold more, if the system permits it.
+func widenPipe(_ descriptor: Int32, to size: Int) {
+  #if os(Linux) || os(Android)
+    // F_SETPIPE_SZ, likewise.
+    _ = fcntl(descriptor, 1031, Int32(size))
+  #endif
+}
+
 /// Starts a detached thread that handles no signals, which are for threads of the program's own.
 ///
 /// - Throws: `EAGAIN` if there are too many threads.
