@@ -14,7 +14,8 @@ enum Base64 {
       var place = start
       var index = 0
       while index + 2 < bytes.count {
-        let triple = unsafe Int(bytes[index]) << 16 | Int(bytes[index + 1]) << 8 | Int(bytes[index + 2])
+        let triple =
+          unsafe Int(bytes[index]) << 16 | Int(bytes[index + 1]) << 8 | Int(bytes[index + 2])
         unsafe text[place] = letters[triple >> 18]
         unsafe text[place + 1] = letters[triple >> 12 & 63]
         unsafe text[place + 2] = letters[triple >> 6 & 63]

@@ -25,9 +25,9 @@ struct OutputWriter {
   ///
   /// - Parameters:
   ///   - isOver: Whether to stop before that.
-  ///   - onFailure: Called if writing stops because nobody reads what is written.
+  ///   - onBrokenPipe: Called if writing stops because nobody reads what is written.
   @MainActor
-  mutating func follow(until isOver: () -> Bool, onFailure: () -> Void) async {
+  mutating func follow(until isOver: () -> Bool, onBrokenPipe: () -> Void) async {
     // Room for everything, at once: what has been read cannot be overwritten while it is written.
     output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
     let (shortest, longest) = (Duration.milliseconds(1), Duration.milliseconds(16))
@@ -37,7 +37,11 @@ struct OutputWriter {
       read()
       if output.missedChunks > 0 { writeGap(isLast: false) }
       writeChunks()
-      if isStopped { return onFailure() }
+      if isStopped {
+        // For other reasons, such as a full disk, the command is not to blame: it goes on.
+        if !hasFailed { onBrokenPipe() }
+        return
+      }
       if output.isComplete || isLast { return }
       pause = output.chunks.isEmpty ? min(pause * 2, longest) : shortest
       if !output.hasMore { try? await Task.sleep(for: pause) }

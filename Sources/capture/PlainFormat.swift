@@ -31,7 +31,7 @@ struct PlainFormat: OutputFormat {
     if let remaining = gap.remaining {
       try Descriptor.stderr.put("\(what) lost; the last \(remaining) follow\n")
     } else {
-      try Descriptor.stderr.put("\(what) missed here: they came faster than they could be written\n")
+      try Descriptor.stderr.put("\(what) missed here: they came faster than they were read\n")
     }
   }
 

@@ -59,7 +59,8 @@ import Testing
     let result = try await run("--stats", command: shell("printf 12345"))
     #expect(result.text == "12345")
     #expect(
-      result.stderr.hasPrefix("capture: 1 chunks, 5 bytes, 5 retained, 0 lost, 0."), "\(result.stderr)")
+      result.stderr.hasPrefix("capture: 1 chunks, 5 bytes, 5 retained, 0 lost, 0."),
+      "\(result.stderr)")
     #expect(result.stderr.hasSuffix(" MB/s\n"))
   }
 

@@ -139,6 +139,8 @@ func childStates(of process: Int32) -> [String] {
 
 /// Whether a process has ended; its zombie may be left.
 func isGone(_ process: Int32) -> Bool {
-  guard let data = FileManager.default.contents(atPath: "/proc/\(process)/stat") else { return true }
+  guard let data = FileManager.default.contents(atPath: "/proc/\(process)/stat") else {
+    return true
+  }
   return String(decoding: data, as: UTF8.self).contains(") Z")
 }

@@ -68,7 +68,9 @@ extension Configuration {
 extension Subprocess.Environment {
   fileprivate init(_ environment: Command.Environment) {
     var changes: [Key: String?] = [:]
-    for (name, value) in environment.changes { changes.updateValue(value, forKey: Key(stringLiteral: name)) }
+    for (name, value) in environment.changes {
+      changes.updateValue(value, forKey: Key(stringLiteral: name))
+    }
     switch environment.base {
     case .inherited: self = .inherit.updating(changes)
     case .empty: self = .custom(changes.compactMapValues { $0 })

@@ -31,7 +31,8 @@ final class Launch: Sendable {
   private let lifecycle: Lifecycle
   private let pipes: [OutputPipe]
   private let childEnds: Mutex<ChildEnds?>
-  private let childDescriptors: (input: FileDescriptor, output: FileDescriptor, error: FileDescriptor)
+  private let childDescriptors:
+    (input: FileDescriptor, output: FileDescriptor, error: FileDescriptor)
 
   /// Descriptors that swift-subprocess opens: for its monitor (3, once), for the working directory and
   /// for the process.

@@ -81,6 +81,14 @@ func pipeCapacity(_ descriptor: Int32) -> Int {
   #endif
 }
 
+/// Lets a pipe hold more, if the system permits it.
+func widenPipe(_ descriptor: Int32, to size: Int) {
+  #if os(Linux) || os(Android)
+    // F_SETPIPE_SZ, likewise.
+    _ = fcntl(descriptor, 1031, Int32(size))
+  #endif
+}
+
 /// Starts a detached thread that handles no signals, which are for threads of the program's own.
 ///
 /// - Throws: `EAGAIN` if there are too many threads.
@@ -104,19 +112,17 @@ func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
   let context = unsafe Unmanaged.passRetained(Body(body))
   #if canImport(Darwin)
     var thread: pthread_t?
-    let result = unsafe pthread_create(&thread, &attributes, { @Sendable context in
-      unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
-      return nil
-    }, context.toOpaque())
   #else
     var thread = pthread_t()
-    let result = unsafe pthread_create(
-      &thread, &attributes,
-      { @Sendable context in
-        unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
-        return nil
-      }, context.toOpaque())
   #endif
+  let result = unsafe pthread_create(
+    &thread, &attributes,
+    { @Sendable context in
+      // Optional on some platforms and not on others.
+      let context: UnsafeMutableRawPointer? = unsafe context
+      unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
+      return nil
+    }, context.toOpaque())
   guard result == 0 else {
     unsafe context.release()
     throw SystemError(code: result)

@@ -12,12 +12,18 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   /// What a pipe holds by default, and the most that one turn reads.
   static let turn = 65_536
 
+  /// What a pipe holds once it has proved busy: the child need not wait for each turn. Measured with
+  /// both ends on one processor, this is worth 8 %.
+  static let wide = 262_144
+
   private var end: OwnedDescriptor?
   private let descriptor: Int32
   private let stream: StandardStream
   private let session: Session
   private let lifecycle: Lifecycle
   private var hasEnded = false
+  /// How many turns in a row found as much as they can take.
+  private var fullTurns = 0
 
   init(_ end: consuming OwnedDescriptor, _ stream: StandardStream, of lifecycle: Lifecycle) {
     descriptor = end.number
@@ -34,7 +40,9 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   override func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
   override func handleEvent() -> Next {
-    read()
+    fullTurns = read() < Self.turn ? 0 : fullTurns + 1
+    // Once, and not at first: the pages that a user's pipes may have are few, and most need none.
+    if fullTurns == 16 { widenPipe(descriptor, to: Self.wide) }
     return hasEnded ? .finish : .wait
   }
 
