@@ -12,8 +12,8 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   /// What a pipe holds by default, and the most that one turn reads.
   static let turn = 65_536
 
-  /// What a pipe holds once it has proved busy: the child need not wait for each turn. Measured with
-  /// both ends on one processor, this is worth 8 %.
+  /// What a pipe holds once it has proved busy: the child need not wait for each turn. With both ends
+  /// on one processor this halves the context switches, and saves 3 to 4 % of processor time.
   static let wide = 262_144
 
   private var end: OwnedDescriptor?
