@@ -63,7 +63,8 @@ let package = Package(
 
     // Tests, and the model that they and Fuzz compare with.
     .target(
-      name: "ReferenceModel", dependencies: ["CRingShims", "Processes"], path: "Tests/ReferenceModel",
+      name: "ReferenceModel", dependencies: ["CRingShims", "Processes"],
+      path: "Tests/ReferenceModel",
       swiftSettings: strict),
     .testTarget(
       name: "CRingShimsTests", dependencies: ["CRingShims"], swiftSettings: strict),

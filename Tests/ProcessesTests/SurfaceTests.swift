@@ -122,4 +122,13 @@ import Testing
     #expect(output.lostBytes == 0 && output.missedChunks == 0 && output.missedBytes == 0)
     #expect(output.cursor == .start && !output.isCursorAhead)
   }
+
+  @Test func totalBytesCountsWhatWasLost() {
+    let session = Session(id: "s", workspaceID: "w", capacity: 10)
+    #expect(session.totalBytes == 0)
+    session.append([UInt8](repeating: 1, count: 25), to: .stdout)
+    session.append([2, 3], to: .stderr)
+    #expect(session.totalBytes == 27)
+    #expect(session.lostBytes == 25)
+  }
 }

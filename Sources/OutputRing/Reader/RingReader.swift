@@ -29,10 +29,20 @@ public struct RingReader: Sendable {
   /// The bytes appended so far that are no longer retained.
   ///
   /// - Complexity: O(1) if nothing was appended since any reader last asked, else O(log chunks).
-  public var lostBytes: Int {
-    var batch = RingBatch()
-    read(from: Position(seq: .max, offset: nil), maxBytes: nil, into: &batch, probe: NoProbe())
-    return batch.lostBytes
+  public var lostBytes: Int { state.lostBytes }
+
+  /// The bytes appended so far, whether they are retained or not.
+  ///
+  /// - Complexity: as ``lostBytes``.
+  public var totalBytes: Int { state.cursor.offset }
+
+  /// Everything but chunks.
+  private var state: RingBatch {
+    while true {
+      let batch = read(since: .max)
+      // It would have more if the producer had gone round all descriptors during each of many attempts.
+      if !batch.hasMore { return batch }
+    }
   }
 
   /// Reads every retained chunk after a seq, into fresh memory.

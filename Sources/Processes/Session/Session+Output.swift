@@ -49,6 +49,11 @@ extension Session {
   /// - Complexity: O(1) if nothing was appended since any reader last asked, else O(log chunks).
   public var lostBytes: Int { reader.lostBytes }
 
+  /// The bytes appended so far, whether they are retained or not.
+  ///
+  /// - Complexity: as ``lostBytes``.
+  public var totalBytes: Int { reader.totalBytes }
+
   /// The seq of the newest chunk; 0 before the first.
   ///
   /// - Complexity: O(1).
