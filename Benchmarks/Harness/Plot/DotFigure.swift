@@ -31,10 +31,10 @@ package struct DotFigure: Figure {
     self.rows = rows
   }
 
-  private static let width = 720.0
+  private static let width = 640.0
   private static let rowHeight = 24.0
-  private static let left = 232.0
-  private static let right = 624.0
+  private static let left = 226.0
+  private static let right = 556.0
 
   package var svg: String {
     // Values that differ by orders of magnitude need a logarithm, and zero has none.
@@ -50,7 +50,7 @@ package struct DotFigure: Figure {
 
     var canvas = SVG()
     canvas.text(16, 26, title, size: 16, isBold: true)
-    canvas.text(16, 47, axis, size: 12.5, color: SVG.quiet)
+    canvas.text(16, 47, axis, size: 13.5, color: SVG.quiet)
     for tick in scale.ticks {
       canvas.line((toX(tick), top), (toX(tick), bottom), SVG.grid)
       canvas.text(toX(tick), bottom + 20, format(tick), anchor: .middle, color: SVG.quiet)

@@ -52,7 +52,7 @@ private struct SectionBuilder {
   private func lines(_ name: String, _ cases: [CaseResult]) -> [any Figure] {
     let isThroughput = group != "read" && cases.allSatisfy { $0.benchmark.bytes != nil }
     let hasLimit = cases.contains { $0.row(limitName) != nil }
-    let title = "\(group), \(name)"
+    let title = "\(group), \(name): \(isThroughput ? "throughput" : "time")"
     var figures: [any Figure] = [
       LineFigure(
         id: slug(group, name), title: title,
@@ -72,7 +72,7 @@ private struct SectionBuilder {
     if isThroughput && hasLimit {
       figures.append(
         LineFigure(
-          id: slug(group, name, "ratio"), title: "\(title): time ÷ limit",
+          id: slug(group, name, "ratio"), title: "\(group), \(name): time ÷ limit",
           caption: "Lower is better; on the dashed line as fast as bare memcpy doing the same "
             + "copies, below it faster. Ratios are taken round by round.",
           xTitle: xTitle(cases), yTitle: "time ÷ time of the limit",
@@ -109,7 +109,7 @@ private struct SectionBuilder {
 
   private func xTitle(_ cases: [CaseResult]) -> String {
     switch cases[0].benchmark.sizeMeaning {
-    case .bytes: group == "read" ? "chunks retained" : "bytes per chunk"
+    case .bytes: group == "read" ? "chunks retained" : "size of a chunk"
     case .sessions: "sessions"
     case .readers: "readers"
     case .other(let meaning): meaning
@@ -133,10 +133,13 @@ private struct SectionBuilder {
           "\(result.benchmark.name), \(row.name)", styles[row.name]!, Estimate(row.nanoseconds))
       }
     }
-    let sizes = cases.map { "\($0.benchmark.name) at \(formatX([$0])(x($0.benchmark)))" }
+    let sizes = cases.map { result in
+      let size = formatX([result])(x(result.benchmark))
+      return "\(result.benchmark.name): \(xTitle([result])) \(size)"
+    }
     return DotFigure(
       id: slug(group, "times"), title: "\(group): time per operation",
-      caption: "Lower is better. \(sizes.joined(separator: ", ")) \(xTitle(cases)).",
+      caption: "Lower is better. " + sizes.joined(separator: "; ") + ".",
       axis: "time per operation", format: { formatTime($0) }, rows: rows)
   }
 

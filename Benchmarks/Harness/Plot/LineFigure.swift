@@ -49,8 +49,8 @@ package struct LineFigure: Figure {
     self.series = series
   }
 
-  private static let size = (width: 720.0, height: 420.0)
-  private static let frame = (left: 76.0, right: 574.0, top: 62.0, bottom: 360.0)
+  private static let size = (width: 640.0, height: 400.0)
+  private static let frame = (left: 72.0, right: 506.0, top: 64.0, bottom: 340.0)
 
   package var svg: String {
     let points = series.flatMap(\.points)
@@ -73,7 +73,7 @@ package struct LineFigure: Figure {
 
     var canvas = SVG()
     canvas.text(16, 26, title, size: 16, isBold: true)
-    canvas.text(16, 47, yTitle, size: 12.5, color: SVG.quiet)
+    canvas.text(16, 47, yTitle, size: 13.5, color: SVG.quiet)
     for tick in y.ticks {
       canvas.line((Self.frame.left, toY(tick)), (Self.frame.right, toY(tick)), SVG.grid)
       canvas.text(
@@ -88,7 +88,7 @@ package struct LineFigure: Figure {
     canvas.line(
       (Self.frame.left, Self.frame.bottom), (Self.frame.right, Self.frame.bottom), SVG.quiet)
     canvas.text(
-      (Self.frame.left + Self.frame.right) / 2, Self.frame.bottom + 46, xTitle, size: 12.5,
+      (Self.frame.left + Self.frame.right) / 2, Self.frame.bottom + 46, xTitle, size: 13.5,
       anchor: .middle, color: SVG.quiet)
     draw(on: &canvas, toX, toY)
     return canvas.document(width: Self.size.width, height: Self.size.height, label: title)
@@ -125,10 +125,10 @@ package struct LineFigure: Figure {
     let heights = spreadApart(
       labels.map(\.from.1), gap: 19, within: Self.frame.top...Self.frame.bottom)
     for (label, height) in zip(labels, heights) {
-      let start = Self.frame.right + 22
+      let start = Self.frame.right + 26
       canvas.line(
-        (label.from.0 + 5, label.from.1), (start - 8, height), label.style.color, width: 0.8)
-      canvas.mark(start, height, label.style)
+        (label.from.0 + 5, label.from.1), (start - 9, height), label.style.color, width: 0.8)
+      canvas.sample(start, height, label.style)
       canvas.text(start + 11, height + 4.5, label.text)
     }
   }

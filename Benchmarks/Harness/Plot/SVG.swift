@@ -52,8 +52,17 @@ struct SVG {
     body += note.map { "><title>\(escapeMarkup($0))</title></\(shape.tagName)>\n" } ?? "/>\n"
   }
 
+  /// What a series looks like, beside its name.
+  mutating func sample(_ x: Double, _ y: Double, _ style: SeriesStyle) {
+    if style.mark == .none {
+      line((x - 8, y), (x + 8, y), style.color, width: 2, dash: "4 2")
+    } else {
+      mark(x, y, style)
+    }
+  }
+
   mutating func text(
-    _ x: Double, _ y: Double, _ string: String, size: Double = 13, anchor: Anchor = .start,
+    _ x: Double, _ y: Double, _ string: String, size: Double = 14, anchor: Anchor = .start,
     color: String = SVG.ink, isBold: Bool = false
   ) {
     body +=

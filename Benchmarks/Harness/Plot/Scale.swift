@@ -83,7 +83,7 @@ package struct Scale {
         fine.append(scaled(digit, power))
       }
     }
-    if fine.count <= 8 { return fine }
+    if fine.count <= 10 { return fine }
     return exponents.map { scaled(1, $0) }.filter(range.contains)
   }
 
