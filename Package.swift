@@ -49,10 +49,17 @@ let package = Package(
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "CBenchmarkShims", "CJemalloc", "OutputRing", "ProcessHost", "Processes", argumentParser,
+        "BenchmarkHarness", "CBenchmarkShims", "CJemalloc", "OutputRing", "ProcessHost",
+        "Processes", argumentParser,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
-      path: "Benchmarks", exclude: ["CBenchmarkShims", "CJemalloc"], swiftSettings: strict),
+      path: "Benchmarks",
+      exclude: ["CBenchmarkShims", "CJemalloc", "Harness", "Thresholds.json"],
+      swiftSettings: strict),
+    // Measuring, plots and thresholds, of anything; apart from the benchmarks so that it has tests.
+    .target(
+      name: "BenchmarkHarness", dependencies: ["CBenchmarkShims"], path: "Benchmarks/Harness",
+      swiftSettings: strict),
     .systemLibrary(
       name: "CJemalloc", path: "Benchmarks/CJemalloc", pkgConfig: "jemalloc",
       providers: [.apt(["libjemalloc-dev"]), .brew(["jemalloc"])]),
@@ -78,6 +85,8 @@ let package = Package(
       name: "ProcessHostTests", dependencies: ["ProcessHost"], swiftSettings: strict),
     .testTarget(
       name: "CaptureTests", dependencies: ["capture", "ProcessHost"], swiftSettings: strict),
+    .testTarget(
+      name: "BenchmarkTests", dependencies: ["BenchmarkHarness"], swiftSettings: strict),
     .testTarget(
       name: "ReadmeTests", dependencies: ["ProcessHost"], swiftSettings: strict),
   ],

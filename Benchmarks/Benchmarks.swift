@@ -1,4 +1,8 @@
 import ArgumentParser
+import BenchmarkHarness
+import CJemalloc
+import Foundation
+import Processes
 
 @main
 struct Benchmarks: ParsableCommand {
@@ -19,10 +23,26 @@ struct Benchmarks: ParsableCommand {
   @Flag(help: "List the cases, and run none.")
   var list = false
 
+  @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
+  var json: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a page with plots, index.html, and each plot as a file.", valueName: "dir"))
+  var report: String?
+
+  @Flag(
+    help: """
+      Compare ratios with Benchmarks/Thresholds.json; what exceeds its threshold is measured twice \
+      more, and fails if it does so every time.
+      """)
+  var check = false
+
   func run() throws {
     try ReleaseBuild.rerunIfDebug()
     let matches = try matcher()
-    let cases = (appendCases() + readCases() + sessionCases()).filter { matches($0.path) }
+    let all = appendCases() + readCases() + sessionCases()
+    let cases = all.filter { matches($0.path) }
     if list {
       for benchmark in cases { print(benchmark.path) }
       return
@@ -30,11 +50,31 @@ struct Benchmarks: ParsableCommand {
     guard !cases.isEmpty else {
       throw ValidationError("no case matches '\(filter ?? "")'; --list names them all")
     }
-    print(Machine.description)
-    let plan = quick ? Plan.quick : Plan.full
-    var report = Report(plan: plan)
-    for benchmark in cases { report.add(benchmark.run(plan)) }
-    report.finish()
+    // Whatever could fail does so before the run, not after it.
+    let file = try json.map(OutputFile.init(path:))
+    let folder = try report.map(ReportFolder.init(path:))
+    let thresholds =
+      check
+      ? try Check(Threshold.load(thresholdsFile()), paths: all.map(\.path), where: matches) : nil
+
+    let run = Run(plan: quick ? .quick : .full, counter: counter)
+    let facts = Machine.facts(allocator: allocator) + run.facts + [command]
+    for fact in facts { print("\(fact.label):".padded(13) + fact.value) }
+    print("")
+    let results = run.measure(cases)
+    try file?.write(JSON.document(results))
+    if let folder {
+      let figures = Figures(results) { size in
+        min(Session.maxBufferBytes / size, Session.maxBufferedChunks)
+      }
+      try Page(facts: facts, results: results, figures: figures).write(to: folder)
+      print("report: \(folder.path)/index.html")
+    }
+    guard let thresholds else { return }
+    let (compared, failures) = thresholds.run(results, measureAgain: run.measureAgain)
+    for failure in failures { print("FAILED: \(failure)") }
+    print("check: \(compared - failures.count) of \(compared) within their thresholds")
+    if !failures.isEmpty { throw ExitCode.failure }
   }
 
   private func matcher() throws -> (String) -> Bool {
@@ -45,5 +85,35 @@ struct Benchmarks: ParsableCommand {
     } catch {
       throw ValidationError("--filter '\(filter)' is not a regular expression: \(error)")
     }
+  }
+
+  private var command: Fact {
+    let arguments = CommandLine.arguments.dropFirst().map { argument in
+      argument.contains { !$0.isLetter && !$0.isNumber && !"-_./=:".contains($0) }
+        ? "'\(argument)'" : argument
+    }
+    let line = (["swift run Benchmarks"] + arguments).joined(separator: " ")
+    return Fact("command", "\(line)  (\(Date.now.formatted(.iso8601)))")
+  }
+
+  /// Beside this file; or, if the sources have moved since the build, in the package that holds the
+  /// executable.
+  private func thresholdsFile() throws -> String {
+    let beside = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("Thresholds.json").path
+    if FileManager.default.fileExists(atPath: beside) { return beside }
+    return try ReleaseBuild.packageRoot() + "/Benchmarks/Thresholds.json"
+  }
+
+  private var allocator: String {
+    jemalloc_is_linked()
+      ? "jemalloc"
+      : "the system's; to count allocations: apt-get install libjemalloc-dev, rm -r .build"
+  }
+
+  private var counter: AllocationCounter? {
+    guard jemalloc_is_linked() else { return nil }
+    return AllocationCounter(
+      count: { jemalloc_allocation_count() }, bytes: { jemalloc_thread_allocated() })
   }
 }

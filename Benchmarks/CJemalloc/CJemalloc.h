@@ -34,9 +34,9 @@ static inline uint64_t jemalloc_allocation_count(void) {
   uint64_t small = 0, large = 0;
   size = sizeof small;
   /* 4096 is MALLCTL_ARENAS_ALL. */
-  mallctl("stats.arenas.4096.small.nmalloc", &small, &size, NULL, 0);
+  mallctl("stats.arenas.4096.small.nrequests", &small, &size, NULL, 0);
   size = sizeof large;
-  mallctl("stats.arenas.4096.large.nmalloc", &large, &size, NULL, 0);
+  mallctl("stats.arenas.4096.large.nrequests", &large, &size, NULL, 0);
   return small + large;
 }
 

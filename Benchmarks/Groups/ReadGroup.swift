@@ -1,3 +1,4 @@
+import BenchmarkHarness
 import OutputRing
 import Processes
 

@@ -1,3 +1,4 @@
+import BenchmarkHarness
 import Processes
 
 /// A manager with very many sessions.

@@ -5,13 +5,13 @@
 #endif
 
 /// Figures from a debug build would be wrong by an order of magnitude, and `swift run` builds debug.
-enum ReleaseBuild {
+package enum ReleaseBuild {
   /// In a debug build, says so and turns this process into the release build's; else does nothing.
-  static func rerunIfDebug() throws {
+  package static func rerunIfDebug() throws {
     #if DEBUG
       let root = try packageRoot()
       let notice = "Benchmarks: this is a debug build; building and running a release build.\n"
-      _ = unsafe notice.withCString { unsafe write(STDERR_FILENO, $0, strlen($0)) }
+      writeError(notice)
       let command =
         [
           "swift", "run", "--package-path", root, "-c", "release", "Benchmarks",
@@ -23,13 +23,8 @@ enum ReleaseBuild {
     #endif
   }
 
-  struct Failure: Error, CustomStringConvertible {
-    let message: String
-    var description: String { message }
-  }
-
   /// The directory of Package.swift, above the executable.
-  private static func packageRoot() throws -> String {
+  package static func packageRoot() throws -> String {
     var path = executablePath()
     while let slash = path.lastIndex(of: "/") {
       path = String(path[..<slash])

@@ -1,0 +1,57 @@
+/// What one contender's rounds gave.
+package struct ContenderResult: Sendable {
+  package let name: String
+  /// Nanoseconds per operation, round by round; empty if times are not what was measured.
+  package let nanoseconds: [Double]
+  package let allocations: Allocations?
+  package let metrics: [Metric]
+
+  package init(
+    name: String, nanoseconds: [Double] = [], metrics: [Metric] = [],
+    allocations: Allocations? = nil
+  ) {
+    self.name = name
+    self.nanoseconds = nanoseconds
+    self.metrics = metrics
+    self.allocations = allocations
+  }
+
+  /// Nanoseconds per operation; nil if times are not what was measured.
+  package var median: Double? { nanoseconds.isEmpty ? nil : nanoseconds.median }
+
+  package var spread: Double? { nanoseconds.isEmpty ? nil : nanoseconds.spread }
+
+  /// Whether the rounds differ so much that their median says nothing.
+  package var isTooNoisy: Bool { (spread ?? 0) > 0.25 }
+}
+
+/// What a case's rounds gave.
+package struct CaseResult {
+  package let benchmark: Case
+  package let rows: [ContenderResult]
+
+  package init(benchmark: Case, rows: [ContenderResult]) {
+    self.benchmark = benchmark
+    self.rows = rows
+  }
+
+  package func row(_ name: String) -> ContenderResult? { rows.first { $0.name == name } }
+
+  /// One contender's time over another's, round by round; empty if one of them has no times.
+  package func ratios(of name: String, to other: String) -> [Double] {
+    guard let mine = row(name), let others = row(other) else { return [] }
+    return zip(mine.nanoseconds, others.nanoseconds).map { $0 / $1 }
+  }
+
+  /// The median of one contender's time over another's, taken round by round.
+  package func ratio(of name: String, to other: String) -> Double? {
+    let ratios = ratios(of: name, to: other)
+    return ratios.isEmpty ? nil : ratios.median
+  }
+
+  /// Bytes per second at the median time.
+  package func bytesPerSecond(_ row: ContenderResult) -> Double? {
+    guard let bytes = benchmark.bytes, let median = row.median else { return nil }
+    return Double(bytes) * 1e9 / median
+  }
+}

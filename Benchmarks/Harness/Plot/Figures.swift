@@ -1,0 +1,213 @@
+/// Which pictures a set of results is shown in.
+package struct Figures {
+  package struct Section {
+    package let group: String
+    package let figures: [any Figure]
+  }
+
+  package let sections: [Section]
+
+  /// - Parameter retainedChunks: How many chunks of a size a full session retains.
+  package init(_ results: [CaseResult], retainedChunks: @escaping (_ chunkBytes: Int) -> Int) {
+    let palette = Palette(results.flatMap { $0.rows.map(\.name) })
+    sections = results.map(\.benchmark.group).uniqued.map { group in
+      let builder = SectionBuilder(
+        group: group, results: results.filter { $0.benchmark.group == group },
+        palette: palette, retainedChunks: retainedChunks)
+      return Section(group: group, figures: builder.figures)
+    }
+  }
+
+  package var all: [any Figure] { sections.flatMap(\.figures) }
+}
+
+/// The pictures of one group.
+private struct SectionBuilder {
+  let group: String
+  let results: [CaseResult]
+  let palette: Palette
+  let retainedChunks: (_ chunkBytes: Int) -> Int
+
+  var figures: [any Figure] {
+    var figures: [any Figure] = []
+    var single: [CaseResult] = []
+    for name in results.map(\.benchmark.name).uniqued {
+      let cases = results.filter { $0.benchmark.name == name }
+      let timed = cases.filter { result in result.rows.contains { $0.median != nil } }
+      if timed.count > 1 {
+        figures += lines(name, timed)
+      } else {
+        single += timed
+      }
+    }
+    if !single.isEmpty { figures.append(dots(single)) }
+    for name in results.map(\.benchmark.name).uniqued {
+      figures += percentiles(name, results.filter { $0.benchmark.name == name })
+    }
+    return figures + otherMetrics
+  }
+
+  // MARK: Cost and throughput against size
+
+  private func lines(_ name: String, _ cases: [CaseResult]) -> [any Figure] {
+    let isThroughput = group != "read" && cases.allSatisfy { $0.benchmark.bytes != nil }
+    let hasLimit = cases.contains { $0.row(limitName) != nil }
+    let title = "\(group), \(name): \(isThroughput ? "throughput" : "time")"
+    var figures: [any Figure] = [
+      LineFigure(
+        id: slug(group, name), title: title,
+        caption: isThroughput
+          ? "Higher is better. Both axes are logarithmic."
+          : "Lower is better; a flat line costs the same however much there is. "
+            + "Both axes are logarithmic.",
+        xTitle: xTitle(cases), yTitle: isThroughput ? "throughput, GB/s" : "time per operation",
+        formatX: formatX(cases),
+        formatY: isThroughput ? { formatSignificant($0 / 1e9) } : { formatTime($0) },
+        series: series(cases) { result, row in
+          let times = Estimate(row.nanoseconds)
+          guard isThroughput, let bytes = result.benchmark.bytes else { return times }
+          return Estimate(row.nanoseconds.map { Double(bytes) * 1e9 / $0 })
+        })
+    ]
+    if isThroughput && hasLimit {
+      figures.append(
+        LineFigure(
+          id: slug(group, name, "ratio"), title: "\(group), \(name): time ÷ limit",
+          caption: "Lower is better; on the dashed line as fast as bare memcpy doing the same "
+            + "copies, below it faster. Ratios are taken round by round.",
+          xTitle: xTitle(cases), yTitle: "time ÷ time of the limit",
+          formatX: formatX(cases), formatY: { formatSignificant($0) },
+          reference: (1, limitName),
+          series: series(cases) { result, row in
+            let ratios = result.ratios(of: row.name, to: limitName)
+            return row.name == limitName || ratios.isEmpty ? nil : Estimate(ratios)
+          }))
+    }
+    return figures
+  }
+
+  private func series(
+    _ cases: [CaseResult], _ value: (CaseResult, ContenderResult) -> Estimate?
+  ) -> [LineFigure.Series] {
+    let names = cases.flatMap { $0.rows.map(\.name) }.uniqued
+    let all = zip(names, palette.styles(for: names)).map { name, style in
+      LineFigure.Series(
+        name, style,
+        cases.compactMap { result in
+          guard let row = result.row(name), row.median != nil, let y = value(result, row)
+          else { return nil }
+          return LineFigure.Point(x: x(result.benchmark), y: y)
+        })
+    }
+    return all.filter { !$0.points.isEmpty }
+  }
+
+  private func x(_ benchmark: Case) -> Double {
+    group == "read" && benchmark.sizeMeaning == .bytes
+      ? Double(retainedChunks(benchmark.size)) : Double(benchmark.size)
+  }
+
+  private func xTitle(_ cases: [CaseResult]) -> String {
+    switch cases[0].benchmark.sizeMeaning {
+    case .bytes: group == "read" ? "chunks retained" : "size of a chunk"
+    case .sessions: "sessions"
+    case .readers: "readers"
+    case .other(let meaning): meaning
+    }
+  }
+
+  private func formatX(_ cases: [CaseResult]) -> (Double) -> String {
+    cases[0].benchmark.sizeMeaning == .bytes && group != "read"
+      ? { formatBytes($0) } : { formatSignificant($0) }
+  }
+
+  // MARK: Cases of one size
+
+  private func dots(_ cases: [CaseResult]) -> DotFigure {
+    let names = cases.flatMap { $0.rows.map(\.name) }.uniqued
+    let styles = Dictionary(
+      uniqueKeysWithValues: zip(names, palette.styles(for: names)))
+    let rows = cases.flatMap { result in
+      result.rows.filter { $0.median != nil }.map { row in
+        DotFigure.Row(
+          "\(result.benchmark.name), \(row.name)", styles[row.name]!, Estimate(row.nanoseconds))
+      }
+    }
+    let sizes = cases.map { result in
+      let size = formatX([result])(x(result.benchmark))
+      return "\(result.benchmark.name): \(xTitle([result])) \(size)"
+    }
+    return DotFigure(
+      id: slug(group, "times"), title: "\(group): time per operation",
+      caption: "Lower is better. " + sizes.joined(separator: "; ") + ".",
+      axis: "time per operation", format: { formatTime($0) }, rows: rows)
+  }
+
+  // MARK: Metrics
+
+  private func percentiles(_ name: String, _ cases: [CaseResult]) -> [any Figure] {
+    let rows = cases.flatMap { result in result.rows.map { (result, $0) } }
+      .filter { _, row in row.metrics.contains(where: \.isPercentile) }
+    guard !rows.isEmpty else { return [] }
+    let labels = rows.flatMap { _, row in row.metrics.filter(\.isPercentile).map(\.name) }.uniqued
+    let names = rows.map { result, row in
+      cases.count > 1 ? "\(formatX([result])(x(result.benchmark))), \(row.name)" : row.name
+    }
+    let styles = palette.styles(for: rows.count > cases.count ? names : rows.map(\.1.name))
+    return [
+      LineFigure(
+        id: slug(group, name, "percentiles"), title: "\(group), \(name): latency",
+        caption: "Lower is better. p99 is the time that 99 of 100 operations stay below.",
+        xTitle: cases.count > 1 ? "percentile; labels begin with \(xTitle(cases))" : "percentile",
+        yTitle: "time of one operation",
+        formatX: { labels[Int($0)] }, formatY: { formatTime($0) },
+        series: zip(zip(names, styles), rows).map { name, row in
+          LineFigure.Series(
+            name.0, name.1,
+            row.1.metrics.filter(\.isPercentile).map { metric in
+              LineFigure.Point(
+                x: Double(labels.firstIndex(of: metric.name)!), y: Estimate(metric.value))
+            })
+        })
+    ]
+  }
+
+  /// One picture for each metric that several rows have, and that is no percentile.
+  private var otherMetrics: [any Figure] {
+    let rows = results.flatMap { result in result.rows.map { (result, $0) } }
+    let names = rows.flatMap { _, row in row.metrics.filter { !$0.isPercentile }.map(\.name) }
+      .uniqued
+    return names.compactMap { name in
+      let styles = palette.styles(for: rows.map(\.1.name).uniqued)
+      let looks = Dictionary(uniqueKeysWithValues: zip(rows.map(\.1.name).uniqued, styles))
+      var unit = Metric.Unit.count
+      let values = rows.compactMap { result, row -> DotFigure.Row? in
+        guard let metric = row.metrics.first(where: { $0.name == name }) else { return nil }
+        unit = metric.unit
+        let size = formatX([result])(x(result.benchmark))
+        return DotFigure.Row(
+          "\(result.benchmark.name), \(size), \(row.name)", looks[row.name]!,
+          Estimate(metric.value))
+      }
+      guard values.count > 1 else { return nil }
+      let format = unit.format
+      return DotFigure(
+        id: slug(group, name), title: "\(group): \(name)",
+        caption: "Each row is a case, its \(xTitle(results)), and a contender.",
+        axis: unit.title, format: format, rows: values)
+    }
+  }
+}
+
+/// A name for a file: letters, digits and hyphens.
+package func slug(_ parts: String...) -> String {
+  var result = ""
+  for character in parts.joined(separator: "-").lowercased() {
+    if character.isASCII, character.isLetter || character.isNumber {
+      result.append(character)
+    } else if result.last != "-" {
+      result.append("-")
+    }
+  }
+  return result
+}
