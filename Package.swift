@@ -26,6 +26,8 @@ let package = Package(
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.1.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
     .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+    // Only what Benchmarks, Fuzz and tests need; consumers of the library do not get these.
+    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
   ],
   targets: [
     // The library. Data flows one way: pipe → ProcessHost → Processes → OutputRing → caller.
@@ -49,9 +51,12 @@ let package = Package(
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "BenchmarkHarness", "CBenchmarkShims", "CJemalloc", "OutputRing", "ProcessHost",
-        "Processes", argumentParser,
+        "BenchmarkHarness", "CBenchmarkShims", "CJemalloc", "CRingShims", "OutputRing",
+        "ProcessHost", "Processes", argumentParser,
+        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
+        .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Benchmarks",
       exclude: ["CBenchmarkShims", "CJemalloc", "Harness", "Thresholds.json"],

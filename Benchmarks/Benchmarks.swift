@@ -39,9 +39,10 @@ struct Benchmarks: ParsableCommand {
   var check = false
 
   func run() throws {
+    ChildWriter.runIfChild()
     try ReleaseBuild.rerunIfDebug()
     let matches = try matcher()
-    let all = appendCases() + readCases() + sessionCases()
+    let all = appendCases() + readCases() + togetherCases() + sessionCases() + captureCases()
     let cases = all.filter { matches($0.path) }
     if list {
       for benchmark in cases { print(benchmark.path) }

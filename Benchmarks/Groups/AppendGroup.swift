@@ -39,10 +39,16 @@ func appendCases() -> [Case] {
 
 /// A ring's writer in memory of its own: a closure's captured variable would be checked for exclusive
 /// access on every append, which is not what is being measured.
-private func makeWriter() -> UnsafeMutablePointer<RingWriter> {
+func makeWriter() -> UnsafeMutablePointer<RingWriter> {
   let writer = UnsafeMutablePointer<RingWriter>.allocate(capacity: 1)
   unsafe writer.initialize(to: RingWriter(RingLayout(capacity: Session.maxBufferBytes)))
   return unsafe writer
+}
+
+/// Ends what `makeWriter` made.
+func freeWriter(_ writer: UnsafeMutablePointer<RingWriter>) {
+  unsafe writer.deinitialize(count: 1)
+  unsafe writer.deallocate()
 }
 
 private func appendContenders(_ makePayload: () -> Payload) -> [Contender] {
@@ -51,6 +57,7 @@ private func appendContenders(_ makePayload: () -> Payload) -> [Contender] {
   let reserving = unsafe makeWriter()
   let session = Session(id: "s", workspaceID: "w")
   let original = Original(capacity: Session.maxBufferBytes)
+  let deque = LockedDeque(capacity: Session.maxBufferBytes)
 
   func contender(
     _ name: String, _ append: @escaping (Payload, _ count: Int) -> Void
@@ -81,6 +88,9 @@ private func appendContenders(_ makePayload: () -> Payload) -> [Contender] {
     },
     contender("original") { payload, count in
       unsafe payload.forEach(count) { unsafe original.append($0) }
+    },
+    contender("deque") { payload, count in
+      unsafe payload.forEach(count) { unsafe deque.append($0) }
     },
   ]
 }

@@ -34,7 +34,7 @@ package enum ReleaseBuild {
       message: "no Package.swift above \(executablePath()): run 'swift run -c release Benchmarks'")
   }
 
-  private static func executablePath() -> String {
+  package static func executablePath() -> String {
     #if canImport(Glibc)
       var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
       let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
