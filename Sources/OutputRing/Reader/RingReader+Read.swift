@@ -18,7 +18,7 @@ extension RingReader {
     batch.lostBytes = 0
     var budget = max(maxBytes ?? .max, 0)
     for attempt in 1...Self.attempts {
-      let (status, newest) = observe()
+      let (status, newest) = observe(probe: probe)
       batch.status = status
       probe.reached(.observed)
       guard let window = window(newest: newest, probe: probe) else { continue }
@@ -56,6 +56,7 @@ extension RingReader {
     let since = max(position.seq, 0)
     let sinceOffset = since == 0 ? 0 : position.offset
     let newest = window.newest
+    probe.reached(.located)
 
     // An append in flight is overwriting everything that is retained.
     if window.head > newest {
