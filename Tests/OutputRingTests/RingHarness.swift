@@ -202,7 +202,7 @@ extension RingHarness {
   /// the payload of each attempt at most twice.
   private func fault(inWorkOf probe: Interruption) -> String? {
     let pieces = (layout.capacity + reader.pieceSize - 1) / reader.pieceSize
-    let bound = 16 * (5 + 2 * (pieces + 1))
+    let bound = 16 * (7 + 2 * (pieces + 1))
     return probe.steps <= bound ? nil : "\(probe.steps) steps"
   }
 }

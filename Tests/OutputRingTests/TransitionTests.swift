@@ -61,6 +61,26 @@ import Testing
     harness.expectExact()
   }
 
+  /// No reservation is in two pieces unless it wraps, nor begins with an empty one.
+  @Test(arguments: 1...24)
+  func reservationsArePiecesOfTheStorage(appended: Int) {
+    for wanted in 1...5 {
+      var writer = RingWriter(RingLayout(capacity: 8, reservationLimit: 4))
+      var offset = 0
+      while offset < appended {
+        let bytes = Stamp.bytes(min(4, appended - offset), at: offset)
+        unsafe writer.append(bytes.span.bytes)
+        offset += bytes.count
+      }
+      unsafe writer.append(reserving: wanted) { first, second in
+        let toTheWrap = 12 - appended % 12
+        #expect(first.count == min(wanted, 4, toTheWrap))
+        #expect(second.count == min(wanted, 4) - first.count)
+        return 0
+      }
+    }
+  }
+
   @Test func reservationAcrossTheWrap() {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [5, 5] { harness.append(size) }
@@ -212,6 +232,30 @@ import Testing
     harness.append(1)
     harness.status = 7
     #expect(harness.reader.read().status == 7 && harness.reader.status == 7)
+    // Set right after a chunk that the observation just missed: both, or neither.
+    var changed = false
+    let between = Interruption { _, step in
+      guard step == .observing, !changed else { return }
+      changed = true
+      harness.append(1)
+      harness.status = 9
+    }
+    var batch = RingBatch()
+    #expect(harness.read(since: ReadStart(seq: 0), into: &batch, between) == nil)
+    #expect(batch.status == 9 && batch.map(\.seq) == [1, 2])
+    // And if that goes on and on, the read still ends, with all chunks before the status that it has.
+    var changes: UInt64 = 9
+    let relentless = Interruption { _, step in
+      guard step == .observing else { return }
+      changes += 1
+      harness.append(1)
+      harness.status = changes
+    }
+    harness.reader.read(
+      from: Position(seq: 0, offset: nil), maxBytes: nil, into: &batch, probe: relentless)
+    #expect(relentless.reached.filter { $0 == .observing }.count == 64)
+    #expect(batch.cursor.seq >= 2 + Int(batch.status) - 9)
+    harness.status = 7
     // Set between the observation and the search: it belongs to the next read.
     let probe = Interruption { _, step in if step == .observed { harness.status = 8 } }
     var other = RingBatch()

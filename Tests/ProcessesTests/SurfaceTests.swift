@@ -100,6 +100,9 @@ import Testing
     #expect(latest > start && latest.advanced(by: .seconds(1)) == latest)
     let earliest = start.advanced(by: .seconds(Int64.min))
     #expect(earliest < start)
+    let negative = ActivityClock { -5 }
+    #expect(negative.now.advanced(by: .seconds(Int64.min)) < negative.now)
+    #expect(negative.now.advanced(by: .nanoseconds(5)).nanoseconds == 0)
     #expect(ActivityClock.system.now <= ActivityClock.system.now)
   }
 

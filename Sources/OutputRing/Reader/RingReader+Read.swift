@@ -17,7 +17,7 @@ extension RingReader {
     batch.removeAll()
     var budget = max(maxBytes ?? .max, 0)
     for attempt in 1...Self.attempts {
-      let (status, newest) = observe()
+      let (status, newest) = observe(probe: probe)
       batch.findings.status = status
       probe.reached(.observed)
       guard let window = window(newest: newest, probe: probe) else { continue }
@@ -55,6 +55,7 @@ extension RingReader {
     let since = max(position.seq, 0)
     let sinceOffset = since == 0 ? 0 : position.offset
     let newest = window.newest
+    probe.reached(.located)
 
     // An append in flight is overwriting everything that is retained.
     if window.head > newest {

@@ -6,12 +6,13 @@ extension RingReader {
   /// The status is loaded before and after the seq: if it did not change, the seq belongs to it. The
   /// first load acquires, so a status comes with every chunk appended before it was set.
   @inline(__always)
-  func observe() -> (status: UInt64, newest: Int) {
+  func observe<Probe: ReadProbe>(probe: Probe) -> (status: UInt64, newest: Int) {
     var status = unsafe ring_load_acquire(memory.status)
     // Statuses change a few times in a session's life. Should one change this often during one read,
     // the last is returned with the chunks before it, though perhaps with later ones too.
     for _ in 0..<64 {
       let newest = memory.control.observe()
+      probe.reached(.observing)
       let again = unsafe ring_load_acquire(memory.status)
       if again == status { return (status, newest) }
       status = again
@@ -22,7 +23,7 @@ extension RingReader {
   /// The ring's state if there is nothing to read after a seq, and the window is known from before.
   @usableFromInline
   package func idle(since seq: Int) -> IdleState {
-    let (status, newest) = observe()
+    let (status, newest) = observe(probe: NoProbe())
     if seq >= newest, let window = cachedWindow(newest: newest) {
       return IdleState(status: status, newest: newest, end: window.end, lost: window.lost)
     }

@@ -103,8 +103,12 @@ struct Position {
 
 /// A place between two steps of a read at which a test may let the producer go on.
 enum ReadStep {
+  /// After the newest seq was loaded, before the status is loaded again.
+  case observing
   /// After the newest seq was observed, before descriptors are loaded.
   case observed
+  /// After the window was confirmed, before descriptors are loaded once more.
+  case located
   /// After descriptors were loaded, before they are confirmed.
   case searched
   /// After the descriptors loaded were confirmed, before any are copied out.

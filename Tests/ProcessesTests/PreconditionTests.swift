@@ -1,0 +1,55 @@
+import Processes
+import Testing
+
+private func reserve(_ count: Int, filling written: Int) {
+  unsafe Session("s").append(reserving: count, to: .stdout) { _, _ in written }
+}
+
+/// What callers must not do ends the process, rather than harming a ring. Each runs in a process of its
+/// own.
+@Suite struct PreconditionTests {
+  @Test func layouts() async {
+    await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 0) }
+    await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 1 << 30 + 1) }
+    await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 1, chunkLimit: 0) }
+    await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 1, reservationLimit: 0) }
+  }
+
+  @Test func sessions() async {
+    await #expect(processExitsWith: .failure) {
+      _ = Session(id: "", workspaceID: "", capacity: Session.maxBufferBytes + 1)
+    }
+    await #expect(processExitsWith: .failure) {
+      _ = SessionManager(idleTimeout: .zero, sweepInterval: .zero)
+    }
+  }
+
+  @Test func reservations() async {
+    await #expect(processExitsWith: .failure) {
+      reserve(0, filling: 0)
+    }
+    // More than was reserved would show whatever lies behind.
+    await #expect(processExitsWith: .failure) {
+      reserve(5, filling: 6)
+    }
+    await #expect(processExitsWith: .failure) {
+      reserve(5, filling: -1)
+    }
+  }
+
+  @Test func collections() async {
+    await #expect(processExitsWith: .failure) { _ = Output(reservingBytes: -1, chunks: 1) }
+    await #expect(processExitsWith: .failure) { _ = Session("s").output().chunks[0] }
+    await #expect(processExitsWith: .failure) {
+      let session = Session("s")
+      session.append([1, 2], to: .stdout)
+      _ = session.output().chunks[0].data[2]
+    }
+    await #expect(processExitsWith: .failure) {
+      let session = Session("s")
+      session.append([1, 2], to: .stdout)
+      session.append([3, 4], to: .stdout)
+      _ = session.output().chunks[0].data[1..<3]
+    }
+  }
+}
