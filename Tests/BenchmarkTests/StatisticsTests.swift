@@ -1,1 +1,66 @@
+import BenchmarkHarness
 import Testing
+
+@Suite struct StatisticsTests {
+  @Test func medianOfAnOddCountIsTheMiddleAndOfAnEvenOneLiesBetweenTwo() {
+    #expect([9.0, 1, 5].median == 5)
+    #expect([8.0, 2, 4, 6].median == 5)
+    #expect([7.0].median == 7)
+  }
+
+  @Test func quantilesAreInterpolated() {
+    let values = [40.0, 10, 30, 20, 50]
+    #expect(values.quantile(0) == 10)
+    #expect(values.quantile(0.25) == 20)
+    #expect(values.quantile(0.375) == 25)
+    #expect(values.quantile(1) == 50)
+  }
+
+  @Test func spreadIsHalfTheQuartileDistanceRelativeToTheMedian() {
+    #expect([10.0, 20, 30, 40, 50].spread == (40.0 - 20) / 2 / 30)
+    #expect([3.0, 3, 3].spread == 0)
+  }
+
+  @Test func ratiosAreTakenRoundByRound() {
+    // A machine that halves its speed midway: the ratio of medians would be 2 / 4, or worse.
+    let result = CaseResult(
+      benchmark: Case("g", "n", size: 1) { [] },
+      rows: [
+        ContenderResult(name: "limit", nanoseconds: [1, 1, 4, 4, 4]),
+        ContenderResult(name: "mine", nanoseconds: [2, 2, 8, 8, 2]),
+      ])
+    #expect(result.ratio(of: "mine", to: limitName) == 2)
+    #expect(result.ratios(of: "mine", to: limitName) == [2, 2, 2, 2, 0.5])
+    #expect(result.ratio(of: "mine", to: "other") == nil)
+  }
+
+  @Test func rowsWithoutTimesHaveNoMedianNorRatio() {
+    let result = CaseResult(
+      benchmark: Case("g", "n", size: 1, bytes: 5) { [] },
+      rows: [ContenderResult(name: "a"), ContenderResult(name: limitName, nanoseconds: [1])])
+    #expect(result.rows[0].median == nil)
+    #expect(result.rows[0].spread == nil)
+    #expect(result.ratio(of: "a", to: limitName) == nil)
+    #expect(result.bytesPerSecond(result.rows[0]) == nil)
+    #expect(result.bytesPerSecond(result.rows[1]) == 5e9)
+  }
+
+  @Test func verdictsCompareInTheRightDirection() {
+    func result(_ target: Target) -> CaseResult {
+      CaseResult(
+        benchmark: Case("g", "n", size: 1, targets: ["mine": target]) { [] },
+        rows: [
+          ContenderResult(name: limitName, nanoseconds: [10]),
+          ContenderResult(name: "mine", nanoseconds: [15]),
+          ContenderResult(name: "slow", nanoseconds: [45]),
+        ])
+    }
+    #expect(result(.timesLimit(1.5)).verdict(on: "mine")?.isMet == true)
+    #expect(result(.timesLimit(1.4)).verdict(on: "mine")?.isMet == false)
+    #expect(result(.nanoseconds(15)).verdict(on: "mine")?.isMet == true)
+    #expect(result(.nanoseconds(14)).verdict(on: "mine")?.isMet == false)
+    #expect(result(.timesFaster(than: "slow", 3)).verdict(on: "mine")?.isMet == true)
+    #expect(result(.timesFaster(than: "slow", 3.1)).verdict(on: "mine")?.isMet == false)
+    #expect(result(.nanoseconds(1)).verdict(on: "slow") == nil)
+  }
+}

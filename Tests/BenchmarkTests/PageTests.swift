@@ -1,0 +1,84 @@
+import BenchmarkHarness
+import Foundation
+import Testing
+
+#if canImport(FoundationXML)
+  import FoundationXML
+#endif
+
+@Suite struct PageTests {
+  private static func result(
+    _ group: String, _ name: String, _ size: Int, bytes: Int? = nil, metrics: [Metric] = []
+  ) -> CaseResult {
+    CaseResult(
+      benchmark: Case(group, name, size: size, bytes: bytes) { [] },
+      rows: [
+        ContenderResult(name: limitName, nanoseconds: [9, 10, 12]),
+        ContenderResult(name: "a <&> \"b\"", nanoseconds: [20, 30, 25], metrics: metrics),
+      ])
+  }
+
+  private static var results: [CaseResult] {
+    [
+      result("append", "plain", 16, bytes: 16), result("append", "plain", 64, bytes: 64),
+      result("read", "nothing-new", 16), result("read", "nothing-new", 64),
+      result("sessions", "sweep", 1_000), result("sessions", "resident", 1),
+      result(
+        "together", "latency", 0,
+        metrics: [Metric("p50", 10, .nanoseconds), Metric("max", 900, .nanoseconds)]),
+      result("together", "latency", 4, metrics: [Metric("missed", 0.25, .share)]),
+      result("together", "rate", 2, metrics: [Metric("missed", 0, .share)]),
+    ]
+  }
+
+  private let figures = Figures(Self.results) { 1_024 / $0 }
+
+  @Test func everyGroupGetsThePicturesThatSuitIt() {
+    #expect(figures.sections.map(\.group) == ["append", "read", "sessions", "together"])
+    #expect(
+      figures.all.map(\.id) == [
+        "append-plain", "append-plain-ratio", "read-nothing-new", "sessions-times",
+        "together-latency", "together-times", "together-latency-percentiles",
+        "together-missed",
+      ])
+  }
+
+  @Test func picturesAreWellFormedAndHoldTheirLabels() {
+    for figure in figures.all {
+      let parser = XMLParser(data: Data(figure.svg.utf8))
+      #expect(parser.parse(), "\(figure.id): \(String(describing: parser.parserError))")
+      #expect(!figure.svg.contains("nan") && !figure.svg.contains("inf"), "\(figure.id)")
+    }
+    let plot = figures.all[0].svg
+    for label in ["16 B", "64 B", "throughput, GB/s", "size of a chunk", ">limit<"] {
+      #expect(plot.contains(label))
+    }
+    #expect(plot.contains("a &lt;&amp;&gt; &quot;b&quot;"))
+  }
+
+  @Test func readsAreDrawnAgainstTheNumberOfChunks() {
+    let plot = figures.all.first { $0.id == "read-nothing-new" }
+    #expect(plot?.svg.contains(">chunks retained<") == true)
+    #expect(plot?.svg.contains(">64<") == true)
+    #expect(plot?.svg.contains(">16<") == true)
+  }
+
+  @Test func percentilesStandInOrder() throws {
+    let plot = try #require(figures.all.first { $0.id == "together-latency-percentiles" })
+    let p50 = try #require(plot.svg.range(of: ">p50<"))
+    let max = try #require(plot.svg.range(of: ">max<"))
+    #expect(p50.lowerBound < max.lowerBound)
+  }
+
+  @Test func thePageNeedsNoOtherFileAndHoldsEverything() {
+    let facts = [Fact("processor", "a <chip>")]
+    let page = Page(facts: facts, results: Self.results, figures: figures).html
+    #expect(page.contains("a &lt;chip&gt;"))
+    for figure in figures.all { #expect(page.contains(figure.svg)) }
+    for forbidden in ["<script", "<link", "@import", "url(", "src="] {
+      #expect(!page.contains(forbidden))
+    }
+    #expect(page.components(separatedBy: "<tr").count - 1 == 18 + 4)
+    #expect(page.contains("missed 25 %"))
+  }
+}

@@ -1,0 +1,68 @@
+import BenchmarkHarness
+import Testing
+
+@Suite struct ScaleTests {
+  @Test func logarithmicScalesRunBetweenRoundNumbers() {
+    let scale = Scale(.logarithmic, covering: [3, 40])
+    #expect((scale.low, scale.high) == (2, 50))
+    #expect(scale.ticks == [2, 5, 10, 20, 50])
+    #expect(scale.position(2) == 0)
+    #expect(scale.position(50) == 1)
+    #expect(abs(scale.position(10) - 0.5) < 1e-9)
+    #expect(scale.position(1) == 0)
+    #expect(scale.position(0) == 0)
+  }
+
+  @Test func roundNumbersStayTheEnds() {
+    let scale = Scale(.logarithmic, covering: [0.2, 1])
+    #expect(scale.ticks == [0.2, 0.5, 1])
+  }
+
+  @Test func manyDecadesAreMarkedByPowersOfTenAlone() {
+    let scale = Scale(.logarithmic, covering: [0.03, 20_000])
+    #expect(scale.ticks == [0.1, 1, 10, 100, 1_000, 10_000])
+  }
+
+  @Test func oneValueOrNoneStillHasAScale() {
+    for values in [[], [5.0], [0, -1]] {
+      let scale = Scale(.logarithmic, covering: values)
+      #expect(scale.low < scale.high && scale.low > 0)
+      #expect(scale.ticks.count >= 2)
+      let linear = Scale(.linear, covering: values)
+      #expect(linear.high > 0 && linear.low == 0)
+    }
+  }
+
+  @Test func linearScalesBeginAtZero() {
+    let scale = Scale(.linear, covering: [7, 83])
+    #expect(scale.ticks == [0, 20, 40, 60, 80, 100])
+    #expect(scale.position(50) == 0.5)
+  }
+
+  @Test func valuesThatAreMarkedLieWithinTheScaleAndAreNotTooMany() {
+    let sizes = [16.0, 64, 256, 64, 65_536]
+    let scale = Scale(marking: sizes)
+    #expect(scale.ticks == [16, 64, 256, 65_536])
+    #expect(scale.position(16) > 0 && scale.position(65_536) < 1)
+    let many = Scale(marking: (0..<40).map { Double(1 << $0) })
+    #expect(many.ticks.count <= 9 && many.ticks.count > 3)
+  }
+
+  @Test func overlappingLabelsMoveApartAndStayInside() {
+    let moved = spreadApart([50, 10, 12, 99], gap: 10, within: 0...100)
+    #expect(moved == [50, 10, 20, 99])
+    #expect(spreadApart([98, 99, 100], gap: 10, within: 0...100) == [80, 90, 100])
+    #expect(spreadApart([5, 5, 5], gap: 10, within: 0...15) == [0, 10, 20])
+    #expect(spreadApart([], gap: 10, within: 0...15) == [])
+  }
+
+  @Test func seriesOfOnePlotLookDifferent() {
+    let names = [limitName] + (0..<12).map { "c\($0)" }
+    let palette = Palette(names)
+    let few = palette.styles(for: [limitName, "c0", "c7", "c3"])
+    for (index, style) in few.enumerated() { #expect(!few[..<index].contains(style)) }
+    // A name keeps its look from plot to plot unless that is taken.
+    #expect(palette.styles(for: ["c3"])[0] == few[3])
+    #expect(palette.styles(for: ["c3", limitName])[1] == few[0])
+  }
+}
