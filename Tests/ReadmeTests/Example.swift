@@ -11,7 +11,7 @@ func buildAndWatch() async throws -> Int32? {
   while true {
     let output = session.output(since: cursor)
     if output.missedChunks > 0 {
-      print("missed \(output.missedChunks) chunks, \(output.missedBytes!) bytes")
+      print("missed \(output.missedChunks) chunks, \(output.missedBytes ?? 0) bytes")
     }
     for chunk in output.chunks {
       print(chunk.seq, chunk.stream, chunk.data)  // data: the raw bytes, never split or joined

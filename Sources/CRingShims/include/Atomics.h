@@ -35,7 +35,7 @@ RING_INLINE bool ring_compare_exchange_acquire(uint64_t *word, uint64_t expected
                                      __ATOMIC_RELAXED);
 }
 
-/// No load or store after the fence becomes visible before a store that precedes it.
+/// No store after the fence becomes visible before a load or store that precedes it.
 /// x86-64: no instruction. arm64: `dmb ish`.
 RING_INLINE void ring_fence_release(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
 

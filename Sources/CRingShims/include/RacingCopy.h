@@ -175,6 +175,11 @@ ring_copy_large_base(unsigned char *to, const unsigned char *from, size_t count)
                    : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3");
 }
 
+/// `vzeroupper` clears the upper halves of all of them.
+#define RING_ALL_VECTORS                                                                           \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",         \
+      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+
 /// 129 to 256 bytes through AVX2, without a loop: two halves that overlap in the middle.
 RING_INLINE void ring_copy_medium_avx2(unsigned char *to, const unsigned char *from, size_t count) {
   __asm__ volatile("vmovdqu (%[from]), %%ymm0\n\t"
@@ -196,7 +201,7 @@ RING_INLINE void ring_copy_medium_avx2(unsigned char *to, const unsigned char *f
                    "vzeroupper\n\t"
                    :
                    : [to] "r"(to), [from] "r"(from), [count] "r"(count)
-                   : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+                   : "memory", RING_ALL_VECTORS);
 }
 
 /// 128 bytes a turn through AVX2: unaligned loads, aligned stores; the last 128 bytes overlap.
@@ -237,7 +242,7 @@ ring_copy_large_avx2(unsigned char *to, const unsigned char *from, size_t count)
                    "vzeroupper\n\t"
                    : [to] "+r"(to), [from] "+r"(from)
                    : [to_tail] "r"(to_tail), [from_tail] "r"(from_tail), [skip] "r"(skip)
-                   : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3");
+                   : "memory", "cc", RING_ALL_VECTORS);
 }
 
 #else
@@ -343,13 +348,26 @@ RING_INLINE void ring_copy_assembly(unsigned char *to, const unsigned char *from
 
 // MARK: What the ring calls
 
+#if defined(__APPLE__)
+#include <dlfcn.h>
+#else
+extern void __tsan_acquire(void *) __attribute__((weak));
+#endif
+
 /// Whether ThreadSanitizer's runtime is in the process. (Headers imported into Swift are not told at
 /// compile time: `__has_feature(thread_sanitizer)` is 0 there even under `--sanitize=thread`.)
-extern void __tsan_acquire(void *) __attribute__((weak));
+static inline bool ring_thread_sanitizer_is_present(void) {
+#if defined(__APPLE__)
+  /* Darwin's linker wants even weak references defined somewhere. */
+  return dlsym(RTLD_DEFAULT, "__tsan_acquire") != NULL;
+#else
+  return &__tsan_acquire != 0;
+#endif
+}
 
 /// Finds out how to copy on this machine. Takes microseconds in a virtual machine: call it once.
 static __attribute__((noinline, unused)) RingCopyMethod ring_copy_method_detect(void) {
-  if (&__tsan_acquire != 0) return RingCopyMethodAtomicWords;
+  if (ring_thread_sanitizer_is_present()) return RingCopyMethodAtomicWords;
 #if defined(__x86_64__)
   uint32_t eax, ebx, ecx, edx;
   __asm__ volatile("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(0), "c"(0));

@@ -62,8 +62,6 @@ struct LocalChunks {
   let count: Int
   /// Where chunk 0 begins, and with it the payload in storage.
   let begin: Int
-  /// The ring's capacity.
-  let capacity: Int
 
   /// Where the last chunk ends.
   var end: Int { unsafe Descriptor(word: storage.descriptors[count]).end }

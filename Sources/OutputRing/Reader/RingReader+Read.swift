@@ -59,6 +59,8 @@ extension RingReader {
 
     // An append in flight is overwriting everything that is retained.
     if window.head > newest {
+      // Or it was one that is complete by now: then there is something newer to read.
+      if !isLastAttempt, memory.control.observe() != newest { return false }
       let known = sinceOffset ?? end(of: since)
       batch.miss(since: since, known, through: newest, endingAt: window.end, newest: newest)
       return true
@@ -83,8 +85,7 @@ extension RingReader {
     copyDescriptors(first - 1, count + 1, to: storage)
     probe.reached(.copiedDescriptors)
     let firstIntactSlot = memory.control.announcedSeqAfterDescriptors() - layout.slotCount + 1
-    let local = LocalChunks(
-      storage: storage, firstSeq: first, count: count, begin: begin, capacity: layout.capacity)
+    let local = LocalChunks(storage: storage, firstSeq: first, count: count, begin: begin)
     let dropped = max(0, firstIntactSlot - (first - 1))
     guard dropped < count else { return false }
 

@@ -37,6 +37,9 @@ public struct RingReader: Sendable {
   public var totalBytes: Int { state.cursor.offset }
 
   /// Everything but chunks.
+  ///
+  /// Other reads may say that they found out nothing; here that is no answer. It takes the producer
+  /// tens of thousands of appends during each of many attempts, every time, to keep this from ending.
   private var state: RingBatch {
     while true {
       let batch = read(since: .max)

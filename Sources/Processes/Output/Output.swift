@@ -44,8 +44,9 @@ public struct Output: Sendable {
 
   /// How many bytes this reader asked for and can no longer have.
   ///
-  /// Always known to a reader that passes cursors or starts at 0; nil only for a bare seq so old that
-  /// its descriptor is gone too.
+  /// Always known to a reader that starts at 0 or passes a cursor with its offset; nil only for a bare
+  /// seq (or a cursor whose offset is negative, which says as much) so old that its descriptor is gone
+  /// too.
   public var missedBytes: Int? { batch.missedBytes }
 
   /// The last seq that this reader has dealt with: pass it, or ``cursor``, as the next `since`.

@@ -7,6 +7,12 @@ extension Session {
   /// than the capacity is kept as its last `capacity` bytes. Whatever leaves counts as lost. An empty
   /// append makes no chunk; it refreshes ``lastActivity``.
   ///
+  /// After ``setExit(_:closing:)`` or ``close()`` this is late output: stored and counted like any
+  /// other, but readers that have seen ``Output/isComplete`` may be gone.
+  ///
+  /// While more than 64 KiB are being copied in, readers already find what they overwrite dropped; an
+  /// append as large as the capacity hides everything until it is complete.
+  ///
   /// - Parameters:
   ///   - bytes: The chunk's payload, stored as it is.
   ///   - stream: The stream that it was written to.
@@ -20,6 +26,7 @@ extension Session {
   /// Appends one chunk, from a buffer; see ``append(_:to:)-(RawSpan,_)``.
   ///
   /// - Safety: the buffer must be valid for the call.
+  @unsafe
   public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
     producer.withLock { writer in
       unsafe writer.append(bytes, tag: stream.tag)

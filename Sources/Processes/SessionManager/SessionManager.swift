@@ -93,7 +93,7 @@ extension SessionManager {
       sweeper = Task { [weak self] in
         while true {
           do { try await Task.sleep(for: interval) } catch { return }
-          guard let self else { return }
+          guard let self, !Task.isCancelled else { return }
           let dropped = self.sweep()
           if !dropped.isEmpty { onSweep?(dropped) }
         }
@@ -102,6 +102,8 @@ extension SessionManager {
   }
 
   /// Ends what ``run(onSweep:)`` began. Does nothing if that is so already.
+  ///
+  /// Does not wait for a sweep that is under way on another thread, nor for its `onSweep`.
   public func stop() {
     sweeper.withLock { sweeper in
       sweeper?.cancel()

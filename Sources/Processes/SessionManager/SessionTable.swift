@@ -62,12 +62,17 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
     for index in 0..<Self.shardCount { unsafe shards[index].contents.withLock { body(&$0) } }
   }
 
-  /// FNV-1a of the id's last bytes. It only spreads the load: ids chosen to meet in one shard wait for
+  /// FNV-1a of the id's first and last bytes and its length. It only spreads the load: ids chosen to meet in one shard wait for
   /// one lock, and find a dictionary with the standard library's keyed hashing behind it.
   @inline(__always)
   private static func shardIndex(_ id: String) -> Int {
     var hash: UInt32 = 2_166_136_261
-    for byte in id.utf8.suffix(8) { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+    func mix(_ bytes: some Sequence<UInt8>) {
+      for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+    }
+    mix(id.utf8.prefix(8))
+    mix(id.utf8.suffix(8))
+    mix(CollectionOfOne(UInt8(truncatingIfNeeded: id.utf8.count)))
     return Int(hash ^ (hash >> 16)) & (shardCount - 1)
   }
 }
