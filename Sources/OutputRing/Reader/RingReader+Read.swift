@@ -26,6 +26,7 @@ extension RingReader {
       if position.seq >= newest {
         batch.findings.cursor = RingCursor(seq: newest, offset: window.end)
         batch.findings.missedBytes = 0
+        memory.windowCache.tell(lost: batch.lostBytes)
         return
       }
       let last = attempt == Self.attempts
@@ -33,13 +34,15 @@ extension RingReader {
         from: position, in: window, budget: &budget, isLastAttempt: last, into: &batch,
         probe: probe)
       {
+        memory.windowCache.tell(lost: batch.lostBytes)
         return
       }
     }
     // The producer went round the descriptors under each attempt: nothing is new but the status,
     // nothing is missed yet as far as this reader is concerned, and there is more to read. A bare
     // seq's offset may be out of reach for good.
-    batch.findings.lostBytes = max(batch.lostBytes, memory.windowCache.load()?.lost ?? 0)
+    memory.windowCache.tell(lost: batch.lostBytes)
+    batch.findings.lostBytes = memory.windowCache.lostTold
     batch.findings.cursor =
       position.seq <= 0 ? .start : RingCursor(seq: position.seq, offset: position.offset ?? -1)
     batch.findings.missedBytes = 0

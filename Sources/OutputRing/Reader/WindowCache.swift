@@ -60,4 +60,21 @@ struct WindowCache: @unchecked Sendable {
     }
     unsafe ring_store_release(version, before &+ 2)
   }
+
+  /// The most that any read has called lost; never less than what a reader was told before.
+  var lostTold: Int { unsafe Int(ring_load_relaxed(words + 4)) }
+
+  /// Notes what a read is about to call lost.
+  ///
+  /// A window is not always noted, and a read that is overtaken knows of more loss than its window;
+  /// a later read that has to give up must not say less.
+  @inline(__always)
+  func tell(lost: Int) {
+    var told = unsafe ring_load_relaxed(words + 4)
+    // Tried again only if another reader raised it meanwhile.
+    while told < UInt64(lost), unsafe !ring_compare_exchange_acquire(words + 4, told, UInt64(lost))
+    {
+      told = unsafe ring_load_relaxed(words + 4)
+    }
+  }
 }
