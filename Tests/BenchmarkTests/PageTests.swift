@@ -96,5 +96,6 @@ import Testing
     }
     #expect(page.components(separatedBy: "<tr").count - 1 == 18 + 4)
     #expect(page.contains("missed 25 %"))
+    #expect(!page.contains("a <"))
   }
 }
