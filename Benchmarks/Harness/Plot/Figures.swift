@@ -51,15 +51,17 @@ private struct SectionBuilder {
 
   private func lines(_ name: String, _ cases: [CaseResult]) -> [any Figure] {
     let isThroughput = group != "read" && cases.allSatisfy { $0.benchmark.bytes != nil }
+    let axes =
+      cases.allSatisfy { x($0.benchmark) > 0 }
+      ? "Both axes are logarithmic." : "The vertical axis is logarithmic."
     let hasLimit = cases.contains { $0.row(limitName) != nil }
     let title = "\(group), \(name): \(isThroughput ? "throughput" : "time")"
     var figures: [any Figure] = [
       LineFigure(
         id: slug(group, name), title: title,
         caption: isThroughput
-          ? "Higher is better. Both axes are logarithmic."
-          : "Lower is better; a flat line costs the same however much there is. "
-            + "Both axes are logarithmic.",
+          ? "Higher is better. \(axes)"
+          : "Lower is better; a flat line costs the same however much there is. \(axes)",
         xTitle: xTitle(cases), yTitle: isThroughput ? "throughput, GB/s" : "time per operation",
         formatX: formatX(cases),
         formatY: isThroughput ? { formatSignificant($0 / 1e9) } : { formatTime($0) },
