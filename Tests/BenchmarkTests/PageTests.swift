@@ -63,6 +63,22 @@ import Testing
     #expect(plot?.svg.contains(">16<") == true)
   }
 
+  @Test func percentilesOfSeveralSizesGetAPictureEach() {
+    let metrics = [Metric("p50", 10, .nanoseconds), Metric("p99", 20, .nanoseconds)]
+    func ids(_ rows: [ContenderResult]) -> [String] {
+      let results = [1, 4].map { size in
+        CaseResult(benchmark: Case("together", "latency", size: size) { [] }, rows: rows)
+      }
+      return Figures(results) { $0 }.all.map(\.id)
+    }
+    let ring = ContenderResult(name: "ring", metrics: metrics)
+    let session = ContenderResult(name: "session", metrics: metrics)
+    #expect(ids([ring]) == ["together-latency-percentiles"])
+    #expect(
+      ids([ring, session])
+        == ["together-latency-1-percentiles", "together-latency-4-percentiles"])
+  }
+
   @Test func percentilesStandInOrder() throws {
     let plot = try #require(figures.all.first { $0.id == "together-latency-percentiles" })
     let p50 = try #require(plot.svg.range(of: ">p50<"))
@@ -80,5 +96,6 @@ import Testing
     }
     #expect(page.components(separatedBy: "<tr").count - 1 == 18 + 4)
     #expect(page.contains("missed 25 %"))
+    #expect(!page.contains("a <"))
   }
 }

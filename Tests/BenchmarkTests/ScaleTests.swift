@@ -18,6 +18,19 @@ import Testing
     #expect(scale.ticks == [0.2, 0.5, 1])
   }
 
+  @Test func narrowScalesAreMarkedInEqualSteps() {
+    #expect(
+      Scale(.logarithmic, covering: [1, 1.9]).ticks.map { fixed($0, 1) }
+        == ["1.0", "1.2", "1.4", "1.6", "1.8", "2.0"])
+  }
+
+  @Test func bytesAreMarkedByPowersOfTwo() {
+    let scale = Scale(.logarithmic, covering: [5_000, 1_700_000], isBinary: true)
+    #expect(scale.ticks == [4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304])
+    #expect(scale.high == 4_194_304)
+    #expect(Scale(.linear, covering: [900], isBinary: true).ticks == [0, 256, 512, 768, 1_024])
+  }
+
   @Test func manyDecadesAreMarkedByPowersOfTenAlone() {
     let scale = Scale(.logarithmic, covering: [0.03, 20_000])
     #expect(scale.ticks == [0.1, 1, 10, 100, 1_000, 10_000])

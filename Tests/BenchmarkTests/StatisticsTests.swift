@@ -34,6 +34,23 @@ import Testing
     #expect(result.ratio(of: "mine", to: "other") == nil)
   }
 
+  @Test func theLeastRatioWithstandsAChangeOfSpeedAndAnInterruptionButNotSlowerCode() {
+    func ratio(_ limit: [Double], _ mine: [Double]) -> Double? {
+      CaseResult(
+        benchmark: Case("g", "n", size: 1) { [] },
+        rows: [
+          ContenderResult(name: limitName, nanoseconds: limit),
+          ContenderResult(name: "mine", nanoseconds: mine),
+        ]
+      ).leastRatio(of: "mine", to: limitName)
+    }
+    #expect(ratio([1, 4, 4], [2, 8, 8]) == 2)
+    #expect(ratio([1, 4, 4], [4, 8, 8]) == 2)
+    #expect(ratio([2, 2, 2], [4, 90, 90]) == 2)
+    #expect(ratio([2, 2, 2], [8, 90, 90]) == 4)
+    #expect(ratio([2], []) == nil)
+  }
+
   @Test func rowsWithoutTimesHaveNoMedianNorRatio() {
     let result = CaseResult(
       benchmark: Case("g", "n", size: 1, bytes: 5) { [] },

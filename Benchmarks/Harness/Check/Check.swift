@@ -51,7 +51,7 @@ package struct Check {
     }
     var findings: [Finding] = []
     if let bound = threshold.max, let reference = threshold.reference {
-      if let ratio = result.ratio(of: threshold.contender, to: reference) {
+      if let ratio = result.leastRatio(of: threshold.contender, to: reference) {
         findings.append(
           ratio <= bound
             ? .met

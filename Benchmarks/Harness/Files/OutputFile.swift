@@ -48,7 +48,7 @@ package struct OutputFile {
   }
 
   private func reason(_ error: Int32) -> String {
-    NSError(domain: NSPOSIXErrorDomain, code: Int(error)).localizedDescription
+    unsafe String(cString: strerror(error))
   }
 }
 

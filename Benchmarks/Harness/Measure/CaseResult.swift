@@ -49,6 +49,16 @@ package struct CaseResult {
     return ratios.isEmpty ? nil : ratios.median
   }
 
+  /// The ratio that the noise of other processes raises least: the lesser of the median of the ratios
+  /// round by round, which a machine that changes its speed does not change, and the ratio of the
+  /// shortest times, which a processor shared with others does not. Slower code raises both.
+  package func leastRatio(of name: String, to other: String) -> Double? {
+    guard let ratio = ratio(of: name, to: other), let mine = row(name)?.nanoseconds.min(),
+      let others = row(other)?.nanoseconds.min()
+    else { return nil }
+    return min(ratio, mine / others)
+  }
+
   /// Bytes per second at the median time.
   package func bytesPerSecond(_ row: ContenderResult) -> Double? {
     guard let bytes = benchmark.bytes, let median = row.median else { return nil }

@@ -34,9 +34,10 @@ package struct Run {
     return results
   }
 
-  /// Runs a case once more, at leisure.
+  /// Runs a case once more, at leisure: samples as short as those of a quick run are shorter than what a
+  /// scheduler gives to another process.
   package func measureAgain(_ benchmark: Case) -> CaseResult {
     writeError("Benchmarks: \(benchmark.path) exceeds a threshold; measuring it again\n")
-    return benchmark.run(plan, counting: counter)
+    return benchmark.run(.full, counting: counter)
   }
 }

@@ -103,7 +103,9 @@ package struct ReportFolder {
       try FileManager.default.createDirectory(
         atPath: path, withIntermediateDirectories: true)
     } catch {
-      throw Failure(message: "cannot make the folder '\(path)': \(error.localizedDescription)")
+      throw Failure(
+        message: "cannot make the folder '\(path)': a file is in its way, or its parent may not be "
+          + "written")
     }
     _ = try OutputFile(path: path + "/index.html")
   }

@@ -17,17 +17,20 @@ package struct DotFigure: Figure {
   package let caption: String
   package let axis: String
   package let format: (Double) -> String
+  /// Whether powers of two are round numbers, as they are among bytes.
+  package let isBinary: Bool
   package let rows: [Row]
 
   package init(
     id: String, title: String, caption: String, axis: String,
-    format: @escaping (Double) -> String, rows: [Row]
+    format: @escaping (Double) -> String, isBinary: Bool = false, rows: [Row]
   ) {
     self.id = id
     self.title = title
     self.caption = caption
     self.axis = axis
     self.format = format
+    self.isBinary = isBinary
     self.rows = rows
   }
 
@@ -41,7 +44,8 @@ package struct DotFigure: Figure {
     let values = rows.map(\.value.middle)
     let isWide = (values.max() ?? 1) > 20 * (values.min() ?? 1) && !values.contains { $0 <= 0 }
     let scale = Scale(
-      isWide ? .logarithmic : .linear, covering: rows.flatMap { [$0.value.low, $0.value.high] })
+      isWide ? .logarithmic : .linear, covering: rows.flatMap { [$0.value.low, $0.value.high] },
+      isBinary: isBinary)
     let toX: (Double) -> Double = {
       Self.left + scale.position($0) * (Self.right - Self.left)
     }

@@ -51,15 +51,17 @@ private struct SectionBuilder {
 
   private func lines(_ name: String, _ cases: [CaseResult]) -> [any Figure] {
     let isThroughput = group != "read" && cases.allSatisfy { $0.benchmark.bytes != nil }
+    let axes =
+      cases.allSatisfy { x($0.benchmark) > 0 }
+      ? "Both axes are logarithmic." : "The vertical axis is logarithmic."
     let hasLimit = cases.contains { $0.row(limitName) != nil }
     let title = "\(group), \(name): \(isThroughput ? "throughput" : "time")"
     var figures: [any Figure] = [
       LineFigure(
         id: slug(group, name), title: title,
         caption: isThroughput
-          ? "Higher is better. Both axes are logarithmic."
-          : "Lower is better; a flat line costs the same however much there is. "
-            + "Both axes are logarithmic.",
+          ? "Higher is better. \(axes)"
+          : "Lower is better; a flat line costs the same however much there is. \(axes)",
         xTitle: xTitle(cases), yTitle: isThroughput ? "throughput, GB/s" : "time per operation",
         formatX: formatX(cases),
         formatY: isThroughput ? { formatSignificant($0 / 1e9) } : { formatTime($0) },
@@ -145,31 +147,46 @@ private struct SectionBuilder {
 
   // MARK: Metrics
 
+  /// One picture for each size, or one for all if they have one contender.
   private func percentiles(_ name: String, _ cases: [CaseResult]) -> [any Figure] {
+    let cases = cases.filter { $0.rows.contains { $0.metrics.contains(where: \.isPercentile) } }
+    guard cases.count > 1 else {
+      return cases.map { percentileFigure([name], "\(group), \(name)", [$0], names: \.1.name) }
+    }
+    let size = { (result: CaseResult) in formatX([result])(x(result.benchmark)) }
+    if cases.allSatisfy({ $0.rows.count == 1 }) {
+      return [percentileFigure([name], "\(group), \(name)", cases) { size($0.0) }]
+    }
+    return cases.map { result in
+      percentileFigure(
+        [name, "\(result.benchmark.size)"],
+        "\(group), \(name), \(xTitle([result])) \(size(result))", [result], names: \.1.name)
+    }
+  }
+
+  private func percentileFigure(
+    _ id: [String], _ title: String, _ cases: [CaseResult],
+    names: ((CaseResult, ContenderResult)) -> String
+  ) -> LineFigure {
     let rows = cases.flatMap { result in result.rows.map { (result, $0) } }
       .filter { _, row in row.metrics.contains(where: \.isPercentile) }
-    guard !rows.isEmpty else { return [] }
     let labels = rows.flatMap { _, row in row.metrics.filter(\.isPercentile).map(\.name) }.uniqued
-    let names = rows.map { result, row in
-      cases.count > 1 ? "\(formatX([result])(x(result.benchmark))), \(row.name)" : row.name
-    }
-    let styles = palette.styles(for: rows.count > cases.count ? names : rows.map(\.1.name))
-    return [
-      LineFigure(
-        id: slug(group, name, "percentiles"), title: "\(group), \(name): latency",
-        caption: "Lower is better. p99 is the time that 99 of 100 operations stay below.",
-        xTitle: cases.count > 1 ? "percentile; labels begin with \(xTitle(cases))" : "percentile",
-        yTitle: "time of one operation",
-        formatX: { labels[Int($0)] }, formatY: { formatTime($0) },
-        series: zip(zip(names, styles), rows).map { name, row in
-          LineFigure.Series(
-            name.0, name.1,
-            row.1.metrics.filter(\.isPercentile).map { metric in
-              LineFigure.Point(
-                x: Double(labels.firstIndex(of: metric.name)!), y: Estimate(metric.value))
-            })
+    let names = rows.map(names)
+    let series = zip(zip(names, palette.styles(for: names)), rows).map { look, row in
+      LineFigure.Series(
+        look.0, look.1,
+        row.1.metrics.filter(\.isPercentile).map { metric in
+          LineFigure.Point(
+            x: Double(labels.firstIndex(of: metric.name)!), y: Estimate(metric.value))
         })
-    ]
+    }
+    return LineFigure(
+      id: slug(([group] + id + ["percentiles"]).joined(separator: "-")),
+      title: "\(title): percentiles",
+      caption: "Lower is better. p99 is the time that 99 of 100 operations stay below.",
+      xTitle: cases.count > 1 ? "percentile; labels are \(xTitle(cases))" : "percentile",
+      yTitle: "time of one operation",
+      formatX: { labels[Int($0)] }, formatY: { formatTime($0) }, series: series)
   }
 
   /// One picture for each metric that several rows have, and that is no percentile.
@@ -194,7 +211,7 @@ private struct SectionBuilder {
       return DotFigure(
         id: slug(group, name), title: "\(group): \(name)",
         caption: "Each row is a case, its \(xTitle(results)), and a contender.",
-        axis: unit.title, format: format, rows: values)
+        axis: unit.title, format: format, isBinary: unit == .bytes, rows: values)
     }
   }
 }

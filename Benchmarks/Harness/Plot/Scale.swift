@@ -12,16 +12,26 @@ package struct Scale {
   /// A scale that covers values, from one round number to another.
   ///
   /// A linear one begins at zero. A logarithmic one leaves out what is not positive.
-  package init(_ kind: Kind, covering values: [Double]) {
+  ///
+  /// - Parameter isBinary: Round numbers are powers of two, as suits counts of bytes.
+  package init(_ kind: Kind, covering values: [Double], isBinary: Bool = false) {
     self.kind = kind
     let values = values.filter { $0.isFinite && (kind == .linear || $0 > 0) }
     switch kind {
     case .linear:
       low = 0
-      let top = max(values.max() ?? 1, .leastNormalMagnitude)
-      let step = Self.step(for: top / 5)
+      // Whatever is all zero has an axis too.
+      let top = max(values.max() ?? 1, 1e-9)
+      let step = isBinary ? Self.powerOfTwo(top / 5, .up) : Self.step(for: top / 5)
       high = (top / step).rounded(.up) * step
       ticks = (0...Int((high / step).rounded())).map { Double($0) * step }
+    case .logarithmic where isBinary:
+      low = Self.powerOfTwo(values.min() ?? 1, .down)
+      let span = log2(max(values.max() ?? 2, low * 2) / low)
+      let step = max(1, (span / 5).rounded(.up))
+      let count = (span / step).rounded(.up)
+      high = low * exp2(step * count)
+      ticks = stride(from: 0, through: count, by: 1).map { [low] in low * exp2(step * $0) }
     case .logarithmic:
       let bottom = Self.round(values.min() ?? 1, .down)
       let top = Self.round(values.max() ?? 10, .up)
@@ -72,7 +82,11 @@ package struct Scale {
       : candidates.first { $0 >= value - tolerance } ?? candidates[candidates.count - 1]
   }
 
-  /// 1, 2, 5, 10, … if they are few; else powers of ten.
+  private static func powerOfTwo(_ value: Double, _ rule: FloatingPointRoundingRule) -> Double {
+    exp2(log2(value).rounded(rule))
+  }
+
+  /// 1, 2, 5, 10, … if they are few; else powers of ten; and if they are very few, steps of one size.
   package static func logarithmicTicks(from low: Double, to high: Double) -> [Double] {
     let exponents = Int(log10(low).rounded(.down))...Int(log10(high).rounded(.up))
     // The ends may be a last bit off.
@@ -82,6 +96,11 @@ package struct Scale {
       for digit in [1.0, 2, 5] where range.contains(scaled(digit, power)) {
         fine.append(scaled(digit, power))
       }
+    }
+    if fine.count < 3 {
+      let step = step(for: (high - low) / 5)
+      let first = Int((low / step).rounded(.up))
+      return (first...Int((high / step + 1e-9).rounded(.down))).map { Double($0) * step }
     }
     if fine.count <= 10 { return fine }
     return exponents.map { scaled(1, $0) }.filter(range.contains)
