@@ -6,7 +6,7 @@ func captureCases() -> [Case] {
   [-1, 0].flatMap { processor in
     [65_536, 4_096, 80].map { piece in
       // Many small writes take long for the child alone.
-      let child = ChildWriter(bytes: (piece >= 4_096 ? 32 : 2) << 20, piece: piece)
+      let child = ChildWriter(bytes: (piece >= 4_096 ? 16 : 1) << 20, piece: piece)
       // Both ends on one processor is the placement that can be repeated.
       let targets: [String: Target] =
         processor == 0 && piece == 65_536 ? ["ProcessHost": .timesLimit(1.06)] : [:]

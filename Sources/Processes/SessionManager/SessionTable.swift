@@ -62,18 +62,30 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
     for index in 0..<Self.shardCount { unsafe shards[index].contents.withLock { body(&$0) } }
   }
 
-  /// FNV-1a of the id's first and last bytes and its length. It only spreads the load: ids chosen to meet in one shard wait for
-  /// one lock, and find a dictionary with the standard library's keyed hashing behind it.
+  /// A hash of the id's first and last bytes and its length. It only spreads the load: ids chosen to
+  /// meet in one shard wait for one lock, and find a dictionary with the standard library's keyed
+  /// hashing behind it.
   @inline(__always)
   private static func shardIndex(_ id: String) -> Int {
-    var hash: UInt32 = 2_166_136_261
-    func mix(_ bytes: some Sequence<UInt8>) {
-      for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+    let hash = unsafe id.utf8.withContiguousStorageIfAvailable { unsafe mix($0) }
+    if let hash { return hash }
+    return unsafe Array(id.utf8).withUnsafeBufferPointer { unsafe mix($0) }
+  }
+
+  @inline(__always)
+  private static func mix(_ id: UnsafeBufferPointer<UInt8>) -> Int {
+    let bytes = UnsafeRawBufferPointer(id)
+    var first: UInt64 = 0
+    var last: UInt64 = 0
+    if bytes.count >= 8 {
+      unsafe first = bytes.loadUnaligned(as: UInt64.self)
+      unsafe last = bytes.loadUnaligned(fromByteOffset: bytes.count - 8, as: UInt64.self)
+    } else {
+      for index in 0..<bytes.count { unsafe first = first << 8 | UInt64(bytes[index]) }
     }
-    mix(id.utf8.prefix(8))
-    mix(id.utf8.suffix(8))
-    mix(CollectionOfOne(UInt8(truncatingIfNeeded: id.utf8.count)))
-    return Int(hash ^ (hash >> 16)) & (shardCount - 1)
+    // Fibonacci hashing: the product's upper bits depend on all of both words.
+    let word = first ^ (last << 29 | last >> 35) ^ UInt64(bytes.count)
+    return Int((word &* 0x9e37_79b9_7f4a_7c15) >> 32) & (shardCount - 1)
   }
 }
 
