@@ -14,10 +14,12 @@ struct Capture: AsyncParsableCommand {
       When the command has ended and closed its outputs, what is retained is written, in order: its \
       stdout to stdout, its stderr to stderr, after a line on stderr that tells the loss, if any.
 
-      COMMAND reads its stdin from /dev/null and leads a process group of its own. SIGINT (Ctrl-C), \
+      COMMAND reads its stdin from /dev/null, inherits no descriptors but 0, 1 and 2, and leads a \
+      process group of its own. SIGINT (Ctrl-C), \
       SIGTERM, SIGHUP and SIGQUIT are passed on to that group; capture then still waits for the command \
       and writes what it has; a second signal, after the command itself has ended, ends the wait for \
-      others that hold its outputs open. If nobody reads capture's own output any more, --live ends the command \
+      others that hold its outputs open; one after that ends capture itself at once, even if nobody \
+      reads what it writes, with 128 + N. If nobody reads capture's own output any more, --live ends the command \
       with SIGPIPE and SIGTERM, as a pipeline would.
 
       Exit status: the command's own; 128 + N if signal N ended it; 127 if it was not found; 126 if it \
@@ -59,6 +61,13 @@ struct Capture: AsyncParsableCommand {
       throw ValidationError(
         "--live and --on-failure exclude each other: whether the command fails is known at its end")
     }
+  }
+
+  static func main() async {
+    openStandardDescriptors()
+    // Inherited as ignored, it would hide how the command ends.
+    defaultChildSignal()
+    await main(nil)
   }
 
   // On the main thread: writing blocks, and must not hold up the runtime's few threads.

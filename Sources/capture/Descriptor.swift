@@ -68,3 +68,14 @@ func complain(_ message: String) { try? Descriptor.stderr.write("capture: \(mess
 /// Lets writes to a pipe that nobody reads fail instead of ending this program. Commands that it
 /// starts are not affected.
 func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+
+/// Opens those of descriptors 0, 1 and 2 that are closed, before anything else gets their numbers and
+/// then what is written there. Writing to them still fails with `EBADF`.
+func openStandardDescriptors() {
+  for number in 0...2 as ClosedRange<Int32> where fcntl(number, F_GETFD) < 0 {
+    _ = unsafe open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
+  }
+}
+
+/// Lets children be waited for, even if whoever started this program ignored `SIGCHLD`.
+func defaultChildSignal() { _ = signal(SIGCHLD, SIG_DFL) }

@@ -13,7 +13,8 @@ import Synchronization
 /// A handler does next to nothing: it hands the number through a pipe to a thread. One that comes
 /// before the command runs is kept for it. One that comes after the command has ended, while others
 /// still hold its output open, is passed on as well, but nobody needs to heed it: what a shell runs in
-/// the background ignores SIGINT. It also ends the wait for them.
+/// the background ignores SIGINT. It also ends the wait for them. One that comes when there is nothing
+/// more to wait for ends capture at once: it may be writing where nobody reads.
 final class SignalForwarder: Sendable {
   private struct State {
     var process: HostedProcess?
@@ -36,13 +37,17 @@ final class SignalForwarder: Sendable {
     _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
     unsafe signalPipe = ends[1]
     let numbers = ends[0]
-    Thread.start {
-      var number: UInt8 = 0
-      while true {
-        if unsafe read(numbers, &number, 1) == 1 {
-          forwarder.received(ProcessSignal(rawValue: Int32(number)))
+    do throws(SystemError) {
+      try startThread {
+        var number: UInt8 = 0
+        while true {
+          if unsafe read(numbers, &number, 1) == 1 {
+            forwarder.received(ProcessSignal(rawValue: Int32(number)))
+          }
         }
       }
+    } catch {
+      preconditionFailure("cannot start a thread (\(error))")
     }
     for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] where !isIgnored(number) {
       handle(number)
@@ -110,42 +115,18 @@ final class SignalForwarder: Sendable {
       return state.process
     }
     guard let process else { return }
-    let hadEnded = !process.isRunning
+    let (hadEnded, wasClosed) = (!process.isRunning, process.session.isClosed)
     // Everyone may have ended meanwhile; then there is nothing to wait for either.
     try? process.signal(signal)
     guard hadEnded else { return }
-    let notify = state.withLock { state in
-      state.isWaitOver = true
-      return state.onWaitOver
+    let (wasOver, notify) = state.withLock { state in
+      defer { state.isWaitOver = true }
+      return (state.isWaitOver || wasClosed, state.onWaitOver)
     }
+    if wasOver { _exit(128 + signal.rawValue) }
     notify?()
   }
 }
 
 /// Where the handler writes. Set once, before there is a handler.
 nonisolated(unsafe) private var signalPipe: Int32 = -1
-
-/// A thread that lives as long as the program.
-private enum Thread {
-  final class Body {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-  }
-
-  static func start(_ body: @escaping @Sendable () -> Void) {
-    let context = unsafe Unmanaged.passRetained(Body(body)).toOpaque()
-    #if canImport(Darwin)
-      var thread: pthread_t?
-    #else
-      var thread = pthread_t()
-    #endif
-    let result = unsafe pthread_create(
-      &thread, nil,
-      { @Sendable context in
-        let context: UnsafeMutableRawPointer? = unsafe context
-        unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
-        return nil
-      }, context)
-    precondition(result == 0, "cannot start a thread (error \(result))")
-  }
-}

@@ -25,6 +25,9 @@ import Testing
     let directory = try await run(command: ["/tmp"])
     #expect(directory.exit == .exited(126))
     #expect(directory.stderr == "capture: /tmp: is a directory, not a command\n")
+    let way = try await run(command: ["/etc/passwd/x"])
+    #expect(way.exit == .exited(126))
+    #expect(way.stderr.hasPrefix("capture: /etc/passwd/x: not a directory"))
     let file = try await run(command: ["/etc/passwd"])
     #expect(file.exit == .exited(126))
     #expect(file.stderr.hasPrefix("capture: /etc/passwd: no permission to execute it"))
@@ -51,6 +54,39 @@ import Testing
       #expect(full.exit == .exited(74))
       #expect(full.stderr.contains("cannot write to stdout"))
     }
+  }
+}
+
+/// What whoever starts `capture` may have done before.
+@Suite struct InheritanceTests {
+  /// Runs `capture` in a shell that has changed something first.
+  private func run(
+    _ preparation: String, _ redirections: String, _ command: String
+  ) async throws -> RunResult {
+    try await Run(
+      arguments: ["--", "sh", "-c", command], preparation: preparation, redirections: redirections
+    ).result()
+  }
+
+  @Test func closedDescriptorsAreNobodyElses() async throws {
+    for redirections in [">&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+      let result = try await run("", redirections, "echo hello")
+      #expect(result.exit == .exited(74), "\(redirections)")
+      #expect(result.text == "")
+      let isHeard = !redirections.contains("2")
+      #expect(result.stderr.contains("cannot write to stdout") == isHeard, "\(result.stderr)")
+    }
+    for redirections in ["<&-", "2>&-", "<&- 2>&-"] {
+      let result = try await run("", redirections, "echo hello; exit 3")
+      #expect(result.exit == .exited(3), "\(redirections)")
+      #expect(result.text == "hello\n")
+    }
+  }
+
+  @Test func anIgnoredChildSignalHidesNothing() async throws {
+    let result = try await run("trap '' CHLD;", "", "echo hello; exit 7")
+    #expect(result.exit == .exited(7))
+    #expect(result.text == "hello\n")
   }
 }
 
@@ -93,6 +129,24 @@ import Testing
     let grandchild = try #require(Int32(report.text("stdout").dropLast()))
     #expect(!isGone(grandchild))
     kill(grandchild, SIGKILL)
+  }
+
+  @Test(.timeLimit(.minutes(1)), arguments: [[], ["--live"]])
+  func aSignalEndsAWriteThatNobodyReads(_ options: [String]) async throws {
+    let fifo = NSTemporaryDirectory() + "capture-test-" + UUID().uuidString
+    try #require(unsafe mkfifo(fifo, 0o600) == 0)
+    defer { unsafe _ = unlink(fifo) }
+    let reader = unsafe open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    defer { close(reader) }
+    let capture = try await Run(
+      arguments: options + ["--", "head", "-c", "500000", "/dev/zero"],
+      redirections: ">'\(fifo)'")
+    // The command has ended and been reaped: the session is closed. The fifo is full.
+    let number = capture.process.processID
+    #expect(
+      await eventually { unreadBytes(of: reader) >= 65_536 && childStates(of: number).isEmpty })
+    try capture.process.signal(.terminate)
+    #expect(try await capture.result().exit == .exited(143))
   }
 
   @Test func signalsDuringTheLaunchAreNotLost() async throws {

@@ -32,11 +32,15 @@ struct Run: ~Copyable {
     try await self.init(arguments: options + ["--"] + command, redirections: redirections)
   }
 
-  init(arguments: [String], redirections: String = "") async throws {
+  /// - Parameter preparation: What the shell does before.
+  init(
+    arguments: [String], preparation: String = "", redirections: String = ""
+  ) async throws {
     directory = NSTemporaryDirectory() + "capture-test-" + UUID().uuidString
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true)
-    let line = "exec \"$@\" >'\(directory)/out' 2>'\(directory)/err' \(redirections)"
+    let line =
+      "\(preparation) exec \"$@\" >'\(directory)/out' 2>'\(directory)/err' \(redirections)"
     process = try await CommandHost.shared.launch(
       Command("/bin/sh", arguments: ["-c", line, "sh", captureExecutable] + arguments),
       into: Session(id: directory, workspaceID: "tests"))
@@ -121,6 +125,12 @@ func eventually(_ condition: () -> Bool) async -> Bool {
     try? await Task.sleep(for: .milliseconds(1))
   }
   return false
+}
+
+/// How much there is to read.
+func unreadBytes(of descriptor: Int32) -> Int {
+  var count: Int32 = 0
+  return unsafe ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
 }
 
 /// The states of a process's children, as `ps` shows them.

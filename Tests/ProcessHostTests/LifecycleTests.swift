@@ -87,6 +87,62 @@ import Testing
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
+  @Test(.timeLimit(.minutes(1))) func someoneElseReapsTheChild() async throws {
+    for round in 0..<100 {
+      let session = freshSession()
+      let process = try await CommandHost.shared.launch(
+        .shell(round % 2 == 0 ? "echo hello; exit 3" : "echo hello; sleep 0.01; exit 3"),
+        into: session)
+      let number = process.processID
+      let reaper = Task.detached { waitpid(number, nil, 0) }
+      let exit = try await process.waitUntilClosed()
+      #expect(exit == (exit == .unknown ? .unknown : .exited(3)))
+      #expect(session.exitCode == exit.code)
+      #expect(session.isClosed && !session.isAlive)
+      #expect(text(session) == "hello\n")
+      #expect(throws: SignalError.processEnded) { try process.signal(.kill) }
+      let result = await reaper.value
+      #expect(result == number || exit == .exited(3))
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aChildReapedByOthersIsNotSignalled() async throws {
+    // As if it had been reaped before the pump looked.
+    let lifecycle = Lifecycle(session: freshSession())
+    let process = try await CommandHost.shared.launch(Command("true"), into: freshSession())
+    try await process.waitUntilClosed()
+    lifecycle.launched(as: process.processID)
+    #expect(throws: SignalError.processEnded) { try lifecycle.send(.kill) }
+    let watch = ExitWatch(
+      process: process.processID, descriptor: -1, pipes: [], of: lifecycle)
+    #expect(watch.handleEvent() == .finish)
+    watch.didFinish()
+    #expect(lifecycle.exit.value == .unknown)
+    #expect(lifecycle.session.exitCode == 255)
+    #expect(!ProcessExit.unknown.isSuccess)
+  }
+
+  @Test func anExitToldByOthersComesAfterTheOutput() async throws {
+    // As without process descriptors; the pump does not read by itself here.
+    let pump = try Pump.start()
+    let lifecycle = Lifecycle(session: freshSession())
+    var ends: [2 of Int32] = [-1, -1]
+    var span = ends.mutableSpan
+    unsafe span.withUnsafeMutableBufferPointer { ends in
+      #expect(unsafe pipe(ends.baseAddress!) == 0)
+    }
+    _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+    let writer = OwnedDescriptor(owning: ends[1])
+    let reader = OutputPipe(OwnedDescriptor(owning: ends[0]), .stdout, of: lifecycle)
+    let watch = ExitWatch(process: 0, descriptor: -1, pipes: [reader], of: lifecycle)
+    pump.expectVisit()
+    pump.stop()
+    unsafe _ = write(writer.number, "hello", 5)
+    pump.visit { watch.finish(.exited(3)) }
+    #expect(try await lifecycle.exit.wait() == .exited(3))
+    #expect(text(lifecycle.session) == "hello")
+  }
+
   @Test func waitingCanBeCancelled() async throws {
     let process = try await CommandHost.shared.launch(
       Command("sleep", "100"), into: freshSession())

@@ -18,8 +18,8 @@ extension CommandHost {
   /// Starts a command, and captures its stdout and stderr into a session from now on.
   ///
   /// The command reads its stdin from `/dev/null`, leads a process group of its own, and starts with
-  /// all signals at their defaults and none blocked, whatever this program's own are. When it has
-  /// ended, the session gets its exit code (128 + n if signal n ended it), and is closed as soon as
+  /// all signals at their defaults and none blocked, whatever this program's own are. It inherits
+  /// descriptors 0, 1 and 2 and no others. When it has ended, the session gets its exit code (128 + n if signal n ended it), and is closed as soon as
   /// the last process that holds the command's stdout or stderr has closed them.
   ///
   /// Cancelling the task does not undo a launch that has begun.

@@ -52,11 +52,8 @@ final class Lifecycle: Sendable {
     advance { _ in }
   }
 
-  /// The child was reaped.
-  func reaped(_ exit: ProcessExit) {
-    advance { $0.isReaped = true }
-    exited(exit)
-  }
+  /// The child was reaped, by whomever.
+  func reaped() { advance { $0.isReaped = true } }
 
   private func advance(_ change: (inout State) -> Void) {
     let (isEnd, isDone) = state.withLock { state in
@@ -83,6 +80,8 @@ final class Lifecycle: Sendable {
   func send(_ signal: ProcessSignal) throws(SignalError) {
     try state.withLock { state throws(SignalError) in
       guard !state.mayBeReaped, !state.isReaped else { throw .processEnded }
+      // Someone else may have reaped the child; then its number is free, and may be a stranger's.
+      if case .gone = peekState(of: state.process) { throw .processEnded }
       if kill(-state.process, signal.rawValue) == 0 { return }
       // It may have moved to another group, and its first group be empty.
       guard errno == ESRCH, kill(state.process, signal.rawValue) == 0 else {

@@ -4,12 +4,17 @@ public enum ProcessExit: Sendable, Hashable {
   case exited(Int32)
   /// A signal ended it.
   case signaled(Int32)
+  /// It has ended, but someone else in this program reaped it and alone knows how: it waits for any
+  /// child, or ignores `SIGCHLD`, perhaps since it was started.
+  case unknown
 
-  /// The code that a shell would report: the exit code, or 128 plus the signal's number.
+  /// The code that a shell would report: the exit code, or 128 plus the signal's number; 255 if
+  /// neither is known.
   public var code: Int32 {
     switch self {
     case .exited(let code): code
     case .signaled(let signal): 128 + signal
+    case .unknown: 255
     }
   }
 
@@ -23,6 +28,7 @@ extension ProcessExit: CustomStringConvertible {
     switch self {
     case .exited(let code): "exited with \(code)"
     case .signaled(let signal): "ended by signal \(signal)"
+    case .unknown: "ended, nobody knows how: someone else reaped it"
     }
   }
 }

@@ -35,7 +35,7 @@ public struct ProcessSignal: RawRepresentable, Sendable, Hashable {
 /// Why a signal could not be sent.
 public enum SignalError: Error, Sendable, Hashable {
   /// The process has ended and so has its output: nobody is left, and its number may soon be
-  /// someone else's.
+  /// someone else's. Or someone else has reaped it, see ``ProcessExit/unknown``.
   case processEnded
   /// The system refused, with this value of `errno`: `EINVAL` for a number that is no signal,
   /// `EPERM` for a process that has changed its user.

@@ -40,6 +40,7 @@ enum ExecutableLookup {
     case .file(isExecutable: false), .failure(EACCES):
       throw .notExecutable(path: path, reason: .noPermission)
     case .directory: throw .notExecutable(path: path, reason: .isDirectory)
+    case .failure(ENOTDIR): throw .notExecutable(path: path, reason: .notADirectory)
     case .failure: throw .executableNotFound(name: path, searched: [])
     }
   }

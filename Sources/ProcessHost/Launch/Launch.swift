@@ -75,7 +75,12 @@ final class Launch: Sendable {
     answer: CheckedContinuation<Result<HostedProcess, LaunchError>, Never>
   ) async {
     let ends = childDescriptors
-    var hasAnswered = false
+    var watch: ExitWatch?
+    var isWatched = false
+    func finish(_ exit: ProcessExit) {
+      lifecycle.reaped()
+      if let watch, !isWatched { pump.visit { watch.finish(exit) } }
+    }
     do {
       let result = try await Subprocess.run(
         configuration,
@@ -86,18 +91,17 @@ final class Launch: Sendable {
         let identifier = execution.processIdentifier
         lifecycle.launched(as: identifier.value)
         closeChildEnds()
-        let isWatched = watchExit(of: identifier)
-        hasAnswered = true
+        (watch, isWatched) = watchExit(of: identifier)
         answer.resume(
           returning: .success(HostedProcess(processID: identifier.value, lifecycle: lifecycle)))
         // The child is reaped when this returns and it has ended, not before.
         if isWatched { await lifecycle.waitUntilReapable() }
       }
-      lifecycle.reaped(ProcessExit(result.terminationStatus))
+      finish(ProcessExit(result.terminationStatus))
     } catch {
-      if hasAnswered {
-        // The child cannot be reaped: somebody else did it, by ignoring SIGCHLD or with wait(2).
-        lifecycle.reaped(lifecycle.exit.value ?? .exited(0))
+      if watch != nil {
+        // The child cannot be reaped: someone else did it, by ignoring SIGCHLD or with wait(2).
+        finish(.unknown)
       } else {
         // Nothing was spawned, and this end of each pipe is still open at the other: the pump cannot
         // have seen anything of them.
@@ -113,19 +117,33 @@ final class Launch: Sendable {
   private func closeChildEnds() { childEnds.withLock { $0 = nil } }
 
   /// Whether the pump will tell when the child ends. Otherwise swift-subprocess does, which then also
-  /// decides when the child is reaped: as soon as it has ended.
-  private func watchExit(of identifier: ProcessIdentifier) -> Bool {
+  /// decides when the child is reaped: as soon as it has ended; the pump expects to be told of it.
+  private func watchExit(of identifier: ProcessIdentifier) -> (ExitWatch, isWatched: Bool) {
     #if os(Linux) || os(Android)
       // Missing before Linux 5.4.
       let descriptor = identifier.processDescriptor
-      guard descriptor >= 0 else { return false }
+      let canBeWatched = descriptor >= 0
     #else
       let descriptor: Int32 = -1
+      let canBeWatched = true
     #endif
     let watch = ExitWatch(
       process: identifier.value, descriptor: descriptor, pipes: pipes, of: lifecycle)
-    do { try pump.add(watch) } catch { return false }
-    return true
+    if canBeWatched {
+      do throws(SystemError) {
+        try pump.add(watch)
+        return (watch, true)
+      } catch {
+        // Darwin does not watch a child that has ended already.
+        if error.code == ESRCH, let exit = peekState(of: identifier.value).exit {
+          pump.expectVisit()
+          pump.visit { watch.finish(exit) }
+          return (watch, true)
+        }
+      }
+    }
+    pump.expectVisit()
+    return (watch, false)
   }
 }
 

@@ -40,6 +40,8 @@ public enum LaunchError: Error, Sendable, Hashable {
     case noPermission
     /// It is a directory.
     case isDirectory
+    /// What should be a directory on the way to it is none.
+    case notADirectory
     /// The system knows no way to run it; a script without `#!`, for example.
     case unknownFormat
     /// It is a script whose interpreter, named after `#!`, is missing or cannot be run.
@@ -64,6 +66,8 @@ extension LaunchError: CustomStringConvertible {
       return "\(path): no permission to execute it (chmod +x grants it)"
     case .notExecutable(let path, .isDirectory):
       return "\(path): is a directory, not a command"
+    case .notExecutable(let path, .notADirectory):
+      return "\(path): not a directory, but the path goes on behind it as if it were"
     case .notExecutable(let path, .unknownFormat):
       return "\(path): not in a format that the system can execute"
         + " (a script needs a first line such as #!/bin/sh)"

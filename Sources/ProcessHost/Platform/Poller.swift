@@ -28,12 +28,14 @@ struct Poller: ~Copyable, Sendable {
     init() throws(SystemError) {
       let number = epoll_create1(Int32(EPOLL_CLOEXEC))
       guard number >= 0 else { throw .last }
-      let queue = OwnedDescriptor(owning: number)
+      let queue = try OwnedDescriptor(owning: number).aboveStandard()
       let bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
       guard bell >= 0 else { throw .last }
-      let alarm = OwnedDescriptor(owning: bell)
+      let alarm = try OwnedDescriptor(owning: bell).aboveStandard()
       var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data(ptr: nil))
-      guard unsafe epoll_ctl(number, EPOLL_CTL_ADD, bell, &event) == 0 else { throw .last }
+      guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, alarm.number, &event) == 0 else {
+        throw .last
+      }
       self.queue = queue
       self.alarm = alarm
     }
@@ -87,8 +89,8 @@ struct Poller: ~Copyable, Sendable {
     init() throws(SystemError) {
       let number = kqueue()
       guard number >= 0 else { throw .last }
-      queue = OwnedDescriptor(owning: number)
-      _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+      queue = try OwnedDescriptor(owning: number).aboveStandard()
+      _ = fcntl(queue.number, F_SETFD, FD_CLOEXEC)
       try unsafe change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token: nil)
     }
 

@@ -7,7 +7,7 @@
 #endif
 
 /// What a system call reported.
-struct SystemError: Error, Hashable {
+package struct SystemError: Error, Hashable {
   let code: Int32
 
   /// What the calling thread's latest failed call reported.
@@ -53,14 +53,33 @@ func fileState(_ path: String) -> FileState {
     ? .directory(isSearchable: isPermitted) : .file(isExecutable: isPermitted)
 }
 
-/// How a child ended, without reaping it; nil if it has not, or is no child.
-func peekExit(of child: Int32) -> ProcessExit? {
+/// What has become of a child.
+enum ChildState {
+  case running
+  case ended(ProcessExit)
+  /// Someone else has reaped it; its number may belong to a stranger.
+  case gone
+
+  /// How it ended, if it has.
+  var exit: ProcessExit? {
+    switch self {
+    case .running: nil
+    case .ended(let exit): exit
+    case .gone: .unknown
+    }
+  }
+}
+
+/// What has become of a child, without reaping it.
+func peekState(of child: Int32) -> ChildState {
   var info = unsafe siginfo_t()
   var result: Int32
   repeat {
     result = unsafe waitid(P_PID, id_t(child), &info, WEXITED | WNOHANG | WNOWAIT)
   } while result != 0 && errno == EINTR
-  guard result == 0, unsafe info.si_signo == SIGCHLD else { return nil }
+  // Fails only with ECHILD.
+  guard result == 0 else { return .gone }
+  guard unsafe info.si_signo == SIGCHLD else { return .running }
   #if canImport(Darwin)
     let status = info.si_status
   #elseif canImport(Glibc)
@@ -68,7 +87,8 @@ func peekExit(of child: Int32) -> ProcessExit? {
   #elseif canImport(Musl)
     let status = unsafe info.__si_fields.__si_common.__second.__sigchld.si_status
   #endif
-  return unsafe Int(info.si_code) == Int(CLD_EXITED) ? .exited(status) : .signaled(status)
+  return .ended(
+    unsafe Int(info.si_code) == Int(CLD_EXITED) ? .exited(status) : .signaled(status))
 }
 
 /// The most bytes that a pipe holds.
@@ -92,7 +112,7 @@ func widenPipe(_ descriptor: Int32, to size: Int) {
 /// Starts a detached thread that handles no signals, which are for threads of the program's own.
 ///
 /// - Throws: `EAGAIN` if there are too many threads.
-func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
   final class Body {
     let run: @Sendable () -> Void
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }

@@ -25,14 +25,19 @@ final class ExitWatch: EventSource, @unchecked Sendable {
   private var exit: ProcessExit?
 
   override func handleEvent() -> Next {
-    exit = peekExit(of: process)
+    exit = peekState(of: process).exit
     return exit == nil ? .wait : .finish
   }
 
   override func didFinish() {
+    if let exit { finish(exit) }
+  }
+
+  /// Tells that the child has ended; only on the pump's thread.
+  func finish(_ exit: ProcessExit) {
     // All that the child wrote itself is in the pipes by now, and must be in the session before its
     // exit is.
     for pipe in pipes { pipe.drain() }
-    if let exit { lifecycle.exited(exit) }
+    lifecycle.exited(exit)
   }
 }

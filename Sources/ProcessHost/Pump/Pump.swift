@@ -11,6 +11,7 @@ final class Pump: Sendable {
   private let poller: Poller
   private let sourceCount = Atomic<Int>(0)
   private let isStopping = Atomic<Bool>(false)
+  private let visits = Mutex<[@Sendable () -> Void]>([])
 
   private init() throws(SystemError) { poller = try Poller() }
 
@@ -47,12 +48,32 @@ final class Pump: Sendable {
     unsafe Unmanaged.passUnretained(source).release()
   }
 
+  /// Keeps the thread from ending until a visit, as a source would.
+  func expectVisit() { sourceCount.add(1, ordering: .relaxed) }
+
+  /// Calls a closure on the thread, once; `expectVisit()` came first.
+  func visit(_ body: @escaping @Sendable () -> Void) {
+    visits.withLock { $0.append(body) }
+    poller.wake()
+  }
+
+  private func receiveVisits() {
+    let bodies = visits.withLock { visits in
+      defer { visits = [] }
+      return visits
+    }
+    for body in bodies {
+      body()
+      sourceCount.subtract(1, ordering: .relaxed)
+    }
+  }
+
   private func run() {
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
     while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
       unsafe poller.wait(events) { token in
-        guard let token = unsafe token else { return }
+        guard let token = unsafe token else { return receiveVisits() }
         let reference = unsafe Unmanaged<EventSource>.fromOpaque(token)
         let source = unsafe reference.takeUnretainedValue()
         if source.handleEvent() == .finish {
