@@ -74,7 +74,10 @@ import Testing
       #expect(result.exit == .exited(74), "\(redirections)")
       #expect(result.text == "")
       let isHeard = !redirections.contains("2")
-      #expect(result.stderr.contains("cannot write to stdout") == isHeard, "\(result.stderr)")
+      // From a descriptor of the runtime's own it would be another error.
+      #expect(
+        result.stderr.contains("cannot write to stdout: Bad file descriptor") == isHeard,
+        "\(result.stderr)")
     }
     for redirections in ["<&-", "2>&-", "<&- 2>&-"] {
       let result = try await run("", redirections, "echo hello; exit 3")
