@@ -32,15 +32,11 @@ struct Run: ~Copyable {
     try await self.init(arguments: options + ["--"] + command, redirections: redirections)
   }
 
-  /// - Parameter preparation: What the shell does before.
-  init(
-    arguments: [String], preparation: String = "", redirections: String = ""
-  ) async throws {
+  init(arguments: [String], redirections: String = "") async throws {
     directory = NSTemporaryDirectory() + "capture-test-" + UUID().uuidString
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true)
-    let line =
-      "\(preparation) exec \"$@\" >'\(directory)/out' 2>'\(directory)/err' \(redirections)"
+    let line = "exec \"$@\" >'\(directory)/out' 2>'\(directory)/err' \(redirections)"
     process = try await CommandHost.shared.launch(
       Command("/bin/sh", arguments: ["-c", line, "sh", captureExecutable] + arguments),
       into: Session(id: directory, workspaceID: "tests"))
