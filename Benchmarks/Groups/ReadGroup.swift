@@ -39,6 +39,47 @@ func readCases() -> [Case] {
       ]
     }
   }
+  // One chunk is new each time; appending it is part of the operation.
+  let caughtUp = [64, 4_096].map { size in
+    Case("read", "caught-up", size: size) {
+      let (session, original) = full(size)
+      let bytes = [UInt8](repeating: 1, count: size)
+      var cursor = session.output(since: .max).cursor
+      var seq = session.lastSeq
+      var output = Output(reservingBytes: Session.maxBufferBytes, chunks: 16)
+      return [
+        Contender("original") { count in
+          for _ in 0..<count {
+            unsafe bytes.withUnsafeBytes { unsafe original.append($0) }
+            seq += 1
+            consume(original.output(since: seq - 1).chunks.count)
+          }
+        },
+        Contender("fresh") { count in
+          for _ in 0..<count {
+            unsafe bytes.withUnsafeBytes { unsafe session.append($0, to: .stdout) }
+            let output = session.output(since: cursor)
+            cursor = output.cursor
+            consume(output.chunks.count)
+          }
+        },
+        Contender("reused") { count in
+          for _ in 0..<count {
+            unsafe bytes.withUnsafeBytes { unsafe session.append($0, to: .stdout) }
+            session.read(since: cursor, into: &output)
+            cursor = output.cursor
+            consume(output.chunks.count)
+          }
+        },
+      ]
+    }
+  }
+  let lostBytes = [64, 4_096].map { size in
+    Case("read", "lost-bytes", size: size) {
+      let (session, _) = full(size)
+      return [Contender("session") { count in for _ in 0..<count { consume(session.lostBytes) } }]
+    }
+  }
   let everything = [64, 1_024, 4_096, 65_536].map { size in
     let bound = size == 64 ? 2.5 : size == 4_096 ? 1.3 : nil
     return Case(
@@ -66,7 +107,7 @@ func readCases() -> [Case] {
       ]
     }
   }
-  return polls + everything
+  return polls + caughtUp + lostBytes + everything
 }
 
 /// A session and the original, filled one and a half times with chunks of a size.

@@ -11,8 +11,15 @@ func sessionCases() -> [Case] {
           Contender("Session.init") { count in
             for _ in 0..<count { consume(Session(id: "s", workspaceID: "w")) }
           },
-          Contender("and fill") { count in
-            for _ in 0..<count { fill(Session(id: "s", workspaceID: "w"), chunk: 4_096) }
+          // Every page of it is touched for the first time.
+          Contender("first MiB") { count in
+            let bytes = [UInt8](repeating: 1, count: 4_096)
+            unsafe bytes.withUnsafeBytes { bytes in
+              for _ in 0..<count {
+                let session = Session(id: "s", workspaceID: "w")
+                for _ in 0..<(1 << 20) / 4_096 { unsafe session.append(bytes, to: .stdout) }
+              }
+            }
           },
         ]
       }
