@@ -51,20 +51,26 @@ let package = Package(
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "BenchmarkHarness", "CBenchmarkShims", "CJemalloc", "CRingShims", "OutputRing",
-        "ProcessHost", "Processes", argumentParser,
-        .product(name: "DequeModule", package: "swift-collections"),
+        "BenchmarkContenders", "BenchmarkHarness", "CBenchmarkShims", "CJemalloc", "CRingShims",
+        "OutputRing", "ProcessHost", "Processes", argumentParser,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Benchmarks",
-      exclude: ["CBenchmarkShims", "CJemalloc", "Harness", "Thresholds.json"],
+      exclude: ["CBenchmarkShims", "CJemalloc", "Contenders", "Harness", "Thresholds.json"],
       swiftSettings: strict),
     // Measuring, plots and thresholds, of anything; apart from the benchmarks so that it has tests.
     .target(
       name: "BenchmarkHarness", dependencies: ["CBenchmarkShims"], path: "Benchmarks/Harness",
       swiftSettings: strict),
+    // What is measured side by side; apart, so that a test can show that all do the same work.
+    .target(
+      name: "BenchmarkContenders",
+      dependencies: [
+        "OutputRing", "Processes", .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      path: "Benchmarks/Contenders", swiftSettings: strict),
     .systemLibrary(
       name: "CJemalloc", path: "Benchmarks/CJemalloc", pkgConfig: "jemalloc",
       providers: [.apt(["libjemalloc-dev"]), .brew(["jemalloc"])]),
@@ -91,7 +97,8 @@ let package = Package(
     .testTarget(
       name: "CaptureTests", dependencies: ["capture", "ProcessHost"], swiftSettings: strict),
     .testTarget(
-      name: "BenchmarkTests", dependencies: ["BenchmarkHarness"], swiftSettings: strict),
+      name: "BenchmarkTests", dependencies: ["BenchmarkContenders", "BenchmarkHarness"],
+      swiftSettings: strict),
     .testTarget(
       name: "ReadmeTests", dependencies: ["ProcessHost"], swiftSettings: strict),
   ],

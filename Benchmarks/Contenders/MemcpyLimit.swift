@@ -7,12 +7,12 @@
 /// The hardware's limit: `memcpy` of each payload round a buffer of the cap's size, in two pieces at
 /// the wrap; nothing else.
 @safe
-final class MemcpyLimit {
+package final class MemcpyLimit {
   private let buffer: UnsafeMutableRawPointer
   private let size: Int
   private var position = 0
 
-  init(size: Int) {
+  package init(size: Int) {
     self.size = size
     unsafe buffer = .allocate(byteCount: size, alignment: 4_096)
     unsafe memset(buffer, 0, size)
@@ -21,7 +21,7 @@ final class MemcpyLimit {
   deinit { unsafe buffer.deallocate() }
 
   @inline(__always)
-  func append(_ bytes: UnsafeRawBufferPointer) {
+  package func append(_ bytes: UnsafeRawBufferPointer) {
     let count = bytes.count
     let source = bytes.baseAddress!
     if position + count <= size {
@@ -34,5 +34,11 @@ final class MemcpyLimit {
       unsafe memcpy(buffer, source + first, count - first)
       position = count - first
     }
+  }
+
+  /// All bytes retained, in order, once the buffer has been filled.
+  package var retained: [UInt8] {
+    unsafe [UInt8](UnsafeRawBufferPointer(start: buffer + position, count: size - position))
+      + [UInt8](UnsafeRawBufferPointer(start: buffer, count: position))
   }
 }

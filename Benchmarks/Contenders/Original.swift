@@ -2,11 +2,11 @@ import Synchronization
 
 /// The algorithm of the Go package that this library re-imagines, as one would write it in Swift: a
 /// lock, a copy of each chunk, an array of chunks cut at the front.
-final class Original: Sendable {
-  struct Chunk: Sendable {
-    let isError: Bool
-    let data: [UInt8]
-    let seq: Int
+package final class Original: Sendable {
+  package struct Chunk: Sendable {
+    package let isError: Bool
+    package let data: [UInt8]
+    package let seq: Int
   }
 
   private struct State {
@@ -22,9 +22,9 @@ final class Original: Sendable {
   private let state = Mutex(State())
   private let capacity: Int
 
-  init(capacity: Int) { self.capacity = capacity }
+  package init(capacity: Int) { self.capacity = capacity }
 
-  func append(_ bytes: UnsafeRawBufferPointer, isError: Bool = false) {
+  package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool = false) {
     let data = unsafe [UInt8](bytes)
     state.withLock { state in
       state.lastActivity = .now
@@ -39,11 +39,16 @@ final class Original: Sendable {
     }
   }
 
-  func output(since: Int) -> (chunks: [Chunk], exit: Int32?, isAlive: Bool) {
+  package func output(since: Int) -> (chunks: [Chunk], exit: Int32?, isAlive: Bool) {
     state.withLock { state in
       var chunks: [Chunk] = []
       for chunk in state.chunks where chunk.seq > since { chunks.append(chunk) }
       return (chunks, state.exit, state.exit == nil)
     }
   }
+
+  package var lostBytes: Int { state.withLock { $0.lost } }
+
+  /// All bytes retained, in order.
+  package var retained: [UInt8] { state.withLock { $0.chunks.flatMap(\.data) } }
 }

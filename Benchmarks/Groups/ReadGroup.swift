@@ -1,3 +1,4 @@
+import BenchmarkContenders
 import BenchmarkHarness
 import OutputRing
 import Processes
@@ -19,12 +20,15 @@ func readCases() -> [Case] {
       "read", "nothing-new", size: size,
       targets: ["session": .nanoseconds(10)]
     ) {
-      let (session, original) = full(size)
+      let (session, original, deque) = full(size)
       let newest = session.lastSeq
       let reader = session.reader
       return [
         Contender("original") { count in
           for _ in 0..<count { consume(original.output(since: newest)) }
+        },
+        Contender("deque") { count in
+          for _ in 0..<count { consume(deque.output(since: newest)) }
         },
         Contender("ring") { count in
           var batch = RingBatch()
@@ -42,17 +46,25 @@ func readCases() -> [Case] {
   // One chunk is new each time; appending it is part of the operation.
   let caughtUp = [64, 4_096].map { size in
     Case("read", "caught-up", size: size) {
-      let (session, original) = full(size)
+      let (session, original, deque) = full(size)
       let bytes = [UInt8](repeating: 1, count: size)
       var cursor = session.output(since: .max).cursor
-      var seq = session.lastSeq
+      var originalSeq = session.lastSeq
+      var dequeSeq = session.lastSeq
       var output = Output(reservingBytes: Session.maxBufferBytes, chunks: 16)
       return [
         Contender("original") { count in
           for _ in 0..<count {
             unsafe bytes.withUnsafeBytes { unsafe original.append($0) }
-            seq += 1
-            consume(original.output(since: seq - 1).chunks.count)
+            originalSeq += 1
+            consume(original.output(since: originalSeq - 1).chunks.count)
+          }
+        },
+        Contender("deque") { count in
+          for _ in 0..<count {
+            unsafe bytes.withUnsafeBytes { unsafe deque.append($0) }
+            dequeSeq += 1
+            consume(deque.output(since: dequeSeq - 1).count)
           }
         },
         Contender("fresh") { count in
@@ -76,9 +88,28 @@ func readCases() -> [Case] {
   }
   let lostBytes = [64, 4_096].map { size in
     Case("read", "lost-bytes", size: size) {
-      let (session, _) = full(size)
-      return [Contender("session") { count in for _ in 0..<count { consume(session.lostBytes) } }]
+      let (session, original, deque) = full(size)
+      return [
+        Contender("original") { count in for _ in 0..<count { consume(original.lostBytes) } },
+        Contender("deque") { count in for _ in 0..<count { consume(deque.lostBytes) } },
+        Contender("session") { count in for _ in 0..<count { consume(session.lostBytes) } },
+      ]
     }
+  }
+  // What a caller does who keeps the bytes, and one who looks at each.
+  let toArray = Case("read", "to-array", size: 65_536, bytes: 65_536) {
+    let (session, _, _) = full(65_536)
+    let output = session.output()
+    let data = output.chunks[0].data
+    let bytes = [UInt8](data)
+    return [
+      Contender(limitName) { count in
+        for _ in 0..<count {
+          consume(unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) }.count)
+        }
+      },
+      Contender("Array") { count in for _ in 0..<count { consume([UInt8](data).count) } },
+    ]
   }
   let everything = [64, 1_024, 4_096, 65_536].map { size in
     let bound = size == 64 ? 2.5 : size == 4_096 ? 1.3 : nil
@@ -86,7 +117,7 @@ func readCases() -> [Case] {
       "read", "everything", size: size, bytes: Session.maxBufferBytes,
       targets: bound.map { ["fresh": .timesLimit($0), "reused": .timesLimit($0)] } ?? [:]
     ) {
-      let (session, original) = full(size)
+      let (session, original, deque) = full(size)
       let limit = CopyOfOneBuffer(size: Session.maxBufferBytes)
       var output = Output(
         reservingBytes: Session.maxBufferBytes, chunks: Session.maxBufferedChunks)
@@ -104,21 +135,26 @@ func readCases() -> [Case] {
         Contender("original") { count in
           for _ in 0..<count { consume(original.output(since: 0).chunks.count) }
         },
+        Contender("deque") { count in
+          for _ in 0..<count { consume(deque.output(since: 0).count) }
+        },
       ]
     }
   }
-  return polls + caughtUp + lostBytes + everything
+  return polls + caughtUp + lostBytes + [toArray] + everything
 }
 
-/// A session and the original, filled one and a half times with chunks of a size.
-private func full(_ size: Int) -> (Session, Original) {
+/// A session and what it replaces, filled one and a half times with chunks of a size.
+private func full(_ size: Int) -> (Session, Original, LockedDeque) {
   let session = Session(id: "s", workspaceID: "w")
   let original = Original(capacity: Session.maxBufferBytes)
+  let deque = LockedDeque(capacity: Session.maxBufferBytes)
   unsafe Payload(size: size).forEach(Session.maxBufferBytes * 3 / 2 / size) { bytes in
     unsafe session.append(bytes, to: .stdout)
     unsafe original.append(bytes)
+    unsafe deque.append(bytes)
   }
-  return (session, original)
+  return (session, original, deque)
 }
 
 /// The limit for reading everything: `memcpy` of the cap's size from one buffer to another.

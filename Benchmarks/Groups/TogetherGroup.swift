@@ -1,3 +1,4 @@
+import BenchmarkContenders
 import BenchmarkHarness
 import CBenchmarkShims
 import CRingShims
@@ -87,11 +88,10 @@ private func measureTogether(
   let sample = min(30_000_000, max(4_000_000, plan.available / plan.rounds / 2))
   // The memory lives through all rounds, so that none of them pays for its first touch.
   let limit = SharedBuffer(capacity: Session.maxBufferBytes)
-  let writer = unsafe makeWriter()
-  defer { unsafe freeWriter(writer) }
+  let producer = RingProducer()
   let rounds: [() -> Round] = [
     { limitRound(limit, habit, size, readers, sample) },
-    { unsafe ringRound(writer, habit, size, readers, sample) },
+    { ringRound(producer, habit, size, readers, sample) },
   ]
   for round in rounds { _ = round() }
   var times: [[Double]] = [[], []]
@@ -146,9 +146,10 @@ private func produce(
 }
 
 private func ringRound(
-  _ writer: UnsafeMutablePointer<RingWriter>, _ habit: Habit, _ size: Int, _ readers: Int,
+  _ producer: RingProducer, _ habit: Habit, _ size: Int, _ readers: Int,
   _ sample: Int
 ) -> Round {
+  let writer = unsafe producer.writer
   let reader = unsafe writer.pointee.reader
   let start = reader.read(since: .max).cursor
   let crew = Readers()

@@ -11,14 +11,15 @@
 @safe
 @usableFromInline
 struct BatchStorage: @unchecked Sendable {
+  @usableFromInline
   struct Counts {
     /// The words allocated, for descriptors and payload together.
     let words: Int
     /// The words in use for descriptors; the payload begins behind them.
-    var descriptors: Int
+    @usableFromInline var descriptors: Int
   }
 
-  private var buffer: ManagedBuffer<Counts, UInt64>
+  @usableFromInline var buffer: ManagedBuffer<Counts, UInt64>
 
   /// Allocates room for a batch.
   init(bytes: Int, descriptors: Int) {
@@ -41,15 +42,20 @@ struct BatchStorage: @unchecked Sendable {
 
   /// - Safety: valid while the storage is referenced; see `extendLifetime`.
   @unsafe
+  @inlinable
   var descriptors: UnsafeMutablePointer<UInt64> {
     @inline(__always) get { unsafe buffer.withUnsafeMutablePointerToElements { unsafe $0 } }
   }
 
   /// - Safety: valid while the storage is referenced; see `extendLifetime`.
   @unsafe
+  @inlinable
   var payload: UnsafeMutableRawPointer {
     @inline(__always) get {
-      unsafe UnsafeMutableRawPointer(descriptors + buffer.header.descriptors)
+      // By the header's address: `buffer.header` would be checked for exclusive access each time.
+      unsafe buffer.withUnsafeMutablePointers { header, elements in
+        unsafe UnsafeMutableRawPointer(elements + header.pointee.descriptors)
+      }
     }
   }
 }

@@ -1,3 +1,11 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// The payload of a chunk: a slice of the memory that the chunks of one read share.
 ///
 /// Indices start at 0, whatever the slice's place in that memory; a slice of it keeps its indices, as
@@ -5,9 +13,9 @@
 /// (`Array(chunk.data)`) to keep a few for long.
 @safe
 public struct ChunkBytes: RandomAccessCollection, Sendable {
-  private let storage: BatchStorage?
+  @usableFromInline let storage: BatchStorage?
   /// Where index 0 lies in the storage's payload.
-  private let origin: Int
+  @usableFromInline let origin: Int
   /// 0 for a chunk's bytes; where it was cut for a slice of them.
   public let startIndex: Int
   /// Just behind the last byte.
@@ -20,7 +28,8 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
     endIndex = count
   }
 
-  private init(_ whole: ChunkBytes, _ bounds: Range<Int>) {
+  @inlinable
+  init(_ whole: ChunkBytes, _ bounds: Range<Int>) {
     storage = whole.storage
     origin = whole.origin
     startIndex = bounds.lowerBound
@@ -31,6 +40,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
   ///
   /// - Precondition: `index` is within the slice.
   /// - Complexity: O(1).
+  @inlinable
   public subscript(index: Int) -> UInt8 {
     precondition(
       startIndex <= index && index < endIndex,
@@ -42,6 +52,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
   ///
   /// - Precondition: `bounds` is within the slice.
   /// - Complexity: O(1).
+  @inlinable
   public subscript(bounds: Range<Int>) -> ChunkBytes {
     precondition(
       startIndex <= bounds.lowerBound && bounds.upperBound <= endIndex,
@@ -52,6 +63,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
   /// Calls a closure with the bytes, without copying them.
   ///
   /// - Complexity: O(1) besides `body`.
+  @inlinable
   public func withUnsafeBytes<Result: ~Copyable, Failure: Error>(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -64,6 +76,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
   }
 
   /// Calls a closure with the bytes, without copying them; always available.
+  @inlinable
   public func withContiguousStorageIfAvailable<Result>(
     _ body: (UnsafeBufferPointer<UInt8>) throws -> Result
   ) rethrows -> Result? {
@@ -88,9 +101,61 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
   }
 }
 
+extension ChunkBytes: Sequence {
+  /// Byte after byte; keeps the memory alive.
+  @safe
+  public struct Iterator: IteratorProtocol, @unchecked Sendable {
+    @usableFromInline let storage: BatchStorage?
+    @usableFromInline var position: UnsafeRawPointer?
+    @usableFromInline let end: UnsafeRawPointer?
+
+    @inlinable
+    init(_ bytes: ChunkBytes) {
+      storage = bytes.storage
+      unsafe (position, end) = bytes.withUnsafeBytes { bytes in
+        unsafe (bytes.baseAddress, bytes.baseAddress.map { unsafe $0 + bytes.count })
+      }
+    }
+
+    /// The next byte; nil behind the last.
+    @inlinable
+    public mutating func next() -> UInt8? {
+      guard let here = unsafe position, unsafe here != end else { return nil }
+      defer { extendLifetime(storage) }
+      unsafe position = here + 1
+      return unsafe here.load(as: UInt8.self)
+    }
+  }
+
+  /// Begins at the first byte.
+  @inlinable
+  public func makeIterator() -> Iterator { Iterator(self) }
+
+  /// What `Array(bytes)`, `array += bytes` and the like copy with: one `memcpy`.
+  @inlinable
+  public func _copyContents(
+    initializing destination: UnsafeMutableBufferPointer<UInt8>
+  ) -> (Iterator, Int) {
+    let copied = Swift.min(count, destination.count)
+    unsafe withUnsafeBytes { bytes in
+      unsafe UnsafeMutableRawBufferPointer(destination).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: bytes[..<copied]))
+    }
+    return (Iterator(self[(startIndex + copied)...]), copied)
+  }
+}
+
 extension ChunkBytes: Equatable {
   /// Whether two slices have the same bytes, wherever their indices start.
-  public static func == (left: ChunkBytes, right: ChunkBytes) -> Bool { left.elementsEqual(right) }
+  public static func == (left: ChunkBytes, right: ChunkBytes) -> Bool {
+    guard left.count == right.count else { return false }
+    return unsafe left.withUnsafeBytes { left in
+      unsafe right.withUnsafeBytes { right in
+        guard let first = left.baseAddress, let second = right.baseAddress else { return true }
+        return unsafe memcmp(first, second, left.count) == 0
+      }
+    }
+  }
 }
 
 extension ChunkBytes: CustomStringConvertible {

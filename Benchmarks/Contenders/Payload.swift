@@ -1,6 +1,6 @@
 /// Payloads for one contender to append; every contender of a case gets the same.
 @safe
-final class Payload {
+package final class Payload {
   private let source: UnsafeMutableRawBufferPointer
   /// Sizes in the order in which they are used, over and over; a power of two of them.
   private let sizes: [Int]
@@ -13,7 +13,7 @@ final class Payload {
   /// step: payload n ends up to `jitter` bytes behind n times `size`, and so do copies of them,
   /// whose distance from their source is then, modulo the page size, small and positive: the case in
   /// which `rep movsb`, and with it glibc's `memcpy`, is slow on some processors.
-  init(size: Int, jitter: Int = 0) {
+  package init(size: Int, jitter: Int = 0) {
     unsafe source = .allocate(byteCount: size + jitter, alignment: 4_096)
     for index in 0..<(size + jitter) {
       unsafe source[index] = UInt8(truncatingIfNeeded: index &* 7)
@@ -36,7 +36,7 @@ final class Payload {
 
   /// Calls a closure with one payload after the other.
   @inline(__always)
-  func forEach(_ count: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+  package func forEach(_ count: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
     let start = unsafe UnsafeRawPointer(source.baseAddress!)
     let first = used
     unsafe sizes.withUnsafeBufferPointer { sizes in
