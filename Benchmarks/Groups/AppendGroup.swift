@@ -1,6 +1,7 @@
 import BenchmarkContenders
 import BenchmarkHarness
 import Processes
+import Synchronization
 
 /// Appending, over and over, to something that is full at the 1 MiB cap.
 func appendCases() -> [Case] {
@@ -23,12 +24,20 @@ func appendCases() -> [Case] {
       contenders { Payload(size: size, jitter: 7) }
     }
   }
-  let session = Case(
-    "append", "session", size: 64, bytes: 64, targets: ["session": .nanoseconds(15)]
-  ) {
-    contenders { Payload(size: 64) }.filter { [limitName, "session"].contains($0.name) }
+  return plain + [partsCase()] + jittered
+}
+
+/// What `Session.append` consists of, each part by itself.
+private func partsCase() -> Case {
+  Case("append", "parts", size: 64, bytes: 64, targets: ["session": .nanoseconds(15)]) {
+    let whole = contenders { Payload(size: 64) }
+    let lock = Mutex(0)
+    return whole.filter { [limitName, "ring"].contains($0.name) }
+      + [
+        Contender("lock") { count in for _ in 0..<count { lock.withLock { $0 &+= 1 } } },
+        Contender("clock") { count in for _ in 0..<count { consume(ActivityClock.system.now) } },
+      ] + whole.filter { $0.name == "session" }
   }
-  return plain + [session] + jittered
 }
 
 private func contenders(_ makePayload: () -> Payload) -> [Contender] {
