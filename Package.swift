@@ -58,7 +58,9 @@ let package = Package(
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Benchmarks",
-      exclude: ["CBenchmarkShims", "CJemalloc", "Contenders", "Harness", "Thresholds.json"],
+      exclude: [
+        "CBenchmarkShims", "CJemalloc", "Contenders", "Harness", "Instructions", "Thresholds.json",
+      ],
       swiftSettings: strict),
     // Measuring, plots and thresholds, of anything; apart from the benchmarks so that it has tests.
     .target(
