@@ -53,7 +53,7 @@ public struct Output: Sendable {
   @inlinable public var lastSeq: Int { batch.lastSeq }
 
   /// Where the next read continues.
-  public var cursor: Cursor { batch.cursor }
+  public var cursor: Cursor { Cursor(batch.cursor, status: batch.status) }
 
   /// Whether chunks are due that this read left for the next one.
   public var hasMore: Bool { batch.hasMore }

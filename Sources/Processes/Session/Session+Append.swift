@@ -28,10 +28,12 @@ extension Session {
   /// - Safety: the buffer must be valid for the call.
   @unsafe
   public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
-    producer.withLock { writer in
-      unsafe writer.append(bytes, tag: stream.tag)
+    let isCalled = producer.withLock { producer in
+      unsafe producer.writer.append(bytes, tag: stream.tag)
       touch()
+      return producer.takesCall(thereIsNews: bytes.count > 0)
     }
+    if isCalled { waiters.wakeAll() }
   }
 
   /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
@@ -70,10 +72,13 @@ extension Session {
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
-    try producer.withLock { writer throws(Failure) in
-      let written = try unsafe writer.append(reserving: count, tag: stream.tag, filling: fill)
+    let (written, isCalled) = try producer.withLock { producer throws(Failure) in
+      let written = try unsafe producer.writer.append(
+        reserving: count, tag: stream.tag, filling: fill)
       if written > 0 { touch() }
-      return written
+      return (written, producer.takesCall(thereIsNews: written > 0))
     }
+    if isCalled { waiters.wakeAll() }
+    return written
   }
 }

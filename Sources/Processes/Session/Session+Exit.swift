@@ -32,10 +32,12 @@ extension Session {
 
   /// The status changes in turn with appends: readers must be able to say which came first.
   private func changeStatus(_ change: (inout SessionStatus) -> Void) {
-    producer.withLock { writer in
-      var status = SessionStatus(word: writer.status)
+    let isCalled = producer.withLock { producer in
+      var status = SessionStatus(word: producer.writer.status)
       change(&status)
-      writer.status = status.word
+      producer.writer.status = status.word
+      return producer.takesCall(thereIsNews: true)
     }
+    if isCalled { waiters.wakeAll() }
   }
 }

@@ -24,9 +24,9 @@ extension Session {
   /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known.
   @inlinable
   public func output(since cursor: Cursor, maxBytes: Int? = nil) -> Output {
-    let idle = reader.idle(since: cursor.seq)
+    let idle = reader.idle(since: cursor.position.seq)
     if idle.isIdle { return Output(batch: RingBatch(idle, since: cursor.seq)) }
-    return Output(batch: reader.read(since: cursor, maxBytes: maxBytes))
+    return Output(batch: reader.read(since: cursor.position, maxBytes: maxBytes))
   }
 
   /// Reads as ``output(since:maxBytes:)-(Int,_)`` does, into the memory of an earlier output.
@@ -38,10 +38,10 @@ extension Session {
     reader.read(since: seq, maxBytes: maxBytes, into: &output.batch)
   }
 
-  /// Reads as ``output(since:maxBytes:)-(RingCursor,_)`` does, into the memory of an earlier output;
+  /// Reads as ``output(since:maxBytes:)-(Cursor,_)`` does, into the memory of an earlier output;
   /// see ``read(since:maxBytes:into:)-(Int,_,_)``.
   public func read(since cursor: Cursor, maxBytes: Int? = nil, into output: inout Output) {
-    reader.read(since: cursor, maxBytes: maxBytes, into: &output.batch)
+    reader.read(since: cursor.position, maxBytes: maxBytes, into: &output.batch)
   }
 
   /// The bytes that are no longer retained, since the session began.

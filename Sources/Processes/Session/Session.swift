@@ -5,7 +5,7 @@ import Synchronization
 /// bounded memory and with exact accounting of what was lost.
 ///
 /// Readers take no lock and cannot slow the capture down; a reader that comes too late is told what it
-/// missed. Several threads may append: they take turns, by one lock that no reader ever touches.
+/// missed. Several threads may append: they take turns, by a lock that no read ever touches.
 ///
 /// ```swift
 /// let session = Session(id: "build-7", workspaceID: "acme")
@@ -36,11 +36,12 @@ public final class Session: Sendable, Identifiable {
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
-  let producer: Mutex<RingWriter>
+  let producer: Mutex<Producer>
   // A sweep looks at these two, and at nothing else of most sessions.
   let activity: Atomic<Int64>
   /// By what clock this session measures its activity.
   public let clock: ActivityClock
+  let waiters = WaitList()
 
   /// Creates a session without output.
   ///
@@ -69,7 +70,7 @@ public final class Session: Sendable, Identifiable {
         reservationLimit: Self.reservationLimit(capacity: capacity)))
     reader = writer.reader
     padding = (0, 0, 0, 0, 0, 0, 0, 0)
-    producer = Mutex(writer)
+    producer = Mutex(Producer(writer))
     activity = Atomic(clock.nanoseconds)
   }
 

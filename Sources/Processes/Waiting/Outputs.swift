@@ -1,0 +1,68 @@
+/// A session's output as it comes, to its end: see ``Session/outputs(since:maxBytes:)-(Cursor,_)``.
+public struct Outputs: AsyncSequence, Sendable {
+  /// One read's chunks and state.
+  public typealias Element = Output
+  /// Reading cannot fail.
+  public typealias Failure = Never
+
+  let session: Session
+  let start: Cursor
+  let maxBytes: Int?
+
+  /// Begins where the sequence does; every iterator is a reader of its own.
+  public func makeAsyncIterator() -> AsyncIterator {
+    AsyncIterator(session: session, cursor: start, maxBytes: maxBytes)
+  }
+
+  /// One reader. It keeps nothing but its position.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    let session: Session
+    var cursor: Cursor
+    let maxBytes: Int?
+    var isAtEnd = false
+
+    /// The next news, when there is some; nil behind the end, or if the task is cancelled.
+    public mutating func next() async -> Output? {
+      await next(isolation: #isolation)
+    }
+
+    /// The next news, when there is some; nil behind the end, or if the task is cancelled.
+    public mutating func next(isolation actor: isolated (any Actor)?) async -> Output? {
+      if isAtEnd { return nil }
+      let output = await session.output(since: cursor, maxBytes: maxBytes, waitingUpTo: nil)
+      if Task.isCancelled { return nil }
+      cursor = output.cursor
+      isAtEnd = output.isComplete
+      return output
+    }
+  }
+}
+
+extension Session {
+  /// The session's output as it comes: an element for whatever a read finds, until the session is closed
+  /// and all of it has been read.
+  ///
+  /// ```swift
+  /// for await output in session.outputs() {
+  ///   if output.missedChunks > 0 { print("missed \(output.missedBytes ?? 0) bytes") }
+  ///   for chunk in output.chunks { show(chunk) }
+  /// }
+  /// ```
+  ///
+  /// Nothing is buffered beside the session itself. A consumer that falls behind finds the gap in the next
+  /// element, exactly counted, and holds up neither the process nor other consumers, of which there can be
+  /// any number. The last element is the one that ``Output/isComplete``; it always comes, with or without
+  /// chunks, and holds the exit code.
+  ///
+  /// - Parameters:
+  ///   - cursor: Where to begin, such as where an earlier sequence was left.
+  ///   - maxBytes: A limit on the payload of one element, or nil for none.
+  public func outputs(since cursor: Cursor, maxBytes: Int? = nil) -> Outputs {
+    Outputs(session: self, start: cursor, maxBytes: maxBytes)
+  }
+
+  /// The session's output as it comes; see ``outputs(since:maxBytes:)-(Cursor,_)``.
+  public func outputs(since seq: Int = 0, maxBytes: Int? = nil) -> Outputs {
+    outputs(since: seq <= 0 ? .start : Cursor(seq: seq, offset: -1), maxBytes: maxBytes)
+  }
+}

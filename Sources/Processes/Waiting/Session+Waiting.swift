@@ -1,0 +1,127 @@
+extension Session {
+  /// Waits for news, if there is none: what ``output(since:maxBytes:)-(Cursor,_)`` finds at once if it
+  /// finds anything, or as soon as something is appended, an exit is set, or the session is closed.
+  ///
+  /// ```swift
+  /// var cursor = Cursor.start
+  /// while !Task.isCancelled {
+  ///   let output = await session.output(since: cursor, waitingUpTo: .seconds(30))
+  ///   for chunk in output.chunks { show(chunk) }
+  ///   if output.isComplete { break }
+  ///   cursor = output.cursor
+  /// }
+  /// ```
+  ///
+  /// News is: a chunk after the cursor, retained or missed; an exit status that the cursor does not know
+  /// of; that the cursor is ahead of the newest chunk. A closed session has nothing to wait for.
+  ///
+  /// No thread is kept waiting, and an append that nobody waits for is not slowed down by the possibility.
+  ///
+  /// - Parameters:
+  ///   - cursor: Where the last read ended: its ``Output/cursor``.
+  ///   - maxBytes: A limit on the payload read, or nil for none.
+  ///   - limit: The longest time to wait; nil for as long as it takes, zero or less not to wait.
+  /// - Returns: The news; or, if the time is up or the task is cancelled, an output without any. It ends
+  ///   the wait promptly if the task is cancelled.
+  /// - Complexity: as for the read. A wait costs some allocations, and the producer who ends it O(1).
+  public func output(
+    since cursor: Cursor, maxBytes: Int? = nil, waitingUpTo limit: Duration?
+  ) async -> Output {
+    let deadline = deadline(limit)
+    while true {
+      let output = output(since: cursor, maxBytes: maxBytes)
+      if output.isNews(to: cursor) || Task.isCancelled { return output }
+      if let deadline, deadline <= .now { return output }
+      await wait(past: cursor, until: deadline)
+    }
+  }
+
+  /// Waits for news, if there is none; see ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``.
+  ///
+  /// A bare seq does not say whether its owner knows of the exit: once the process has one, this returns
+  /// at once, even while late output may still come. To wait for that, pass a cursor.
+  public func output(
+    since seq: Int = 0, maxBytes: Int? = nil, waitingUpTo limit: Duration?
+  ) async -> Output {
+    await output(
+      since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes, waitingUpTo: limit)
+  }
+
+  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``, for threads that are not
+  /// those of tasks: the calling thread is blocked.
+  @available(*, noasync, message: "await output(since:maxBytes:waitingUpTo:) instead")
+  public func waitForOutput(
+    since cursor: Cursor, maxBytes: Int? = nil, upTo limit: Duration?
+  ) -> Output {
+    let deadline = deadline(limit)
+    while true {
+      let output = output(since: cursor, maxBytes: maxBytes)
+      if output.isNews(to: cursor) { return output }
+      let rest = deadline.map { $0 - .now }
+      if let rest, rest <= .zero { return output }
+      let thread = ThreadWaiter()
+      let ticket = waiters.makeTicket()
+      _ = waiters.add(.thread(thread), as: ticket)
+      callUponProducers(for: ticket, past: cursor)
+      thread.wait(for: rest)
+      waiters.wake(ticket)
+    }
+  }
+
+  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Int,_,_)``, for threads that are not
+  /// those of tasks: the calling thread is blocked.
+  @available(*, noasync, message: "await output(since:maxBytes:waitingUpTo:) instead")
+  public func waitForOutput(
+    since seq: Int = 0, maxBytes: Int? = nil, upTo limit: Duration?
+  ) -> Output {
+    waitForOutput(since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes, upTo: limit)
+  }
+
+  /// When a wait ends; a limit beyond a century is as good as one.
+  private func deadline(_ limit: Duration?) -> ContinuousClock.Instant? {
+    limit.map { .now + min($0, .seconds(1 << 32)) }
+  }
+
+  /// Sleeps until there may be news, the deadline has passed or the task is cancelled.
+  private func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
+    let ticket = waiters.makeTicket()
+    var timer: Task<Void, Never>?
+    await withTaskCancellationHandler {
+      await unsafe withUnsafeContinuation { continuation in
+        // Asked for under the list's lock: the handler below may have run already, and found nobody.
+        let waiter = unsafe WaitList.Waiter.task(continuation)
+        guard waiters.add(waiter, as: ticket, unless: { Task.isCancelled }) else {
+          return waiter.wake()
+        }
+        callUponProducers(for: ticket, past: cursor)
+        timer = deadline.map { deadline in
+          Task {
+            // Cancelled, if something else came first.
+            guard (try? await Task.sleep(until: deadline, clock: .continuous)) != nil else {
+              return
+            }
+            waiters.wake(ticket)
+          }
+        }
+      }
+    } onCancel: {
+      waiters.wake(ticket)
+    }
+    timer?.cancel()
+  }
+
+  /// Makes sure that producers wake a waiter who is on the list, or wakes it if they have been too
+  /// quick: steps 2 and 3 of `WaitList`.
+  private func callUponProducers(for ticket: WaitList.Ticket, past cursor: Cursor) {
+    producer.withLock { $0.isAwaited = true }
+    if reader.lastSeq > cursor.seq || reader.status != cursor.status { waiters.wake(ticket) }
+  }
+}
+
+extension Output {
+  /// Whether a wait for something after a cursor ends with this output.
+  func isNews(to cursor: Cursor) -> Bool {
+    !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isClosed
+      || cursor.status != batch.status
+  }
+}
