@@ -135,6 +135,19 @@ import Testing
     #expect(session.waiters.count == 0)
   }
 
+  /// The producer was quicker: it published after this waiter looked and before it was on the list,
+  /// whether or not somebody else has called upon producers since.
+  @Test(arguments: [false, true]) func whoComesToTheListTooLateDoesNotSleep(isAwaited: Bool) {
+    append("x")
+    session.producer.withLock { $0.isAwaited = isAwaited }
+    let thread = ThreadWaiter()
+    let ticket = session.waiters.makeTicket()
+    #expect(session.waiters.add(.thread(thread), as: ticket))
+    session.callUponProducers(for: ticket, past: .start)
+    #expect(session.waiters.count == 0)
+    thread.wait(for: nil)
+  }
+
   /// Each side waits for the other, so that one wake-up lost ends everything.
   @Test func noWakeUpIsLostBetweenTwoTasks() async {
     let (ping, pong) = (Session("ping", capacity: 1_000), Session("pong", capacity: 1_000))

@@ -112,7 +112,7 @@ extension Session {
 
   /// Makes sure that producers wake a waiter who is on the list, or wakes it if they have been too
   /// quick: steps 2 and 3 of `WaitList`.
-  private func callUponProducers(for ticket: WaitList.Ticket, past cursor: Cursor) {
+  func callUponProducers(for ticket: WaitList.Ticket, past cursor: Cursor) {
     producer.withLock { $0.isAwaited = true }
     if reader.lastSeq > cursor.seq || reader.status != cursor.status { waiters.wake(ticket) }
   }
