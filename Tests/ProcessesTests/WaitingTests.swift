@@ -142,7 +142,8 @@ import Testing
     session.producer.withLock { $0.isAwaited = isAwaited }
     let thread = ThreadWaiter()
     let ticket = session.waiters.makeTicket()
-    #expect(session.waiters.add(.thread(thread), as: ticket))
+    let isAdded = session.waiters.add(.thread(thread), as: ticket)
+    #expect(isAdded)
     session.callUponProducers(for: ticket, past: .start)
     #expect(session.waiters.count == 0)
     thread.wait(for: nil)
