@@ -10,37 +10,47 @@ import SystemPackage
 enum Capturers {
   /// The limit: a blocking `read` loop into one buffer of 64 KiB, and nothing else.
   static func bareReadLoop(_ child: ChildWriter) -> Int {
-    var ends: [Int32] = [0, 0]
-    guard unsafe pipe(&ends) == 0 else { return -1 }
-    var actions = unsafe posix_spawn_file_actions_t()
-    unsafe posix_spawn_file_actions_init(&actions)
-    unsafe posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
-    unsafe posix_spawn_file_actions_addclose(&actions, ends[0])
-    unsafe posix_spawn_file_actions_addclose(&actions, ends[1])
-    var arguments = unsafe [strdup(child.executable), nil]
-    var environment = unsafe child.environment.map { unsafe strdup("\($0.key)=\($0.value)") }
-    unsafe environment.append(nil)
-    var process: pid_t = 0
-    let spawned = unsafe posix_spawn(
-      &process, child.executable, &actions, nil, &arguments, &environment)
-    unsafe posix_spawn_file_actions_destroy(&actions)
-    unsafe arguments.forEach { unsafe free($0) }
-    unsafe environment.forEach { unsafe free($0) }
-    close(ends[1])
-    guard spawned == 0 else { return -1 }
+    guard let (process, pipe) = spawn(child.executable, child.environment) else { return -1 }
     var received = 0
     let size = 65_536
     let buffer = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 4_096)
     defer { unsafe buffer.deallocate() }
     while true {
-      let count = unsafe read(ends[0], buffer, size)
+      let count = unsafe read(pipe, buffer, size)
       if count <= 0 { break }
       received += count
     }
-    close(ends[0])
+    close(pipe)
     var status: Int32 = 0
     unsafe waitpid(process, &status, 0)
     return received
+  }
+
+  /// Starts a child, with nothing but what the system has for it.
+  ///
+  /// - Returns: Its id, and the end to read from of a pipe that is its stdout.
+  static func spawn(
+    _ executable: String, _ environment: [String: String]
+  ) -> (process: pid_t, pipe: Int32)? {
+    var ends: [Int32] = [0, 0]
+    guard unsafe pipe(&ends) == 0 else { return nil }
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    unsafe posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    unsafe posix_spawn_file_actions_addclose(&actions, ends[0])
+    unsafe posix_spawn_file_actions_addclose(&actions, ends[1])
+    var arguments = unsafe [strdup(executable), nil]
+    var variables = unsafe environment.map { unsafe strdup("\($0.key)=\($0.value)") }
+    unsafe variables.append(nil)
+    var process: pid_t = 0
+    let spawned = unsafe posix_spawn(
+      &process, executable, &actions, nil, &arguments, &variables)
+    unsafe posix_spawn_file_actions_destroy(&actions)
+    unsafe arguments.forEach { unsafe free($0) }
+    unsafe variables.forEach { unsafe free($0) }
+    close(ends[1])
+    guard spawned == 0 else { return nil }
+    return (process, ends[0])
   }
 
   static func processHost(_ child: ChildWriter) -> Int {
@@ -98,7 +108,7 @@ enum Capturers {
   }
 
   /// Waits for what an asynchronous function returns; -1 if it throws.
-  private static func blocking(_ body: @escaping @Sendable () async throws -> Int) -> Int {
+  static func blocking(_ body: @escaping @Sendable () async throws -> Int) -> Int {
     let result = Box()
     let done = DispatchSemaphore(value: 0)
     Task.detached {

@@ -6,8 +6,8 @@ import BenchmarkHarness
   import Glibc
 #endif
 
-/// The child of the capture cases: this very executable, told by its environment to write so many
-/// bytes to stdout, in pieces of a size, and to exit.
+/// A child: this very executable, told by its environment to write so many bytes to stdout, in pieces
+/// of a size, and to exit.
 struct ChildWriter: Sendable {
   let bytes: Int
   let piece: Int
@@ -19,6 +19,7 @@ struct ChildWriter: Sendable {
 
   /// In such a child, writes and exits; else returns at once.
   static func runIfChild() {
+    StampingChild.runIfChild()
     guard let value = unsafe getenv(variable) else { return }
     let numbers = unsafe String(cString: value).split(separator: ",").compactMap { Int($0) }
     guard numbers.count == 2 else { exit(64) }
