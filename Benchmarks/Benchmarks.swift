@@ -42,7 +42,8 @@ struct Benchmarks: ParsableCommand {
     ChildWriter.runIfChild()
     try ReleaseBuild.rerunIfDebug()
     let matches = try matcher()
-    let all = appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
+    let all =
+      appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
       + captureCases()
     let cases = all.filter { matches($0.path) }
     if list {

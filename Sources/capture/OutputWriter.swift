@@ -30,8 +30,6 @@ struct OutputWriter {
   mutating func follow(until isOver: () -> Bool, onBrokenPipe: () -> Void) async {
     // Room for everything, at once: what has been read cannot be overwritten while it is written.
     output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
-    let (shortest, longest) = (Duration.milliseconds(1), Duration.milliseconds(16))
-    var pause = shortest
     while true {
       let isLast = isOver()
       read()
@@ -43,8 +41,13 @@ struct OutputWriter {
         return
       }
       if output.isComplete || isLast { return }
-      pause = output.chunks.isEmpty ? min(pause * 2, longest) : shortest
-      if !output.hasMore { try? await Task.sleep(for: pause) }
+      if output.chunks.isEmpty {
+        // Not for long: what ends the wait may be a signal.
+        _ = await session.output(since: cursor, maxBytes: 0, waitingUpTo: .milliseconds(50))
+      } else if !output.hasMore {
+        // What comes in many small pieces is written in fewer.
+        try? await Task.sleep(for: .milliseconds(1))
+      }
     }
   }
 

@@ -6,18 +6,16 @@ func buildAndWatch() async throws -> Int32? {
   let command = Command("sh", "-c", "echo compiling; echo 'no such file' >&2; exit 2")
   try await CommandHost.shared.launch(command, into: session)
 
-  // As many readers as you like, each with its own cursor; none can slow the command down.
-  var cursor = Cursor.start
-  while true {
-    let output = session.output(since: cursor)
+  // As many readers as you like, each with its own position; none can slow the command down.
+  var exitCode: Int32?
+  for await output in session.outputs() {
     if output.missedChunks > 0 {
       print("missed \(output.missedChunks) chunks, \(output.missedBytes ?? 0) bytes")
     }
     for chunk in output.chunks {
       print(chunk.seq, chunk.stream, chunk.data)  // data: the raw bytes, never split or joined
     }
-    if output.isComplete { return output.exitCode }
-    cursor = output.cursor
-    if !output.hasMore { try await Task.sleep(for: .milliseconds(20)) }
+    exitCode = output.exitCode
   }
+  return exitCode
 }
