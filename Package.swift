@@ -47,7 +47,10 @@ let package = Package(
 
     // Executables.
     .executableTarget(
-      name: "capture", dependencies: ["ProcessHost", argumentParser], swiftSettings: strict),
+      name: "capture", dependencies: ["CaptureFormat", "ProcessHost", argumentParser],
+      swiftSettings: strict),
+    // What capture writes for other programs to read; apart so that Fuzz can have it read.
+    .target(name: "CaptureFormat", dependencies: ["Processes"], swiftSettings: strict),
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
@@ -83,7 +86,7 @@ let package = Package(
 
     // Tests, and the model that they and Fuzz compare with.
     .target(
-      name: "ReferenceModel", dependencies: ["CRingShims", "Processes"],
+      name: "ReferenceModel", dependencies: ["CaptureFormat", "CRingShims", "Processes"],
       path: "Tests/ReferenceModel",
       swiftSettings: strict),
     .testTarget(

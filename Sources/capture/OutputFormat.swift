@@ -1,3 +1,4 @@
+import CaptureFormat
 import Processes
 
 /// How output is written.
@@ -24,26 +25,17 @@ struct Gap {
   let remaining: Int?
 }
 
-/// What there is to say at the end.
-struct Totals {
-  let exitCode: Int32?
-  let isAlive: Bool
-  let isClosed: Bool
-  let writtenChunks: Int
-  let lostBytes: Int
-  let totalBytes: Int
-  let missedChunks: Int
-  let missedBytes: Int
-
-  var retainedBytes: Int { totalBytes - lostBytes }
-}
-
 extension Descriptor {
   /// Writes, and says where if it fails.
   func put(_ bytes: UnsafeRawBufferPointer) throws(StreamError) {
     do throws(WriteError) { try unsafe write(bytes) } catch {
       throw StreamError(descriptor: self, error: error)
     }
+  }
+
+  func put(_ bytes: [UInt8]) throws(StreamError) {
+    let span = unsafe bytes.span.bytes
+    try unsafe span.withUnsafeBytes { bytes throws(StreamError) in try unsafe put(bytes) }
   }
 
   func put(_ text: String) throws(StreamError) {

@@ -1,3 +1,4 @@
+import CaptureFormat
 import Processes
 
 /// Reads a session, and writes what it says in some format.

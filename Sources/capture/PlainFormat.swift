@@ -1,3 +1,4 @@
+import CaptureFormat
 import Processes
 
 /// The command's own bytes, to the streams that it wrote them to.

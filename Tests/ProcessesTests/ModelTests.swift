@@ -91,6 +91,24 @@ import Testing
   }
 
   @Test(arguments: 0..<20)
+  func captureAsJSON(seed: Int) {
+    var random = SplitMix64(seed: UInt64(seed))
+    expectNoDifference(.randomJSON(count: 20, &random), "seed \(seed)")
+  }
+
+  /// Whatever a fuzzer comes up with is a script, and a short one if it is short.
+  @Test func bytesAreScripts() {
+    #expect(Script(bytes: []).count == 0)
+    var random = SplitMix64(seed: 7)
+    for length in 0..<300 {
+      let bytes = (0..<length).map { _ in UInt8(random.below(256)) }
+      let script = Script(bytes: bytes)
+      #expect(script.count <= length && script == Script(bytes: bytes))
+      expectNoDifference(script, "\(bytes)")
+    }
+  }
+
+  @Test(arguments: 0..<20)
   func managers(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     for _ in 0..<20 {

@@ -118,6 +118,8 @@ package struct Geometry: Codable, Equatable, Sendable {
 package enum Script: Codable, Equatable, Sendable {
   case output(Geometry, [Operation])
   case manager(idleTimeout: Int64, [ManagerOperation])
+  /// Appends alone, and an exit code, to be written as `capture --json` does.
+  case json([Operation], exitCode: Int32?)
 
   /// Runs the script, and says where and how the library first differs from the model, if it does.
   package func run() -> Difference? {
@@ -126,6 +128,8 @@ package enum Script: Codable, Equatable, Sendable {
       OutputInterpreter.run(operations, in: geometry)
     case .manager(let idleTimeout, let operations):
       ManagerInterpreter.run(operations, idleTimeout: idleTimeout)
+    case .json(let appends, let exitCode):
+      JSONInterpreter.run(appends, exitCode: exitCode)
     }
   }
 
@@ -140,6 +144,8 @@ package enum Script: Codable, Equatable, Sendable {
       .manager(
         idleTimeout: idleTimeout,
         shrink(operations) { ManagerInterpreter.run($0, idleTimeout: idleTimeout) })
+    case .json(let appends, let exitCode):
+      .json(shrink(appends) { JSONInterpreter.run($0, exitCode: exitCode) }, exitCode: exitCode)
     }
   }
 
@@ -147,6 +153,7 @@ package enum Script: Codable, Equatable, Sendable {
     switch self {
     case .output(_, let operations): operations.count
     case .manager(_, let operations): operations.count
+    case .json(let appends, _): appends.count
     }
   }
 }
@@ -159,6 +166,9 @@ extension Script: CustomStringConvertible {
       "\(geometry)\n" + operations.map { "  \($0)" }.joined(separator: "\n")
     case .manager(let idleTimeout, let operations):
       "idle timeout \(idleTimeout) ns\n" + operations.map { "  \($0)" }.joined(separator: "\n")
+    case .json(let appends, let exitCode):
+      "as JSON, exit code \(exitCode.map(String.init) ?? "none")\n"
+        + appends.map { "  \($0)" }.joined(separator: "\n")
     }
   }
 }

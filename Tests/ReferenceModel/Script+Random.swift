@@ -28,38 +28,71 @@ extension Script {
   /// The script that a seed stands for.
   package static func random(seed: UInt64) -> Script {
     var random = SplitMix64(seed: seed)
+    return Script(&random)
+  }
+
+  /// The script that a fuzzer's bytes stand for; short ones make short scripts.
+  package init(bytes: some Collection<UInt8>) {
+    var choices = ByteChoices(bytes)
+    self.init(&choices)
+  }
+
+  private init(_ random: inout some Choices) {
     switch random.below(20) {
-    case 0..<15:
+    case 0..<14:
       let geometry = Geometry.ring(
         capacity: random.within(1...40), chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
         reservationLimit: random.pick([1, 2, 3, 7, 16, 64]))
-      return .random(in: geometry, count: random.within(1...150), &random)
-    case 15..<18:
+      self = .random(in: geometry, count: random.within(1...150), &random)
+    case 14..<17:
       let geometry = Geometry.session(capacity: random.pick([1, 2, 7, 64, 1_000, 5_000, 70_000]))
-      return .random(in: geometry, count: random.within(1...100), &random)
+      self = .random(in: geometry, count: random.within(1...100), &random)
+    case 17:
+      self = .randomJSON(count: random.within(0...20), &random)
     default:
-      return .randomManager(count: random.within(1...150), &random)
+      self = .randomManager(count: random.within(1...150), &random)
     }
   }
 
   /// A script of any length for one geometry.
   package static func random(
-    in geometry: Geometry, count: Int, _ random: inout SplitMix64
+    in geometry: Geometry, count: Int, _ random: inout some Choices
   ) -> Script {
-    .output(geometry, (0..<count).map { _ in .random(in: geometry, &random) })
+    .output(geometry, steps(count, &random) { .random(in: geometry, &$0) })
   }
 
   /// A script of any length for a manager.
-  package static func randomManager(count: Int, _ random: inout SplitMix64) -> Script {
+  package static func randomManager(count: Int, _ random: inout some Choices) -> Script {
     let idleTimeout = Int64(random.pick([-1, 0, 1, 50, 50_000_000]))
     return .manager(
       idleTimeout: idleTimeout,
-      (0..<count).map { _ in .random(idleTimeout: idleTimeout, &random) })
+      steps(count, &random) { .random(idleTimeout: idleTimeout, &$0) })
+  }
+
+  /// Chunks whose JSON form is checked.
+  package static func randomJSON(count: Int, _ random: inout some Choices) -> Script {
+    .json(
+      steps(count, &random) { random in
+        // The encoder works in pieces of 48 KiB.
+        Operation.append(
+          Length(.nothing, random.oneIn(4) ? random.below(100_000) : random.below(256)),
+          isError: random.oneIn(2))
+      },
+      exitCode: random.oneIn(2) ? random.pick([0, 1, 255, .min, .max]) : nil)
+  }
+
+  /// So many steps, but none for bytes that are not there.
+  private static func steps<Source: Choices, Step>(
+    _ count: Int, _ random: inout Source, _ step: (inout Source) -> Step
+  ) -> [Step] {
+    var steps: [Step] = []
+    while steps.count < count, !random.isEmpty { steps.append(step(&random)) }
+    return steps
   }
 }
 
 extension Operation {
-  fileprivate static func random(in geometry: Geometry, _ random: inout SplitMix64) -> Operation {
+  fileprivate static func random(in geometry: Geometry, _ random: inout some Choices) -> Operation {
     switch random.below(100) {
     case 0..<45:
       .append(.random(in: geometry, &random), isError: random.oneIn(2))
@@ -90,7 +123,7 @@ extension Operation {
 }
 
 extension Length {
-  fileprivate static func random(in geometry: Geometry, _ random: inout SplitMix64) -> Length {
+  fileprivate static func random(in geometry: Geometry, _ random: inout some Choices) -> Length {
     switch random.below(10) {
     // Mostly small, or rings would never hold more than a chunk.
     case 0..<6: Length(.nothing, random.within(0...max(1, min(geometry.capacity / 4, 2_000))))
@@ -101,7 +134,7 @@ extension Length {
 }
 
 extension Place {
-  fileprivate static func random(_ random: inout SplitMix64) -> Place {
+  fileprivate static func random(_ random: inout some Choices) -> Place {
     switch random.below(8) {
     case 0: Place(.zero, random.pick([.min, -1, 0, 1, .max]))
     case 1: Place(.newest, random.pick([.min, .max, -10, 10]))
@@ -111,7 +144,7 @@ extension Place {
 }
 
 extension Int {
-  fileprivate static func randomLimit(in geometry: Geometry, _ random: inout SplitMix64) -> Int? {
+  fileprivate static func randomLimit(in geometry: Geometry, _ random: inout some Choices) -> Int? {
     switch random.below(6) {
     case 0: random.pick([.min, -1, 0, 1, .max])
     case 1: random.within(0...geometry.capacity)
@@ -123,7 +156,7 @@ extension Int {
 
 extension ManagerOperation {
   fileprivate static func random(
-    idleTimeout: Int64, _ random: inout SplitMix64
+    idleTimeout: Int64, _ random: inout some Choices
   ) -> ManagerOperation {
     let id = random.below(6)
     return switch random.below(12) {

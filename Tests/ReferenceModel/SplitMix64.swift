@@ -1,30 +1,20 @@
 /// A small generator whose numbers depend on its seed alone, on every platform and toolchain.
 ///
 /// The standard library may change how `Int.random(in:using:)` uses a generator, and a seed in a bug
-/// report must still mean the same script next year; hence ``below(_:)``.
-package struct SplitMix64: Sendable {
+/// report must still mean the same script next year; hence ``Choices``.
+package struct SplitMix64: Choices, Sendable {
   private var state: UInt64
 
   package init(seed: UInt64) { state = seed }
 
+  /// There is no end to them.
+  package var isEmpty: Bool { false }
+
+  package mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+
   package mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     return Self.mix(state)
-  }
-
-  /// A number from 0 to `bound - 1`.
-  package mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-
-  /// A number in a range, both ends included.
-  package mutating func within(_ range: ClosedRange<Int>) -> Int {
-    range.lowerBound + below(range.count)
-  }
-
-  /// True once in `bound` times.
-  package mutating func oneIn(_ bound: Int) -> Bool { below(bound) == 0 }
-
-  package mutating func pick<Element>(_ elements: [Element]) -> Element {
-    elements[below(elements.count)]
   }
 
   /// The function that makes the numbers, for whoever needs the n-th without the ones before.

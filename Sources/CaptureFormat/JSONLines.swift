@@ -1,0 +1,60 @@
+package import Processes
+
+/// `capture --json`: one JSON object a line, for each chunk, and at the end a summary.
+package struct JSONLines<Failure: Error> {
+  /// Lines on their way out; a chunk may take several turns.
+  private var buffer: [UInt8] = []
+  private let write: ([UInt8]) throws(Failure) -> Void
+
+  /// Makes an encoder.
+  ///
+  /// - Parameter write: Where lines go, some 64 KiB at a time; where one begins or ends says nothing.
+  package init(to write: @escaping ([UInt8]) throws(Failure) -> Void) {
+    self.write = write
+    buffer.reserveCapacity(jsonBufferSize + 256)
+  }
+
+  /// Writes a line for each chunk.
+  package mutating func append(_ chunks: Chunks) throws(Failure) {
+    for chunk in chunks {
+      append(
+        #"{"seq":\#(chunk.seq),"stream":"\#(chunk.stream)","offset":\#(chunk.offset),"data_b64":""#)
+      // Pieces of a multiple of 3 bytes, whose encodings can be joined.
+      let pieceSize = jsonBufferSize / 4 * 3
+      var rest = chunk.data[...]
+      while !rest.isEmpty {
+        let piece = rest.prefix(pieceSize)
+        rest = rest.dropFirst(pieceSize)
+        if buffer.count + (piece.count + 2) / 3 * 4 > jsonBufferSize { try flush() }
+        let bytes = piece.bytes
+        unsafe bytes.withUnsafeBytes { unsafe Base64.append($0, to: &buffer) }
+      }
+      append("\"}\n")
+      if buffer.count >= jsonBufferSize { try flush() }
+    }
+    try flush()
+  }
+
+  /// Writes the last line.
+  package mutating func append(_ totals: Totals) throws(Failure) {
+    append(
+      """
+      {"exit_code":\(totals.exitCode.map(String.init) ?? "null"),"alive":\(totals.isAlive),\
+      "closed":\(totals.isClosed),"chunks":\(totals.writtenChunks),\
+      "retained_bytes":\(totals.retainedBytes),"lost_bytes":\(totals.lostBytes),\
+      "total_bytes":\(totals.totalBytes),"missed_chunks":\(totals.missedChunks),\
+      "missed_bytes":\(totals.missedBytes)}
+
+      """)
+    try flush()
+  }
+
+  private mutating func append(_ text: String) { buffer.append(contentsOf: text.utf8) }
+
+  private mutating func flush() throws(Failure) {
+    defer { buffer.removeAll(keepingCapacity: true) }
+    try write(buffer)
+  }
+}
+
+private let jsonBufferSize = 64 * 1024
