@@ -3,7 +3,9 @@ import Foundation
 import ReferenceModel
 
 /// Random scripts over the public surface, each compared step by step with the model.
-@main
+#if !LIBFUZZER
+  @main
+#endif
 struct Fuzz: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Runs random scripts on rings, sessions and managers beside a plain model.",
@@ -54,8 +56,7 @@ struct Fuzz: ParsableCommand {
   }
 
   private func run(replay path: String) throws {
-    let script = try JSONDecoder().decode(
-      Script.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    let script = try Script(replay: path)
     print(script)
     guard let difference = script.run() else {
       print("0 findings")
@@ -68,14 +69,7 @@ struct Fuzz: ParsableCommand {
   private func runScript(_ seed: UInt64) throws {
     let script = Script.random(seed: seed)
     guard script.run() != nil else { return }
-    let shortest = script.shrunk()
-    print("finding: seed \(seed), \(shortest.count) steps of \(script.count)")
-    print(shortest)
-    print(shortest.run().map { "\($0)" } ?? "does not fail when run again")
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try encoder.encode(shortest).write(to: URL(fileURLWithPath: output))
-    print("run it again with: swift run Fuzz --replay \(output)")
+    Finding(script, name: "seed \(seed)").report(to: output)
     throw ExitCode.failure
   }
 

@@ -1,0 +1,52 @@
+import Processes
+
+extension Script {
+  /// What keeps the script from being run at all, as one from a file may not be; nil if nothing does.
+  package var objection: String? {
+    switch self {
+    case .output(let geometry, let operations):
+      geometry.objection ?? operations.lazy.compactMap(\.objection).first
+    case .manager(_, let operations):
+      operations.lazy.compactMap(\.objection).first
+    case .json(let appends, _):
+      appends.lazy.compactMap(\.objection).first
+    }
+  }
+
+  /// More bytes than a script has use for.
+  fileprivate static let most = 1 << 24
+}
+
+extension Geometry {
+  fileprivate var objection: String? {
+    let bound = kind == .session ? Session.maxBufferBytes : Script.most
+    let isValid =
+      1...bound ~= capacity && 1...bound ~= chunkLimit && 1...Script.most ~= reservationLimit
+    return isValid ? nil : "there is no \(kind) of \(self)"
+  }
+}
+
+extension Operation {
+  fileprivate var objection: String? {
+    let isValid =
+      switch self {
+      case .append(let length, _): length.isValid
+      case .reserve(let length, _, .less(let less)): length.isValid && less >= 0
+      case .reserve(let length, _, _): length.isValid
+      case .resume(let reader, _, _, _): reader >= 0
+      case .read, .readFromCursor, .setExit, .close: true
+      }
+    return isValid ? nil : "\(self) cannot be done"
+  }
+}
+
+extension Length {
+  fileprivate var isValid: Bool { -Script.most...Script.most ~= delta }
+}
+
+extension ManagerOperation {
+  fileprivate var objection: String? {
+    guard case .append(_, let bytes) = self, !(0...Script.most ~= bytes) else { return nil }
+    return "\(self) cannot be done"
+  }
+}
