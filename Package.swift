@@ -82,7 +82,7 @@ let package = Package(
     .target(name: "CBenchmarkShims", path: "Benchmarks/CBenchmarkShims"),
     .executableTarget(
       name: "Fuzz", dependencies: ["ReferenceModel", "Processes", argumentParser],
-      path: "Fuzz", exclude: ["Corpus", "Mutants"], swiftSettings: strict),
+      path: "Fuzz", exclude: ["Corpus", "Model", "Mutants"], swiftSettings: strict),
 
     // Tests, and the model that they and Fuzz compare with.
     .target(

@@ -62,14 +62,18 @@ import Testing
   }
 
   /// No reservation is in two pieces unless it wraps, nor begins with an empty one.
-  @Test(arguments: 1...24)
-  func reservationsArePiecesOfTheStorage(appended: Int) {
+  @Test(arguments: 1...24, [false, true])
+  func reservationsArePiecesOfTheStorage(appended: Int, byReservation: Bool) {
     for wanted in 1...5 {
       var writer = RingWriter(RingLayout(capacity: 8, reservationLimit: 4))
       var offset = 0
       while offset < appended {
         let bytes = Stamp.bytes(min(4, appended - offset), at: offset)
-        unsafe writer.append(bytes.span.bytes)
+        if byReservation {
+          unsafe writer.append(reserving: bytes.count) { _, _ in bytes.count }
+        } else {
+          unsafe writer.append(bytes.span.bytes)
+        }
         offset += bytes.count
       }
       unsafe writer.append(reserving: wanted) { first, second in

@@ -1,0 +1,141 @@
+// Runs every scenario with the protocol as it is, and with every mutant; prints a table, and fails if the
+// protocol has an error or a mutant survives all scenarios. See docs/memory-ordering.md.
+
+#include <cstdio>
+#include <cstring>
+#include <cstdlib>
+#include <ostream>
+
+#include "Waiting.hpp"
+
+// A producer, and readers that read as often as given.
+template <int Scenario, int ReaderCount, int Reads>
+struct RingScenario : rl::test_suite<RingScenario<Scenario, ReaderCount, Reads>, ReaderCount + 1> {
+  static Geometry geometry();
+  static Script script();
+  static int statusAfter();
+
+  Ring ring{geometry(), script()};
+
+  void before() { ring.before(); }
+
+  void thread(unsigned index) {
+    if (index == 0) return ring.produce(statusAfter());
+    Ring::Reader reader;
+    for (int read = 0; read < Reads; ++read) ring.read(reader);
+  }
+};
+
+#define SCENARIO(number, readers, reads, geometryValue, statusSeq, count, ...)              \
+  using Scenario##number = RingScenario<number, readers, reads>;                            \
+  template <> Geometry Scenario##number::geometry() { return Geometry geometryValue; }      \
+  template <> Script Scenario##number::script() { return {count, {__VA_ARGS__}}; }          \
+  template <> int Scenario##number::statusAfter() { return statusSeq; }
+
+// The arguments of a macro may not have braces with commas.
+#define GEOMETRY(capacity, slack, slots, limit) {capacity, slack, slots, limit}
+#define APPEND(count) Step{count, -1}
+#define RESERVE(count, written) Step{count, written}
+
+SCENARIO(1, 1, 2, GEOMETRY(1, 1, 2, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
+SCENARIO(2, 2, 1, GEOMETRY(1, 1, 2, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
+SCENARIO(3, 1, 1, GEOMETRY(2, 1, 4, 2), 0, 5, APPEND(1), APPEND(1), APPEND(1), APPEND(1), APPEND(1))
+SCENARIO(4, 1, 1, GEOMETRY(1, 3, 8, 1), 0, 4, APPEND(1), APPEND(1), RESERVE(3, 1), APPEND(1))
+SCENARIO(5, 1, 1, GEOMETRY(2, 1, 4, 2), 0, 3, APPEND(1), APPEND(5), APPEND(1))
+SCENARIO(6, 1, 2, GEOMETRY(2, 1, 4, 2), 2, 3, APPEND(1), APPEND(1), APPEND(1))
+SCENARIO(7, 1, 1, GEOMETRY(2, 2, 4, 2), 0, 4, APPEND(2), RESERVE(2, 1), APPEND(1), RESERVE(2, 1))
+
+template <int WaiterCount, int ProducerCount, int Appends>
+struct WaitScenario
+    : rl::test_suite<WaitScenario<WaiterCount, ProducerCount, Appends>, WaiterCount + ProducerCount> {
+  Waiting waiting;
+
+  void before() { waiting.before(); }
+
+  void thread(unsigned index) {
+    if (index < WaiterCount) return waiting.wait(index);
+    for (int seq = 1; seq <= Appends; ++seq) waiting.append(seq);
+  }
+
+  void after() { waiting.after(WaiterCount); }
+};
+
+struct Result {
+  bool isCorrect;
+  unsigned long executions;
+};
+
+// Every schedule of at most this many forced switches is tried where the search is not by chance.
+const int forcedSwitches = 2;
+
+template <class Scenario>
+Result simulate(rl::scheduler_type_e search, unsigned long executions) {
+  std::ostream silence(nullptr);
+  rl::test_params params;
+  params.search_type = search;
+  params.iteration_count = executions;
+  params.context_bound = forcedSwitches;
+  params.output_stream = &silence;
+  params.progress_stream = &silence;
+  const bool isCorrect = rl::simulate<Scenario>(params);
+  return {isCorrect, static_cast<unsigned long>(params.stop_iteration)};
+}
+
+struct Case {
+  const char* name;
+  Result (*run)(rl::scheduler_type_e, unsigned long);
+};
+
+const Case cases[] = {
+    {"one reader, reads twice, overtaken", simulate<Scenario1>},
+    {"two readers, overtaken", simulate<Scenario2>},
+    {"several chunks retained", simulate<Scenario3>},
+    {"a reservation filled in part, reader lapped", simulate<Scenario4>},
+    {"reservations filled in part, wrapping", simulate<Scenario7>},
+    {"a chunk larger than the cap", simulate<Scenario5>},
+    {"an exit between appends", simulate<Scenario6>},
+    {"waiting: two waiters, one producer", simulate<WaitScenario<2, 1, 2>>},
+    {"waiting: one waiter, two producers", simulate<WaitScenario<1, 2, 1>>},
+};
+
+// Prints the scenario's line for one kind of search; returns whether there was no error.
+bool check(const Case& scenario, rl::scheduler_type_e search, unsigned long executions) {
+  const Result result = scenario.run(search, executions);
+  std::printf("%-50s %12lu  %s\n", scenario.name, result.executions,
+              result.isCorrect ? "no error" : "ERROR");
+  std::fflush(stdout);
+  return result.isCorrect;
+}
+
+// Prints the mutant's line; returns whether a scenario kills it.
+bool kill(int index, unsigned long executions) {
+  mutant = static_cast<Mutant>(index);
+  for (const Case& scenario : cases) {
+    const Result result = scenario.run(rl::sched_random, executions);
+    if (result.isCorrect) continue;
+    std::printf("%-50s %12lu  %s\n", mutantNames[index], result.executions, scenario.name);
+    std::fflush(stdout);
+    return true;
+  }
+  std::printf("%-50s %12s  %s\n", mutantNames[index], "", "SURVIVES");
+  return false;
+}
+
+int main(int count, char** arguments) {
+  const unsigned long executions = count > 1 ? std::strtoul(arguments[1], nullptr, 10) : 1000000;
+  if (executions == 0) {
+    std::fprintf(stderr, "'%s' is no number of executions: give one above 0\n", arguments[1]);
+    return 64;
+  }
+  bool isGood = true;
+  std::printf("%-50s %12s  %s\n", "the protocol as it is, by chance", "executions", "result");
+  for (const Case& scenario : cases) isGood &= check(scenario, rl::sched_random, executions);
+
+  std::printf("\nthe protocol as it is, every schedule with at most %d forced switches\n",
+              forcedSwitches);
+  for (const Case& scenario : cases) isGood &= check(scenario, rl::sched_bound, 0);
+
+  std::printf("\n%-50s %12s  %s\n", "mutant", "executions", "dies in");
+  for (int index = 1; index < mutantCount; ++index) isGood &= kill(index, executions);
+  return isGood ? 0 : 1;
+}

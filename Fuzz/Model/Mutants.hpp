@@ -1,0 +1,65 @@
+// Mistakes, each of which the model must be able to notice.
+#pragma once
+
+enum Mutant {
+  None,
+  // The producer's ordering.
+  AnnounceUnfenced,
+  AnnounceAfterCopy,
+  AnnounceByRelease,
+  AnnounceBySeqCst,
+  AnnouncementTakenBack,
+  AnnouncementFalls,
+  PublishRelaxed,
+  PublishBeforeDescriptor,
+  StatusRelaxed,
+  // The reader's ordering.
+  ObserveRelaxed,
+  DescriptorsUnfenced,
+  PayloadUnfenced,
+  StatusLoadRelaxed,
+  StatusAfterSeq,
+  // The reader's checks.
+  SearchUnconfirmed,
+  DescriptorsUnconfirmed,
+  DescriptorsOneLate,
+  PayloadUnconfirmed,
+  PayloadOneLate,
+  // Waiting.
+  NoSecondLook,
+  CallWithoutLock,
+  ListAfterCall,
+  CallTakenBeforePublish,
+  mutantCount
+};
+
+inline const char* const mutantNames[mutantCount] = {
+    "none",
+    "announce: no fence",
+    "announce: after the copy",
+    "announce: release stores, no fence",
+    "announce: seq_cst stores, no fence",
+    "a reservation's announcement taken back",
+    "an append announces less than a reservation did",
+    "publish: relaxed",
+    "publish: before the descriptor",
+    "status: stored relaxed",
+    "observe: relaxed",
+    "descriptors: no fence",
+    "payload: no fence",
+    "status: loaded relaxed",
+    "status: loaded after the seq",
+    "descriptors of the search not confirmed",
+    "copied descriptors not confirmed",
+    "copied descriptors confirmed one seq late",
+    "payload not confirmed",
+    "payload confirmed one word late",
+    "wait: no second look",
+    "wait: the call made without the lock",
+    "wait: on the list only after the call",
+    "wait: the call taken before publishing",
+};
+
+// The one that is tried now.
+inline Mutant mutant = None;
+inline bool is(Mutant other) { return mutant == other; }
