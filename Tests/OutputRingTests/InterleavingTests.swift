@@ -104,34 +104,13 @@ import Testing
 
   /// Random bursts at random steps; readers with memory of their own that go on where they were.
   @Test(arguments: 0..<8)
-  func randomBursts(seed: Int) {
+  func randomScripts(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     for round in 0..<150 {
-      let capacity = random.within(1...40)
-      let harness = RingHarness(
-        capacity: capacity, chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
-        reservationLimit: random.pick([1, 2, 5, 16, 64]), pieceSize: random.within(1...8))
-      var batch = RingBatch()
-      var cursor = ReadStart(seq: 0, offset: 0)
-      let calm = random.pick([1, 2, 5, 20])
-      for read in 0..<12 {
-        let probe = Interruption { _, _ in
-          guard random.oneIn(calm) else { return }
-          for _ in 0..<random.pick([1, 1, 2, 5, 20]) {
-            switch random.below(8) {
-            case 0: harness.reserve(random.within(1...20), commit: random.pick([nil, 0, 1, 7]))
-            case 1: harness.append(random.within(1...(2 * capacity)))
-            default: harness.append(random.within(1...3))
-            }
-          }
-        }
-        let maxBytes = random.oneIn(3) ? random.below(2 * capacity) : nil
-        if let fault = harness.read(since: cursor, maxBytes: maxBytes, into: &batch, probe) {
-          Issue.record("\(fault): seed \(seed), round \(round), read \(read), \(harness.layout)")
-          return
-        }
-        cursor = ReadStart(seq: batch.cursor.seq, offset: batch.cursor.offset)
-      }
+      let script = Script.randomInterleaving(count: 30, &random)
+      let difference = script.run()
+      #expect(difference == nil, "seed \(seed), round \(round): \(script.shrunk())")
+      if difference != nil { return }
     }
   }
 }

@@ -118,6 +118,8 @@ package struct Geometry: Codable, Equatable, Sendable {
 package enum Script: Codable, Equatable, Sendable {
   case output(Geometry, [Operation])
   case manager(idleTimeout: Int64, [ManagerOperation])
+  /// On a ring whose reads confirm their copies in pieces of so many bytes.
+  case interleaved(Geometry, pieceSize: Int, [InterleavedOperation])
   /// Appends alone, and an exit code, to be written as `capture --json` does.
   case json([Operation], exitCode: Int32?)
 
@@ -128,6 +130,8 @@ package enum Script: Codable, Equatable, Sendable {
       OutputInterpreter.run(operations, in: geometry)
     case .manager(let idleTimeout, let operations):
       ManagerInterpreter.run(operations, idleTimeout: idleTimeout)
+    case .interleaved(let geometry, let pieceSize, let operations):
+      InterleavedInterpreter.run(operations, in: geometry, pieceSize: pieceSize)
     case .json(let appends, let exitCode):
       JSONInterpreter.run(appends, exitCode: exitCode)
     }
@@ -144,6 +148,14 @@ package enum Script: Codable, Equatable, Sendable {
       .manager(
         idleTimeout: idleTimeout,
         shrink(operations) { ManagerInterpreter.run($0, idleTimeout: idleTimeout) })
+    case .interleaved(let geometry, let pieceSize, let operations):
+      .interleaved(
+        geometry, pieceSize: pieceSize,
+        shrinkBursts(
+          of: shrink(operations) {
+            InterleavedInterpreter.run($0, in: geometry, pieceSize: pieceSize)
+          }
+        ) { InterleavedInterpreter.run($0, in: geometry, pieceSize: pieceSize) })
     case .json(let appends, let exitCode):
       .json(shrink(appends) { JSONInterpreter.run($0, exitCode: exitCode) }, exitCode: exitCode)
     }
@@ -153,6 +165,7 @@ package enum Script: Codable, Equatable, Sendable {
     switch self {
     case .output(_, let operations): operations.count
     case .manager(_, let operations): operations.count
+    case .interleaved(_, _, let operations): operations.count
     case .json(let appends, _): appends.count
     }
   }
@@ -166,6 +179,9 @@ extension Script: CustomStringConvertible {
       "\(geometry)\n" + operations.map { "  \($0)" }.joined(separator: "\n")
     case .manager(let idleTimeout, let operations):
       "idle timeout \(idleTimeout) ns\n" + operations.map { "  \($0)" }.joined(separator: "\n")
+    case .interleaved(let geometry, let pieceSize, let operations):
+      "\(geometry), pieces of \(pieceSize)\n"
+        + operations.map { "  \($0)" }.joined(separator: "\n")
     case .json(let appends, let exitCode):
       "as JSON, exit code \(exitCode.map(String.init) ?? "none")\n"
         + appends.map { "  \($0)" }.joined(separator: "\n")

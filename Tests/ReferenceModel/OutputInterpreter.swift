@@ -143,44 +143,7 @@ package struct OutputInterpreter {
     _ start: ReadStart, _ maxBytes: Int?, _ memory: inout ReadMemory
   ) -> (observed: Observed, difference: String?) {
     let observed = subject.read(start, maxBytes: maxBytes, into: &memory)
-    let (chunks, state) = model.read(start, maxBytes: maxBytes)
-    return (observed, difference(observed, chunks, state))
-  }
-
-  private func difference(
-    _ observed: Observed, _ chunks: ArraySlice<ModelChunk>, _ state: ReadState
-  ) -> String? {
-    if observed.state != state { return "\(observed.state), not \(state)" }
-    if observed.chunks.count != chunks.count {
-      return "\(observed.chunks.count) chunks, not \(chunks.count)"
-    }
-    for (found, expected) in zip(observed.chunks, chunks) {
-      if found.seq != expected.seq || found.offset != expected.offset
-        || found.isError != expected.isError
-      {
-        return "chunk \(found), not \(expected)"
-      }
-      if !equal(found.data, expected.bytes) { return "bytes of chunk \(found.seq)" }
-    }
-    if observed.payload.count != chunks.reduce(0, { $0 + $1.bytes.count }) {
-      return "payload of \(observed.payload.count) bytes"
-    }
-    // The chunks are slices of the payload; its ends tell whether it is the right stretch.
-    if let first = chunks.first, let last = chunks.last,
-      observed.payload.first != first.bytes.first || observed.payload.last != last.bytes.last
-    {
-      return "payload begins or ends with other bytes than the chunks"
-    }
-    return nil
-  }
-
-  private func equal(_ data: ChunkBytes, _ bytes: [UInt8]) -> Bool {
-    unsafe data.withUnsafeBytes { data in
-      unsafe bytes.withUnsafeBytes { bytes in
-        unsafe data.count == bytes.count
-          && memcmp(data.baseAddress!, bytes.baseAddress!, bytes.count) == 0
-      }
-    }
+    return (observed, observed.difference(from: model.read(start, maxBytes: maxBytes)))
   }
 
   /// After each writing step: what is new to one who knows all but the newest chunk, and the counters.
@@ -198,7 +161,7 @@ package struct OutputInterpreter {
   }
 
   private func checkKept() -> String? {
-    for (chunk, bytes) in kept where !equal(chunk.data, bytes) {
+    for (chunk, bytes) in kept where !chunk.data.isEqual(to: bytes) {
       return "bytes of chunk \(chunk.seq) changed while held"
     }
     return nil

@@ -18,6 +18,12 @@ extension Geometry {
       reservationLimit: min(max(capacity, 4_096), 65_536))
   }
 
+  fileprivate static func randomRing(_ random: inout some Choices) -> Geometry {
+    .ring(
+      capacity: random.within(1...40), chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
+      reservationLimit: random.pick([1, 2, 3, 7, 16, 64]))
+  }
+
   var layout: RingLayout {
     RingLayout(
       capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit)
@@ -39,11 +45,11 @@ extension Script {
 
   private init(_ random: inout some Choices) {
     switch random.below(20) {
-    case 0..<14:
-      let geometry = Geometry.ring(
-        capacity: random.within(1...40), chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
-        reservationLimit: random.pick([1, 2, 3, 7, 16, 64]))
+    case 0..<9:
+      let geometry = Geometry.randomRing(&random)
       self = .random(in: geometry, count: random.within(1...150), &random)
+    case 9..<14:
+      self = .randomInterleaving(count: random.within(1...40), &random)
     case 14..<17:
       let geometry = Geometry.session(capacity: random.pick([1, 2, 7, 64, 1_000, 5_000, 70_000]))
       self = .random(in: geometry, count: random.within(1...100), &random)
@@ -67,6 +73,14 @@ extension Script {
     return .manager(
       idleTimeout: idleTimeout,
       steps(count, &random) { .random(idleTimeout: idleTimeout, &$0) })
+  }
+
+  /// A script of any length in which a ring's producer goes on between the steps of its readers.
+  package static func randomInterleaving(count: Int, _ random: inout some Choices) -> Script {
+    let geometry = Geometry.randomRing(&random)
+    return .interleaved(
+      geometry, pieceSize: random.pick([1, 2, 3, 5, 8, 32_768]),
+      steps(count, &random) { .random(in: geometry, &$0) })
   }
 
   /// Chunks whose JSON form is checked.
@@ -118,6 +132,55 @@ extension Operation {
       .setExit(random.pick([0, 1, -1, 255, .min, .max]), closing: random.oneIn(2))
     default:
       .close
+    }
+  }
+}
+
+extension InterleavedOperation {
+  fileprivate static func random(
+    in geometry: Geometry, _ random: inout some Choices
+  ) -> InterleavedOperation {
+    switch random.below(8) {
+    case 0..<3:
+      return .write(.random(in: geometry, &random))
+    case 3..<6:
+      let maxBytes = Int.randomLimit(in: geometry, &random)
+      return .resume(maxBytes: maxBytes, Burst.randomBursts(in: geometry, &random))
+    default:
+      let place = Place.random(&random)
+      let byCursor = random.oneIn(2)
+      let maxBytes = Int.randomLimit(in: geometry, &random)
+      return .read(
+        place, byCursor: byCursor, maxBytes: maxBytes, Burst.randomBursts(in: geometry, &random))
+    }
+  }
+}
+
+extension Burst {
+  fileprivate static func randomBursts(
+    in geometry: Geometry, _ random: inout some Choices
+  ) -> [Burst] {
+    (0..<random.below(4)).map { _ in
+      Burst(
+        step: random.below(32), isRepeated: random.oneIn(3),
+        writes: (0..<random.pick([1, 1, 2, 3, 6, 20])).map { _ in
+          .random(in: geometry, &random)
+        })
+    }
+  }
+}
+
+extension Write {
+  fileprivate static func random(in geometry: Geometry, _ random: inout some Choices) -> Write {
+    switch random.below(8) {
+    case 0:
+      .reserve(
+        .random(in: geometry, &random),
+        random.pick([.all, .less(1), .less(5), .nothing, .failure]))
+    case 1: .append(.random(in: geometry, &random))
+    case 2 where random.oneIn(4):
+      .setExit(random.pick([0, 1, 255, .min]), closing: random.oneIn(2))
+    default: .append(Length(.nothing, random.within(1...3)))
     }
   }
 }

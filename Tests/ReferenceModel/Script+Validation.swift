@@ -8,6 +8,10 @@ extension Script {
       geometry.objection ?? operations.lazy.compactMap(\.objection).first
     case .manager(_, let operations):
       operations.lazy.compactMap(\.objection).first
+    case .interleaved(let geometry, let pieceSize, let operations):
+      geometry.objection
+        ?? (1...Self.most ~= pieceSize ? nil : "there are no pieces of \(pieceSize) bytes")
+        ?? operations.lazy.flatMap(\.writes).compactMap(\.objection).first
     case .json(let appends, _):
       appends.lazy.compactMap(\.objection).first
     }
@@ -35,6 +39,19 @@ extension Operation {
       case .reserve(let length, _, _): length.isValid
       case .resume(let reader, _, _, _): reader >= 0
       case .read, .readFromCursor, .setExit, .close: true
+      }
+    return isValid ? nil : "\(self) cannot be done"
+  }
+}
+
+extension Write {
+  fileprivate var objection: String? {
+    let isValid =
+      switch self {
+      case .append(let length): length.isValid
+      case .reserve(let length, .less(let less)): length.isValid && less >= 0
+      case .reserve(let length, _): length.isValid
+      case .setExit: true
       }
     return isValid ? nil : "\(self) cannot be done"
   }

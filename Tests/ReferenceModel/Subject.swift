@@ -26,21 +26,6 @@ package struct ReadMemory {
   package init() {}
 }
 
-/// What a read returned, from whichever of the two.
-package struct Observed {
-  package struct Chunk {
-    package var seq: Int
-    package var offset: Int
-    package var isError: Bool
-    package var data: ChunkBytes
-  }
-
-  package var chunks: [Chunk]
-  /// All chunks' bytes.
-  package var payload: ChunkBytes
-  package var state: ReadState
-}
-
 extension Geometry {
   package func makeSubject() -> any Subject {
     switch kind {
@@ -90,21 +75,6 @@ package final class SessionSubject: Subject {
   }
 }
 
-extension Observed {
-  package init(_ output: Output) {
-    chunks = output.chunks.map {
-      Chunk(seq: $0.seq, offset: $0.offset, isError: $0.stream == .stderr, data: $0.data)
-    }
-    payload = output.chunks.payload
-    state = ReadState(
-      exitCode: output.exitCode, isAlive: output.isAlive, isClosed: output.isClosed,
-      lostBytes: output.lostBytes, missedChunks: output.missedChunks,
-      missedBytes: output.missedBytes, lastSeq: output.lastSeq, cursorSeq: output.cursor.seq,
-      cursorOffset: output.cursor.offset, hasMore: output.hasMore,
-      isCursorAhead: output.isCursorAhead)
-  }
-}
-
 // MARK: A ring
 
 /// A ring, with exit and close kept in its status word.
@@ -130,11 +100,10 @@ package final class RingSubject: Subject, @unchecked Sendable {
   }
 
   package func setExit(_ code: Int32, closing: Bool) {
-    writer.status =
-      UInt64(UInt32(bitPattern: code)) | 1 << 32 | (closing ? 1 << 33 : writer.status & 1 << 33)
+    writer.status = writer.status.exited(code, closing: closing)
   }
 
-  package func close() { writer.status |= 1 << 33 }
+  package func close() { writer.status = writer.status.closed }
   package var lostBytes: Int { reader.lostBytes }
   package var lastSeq: Int { reader.lastSeq }
   package var slotCount: Int { reader.layout.slotCount }
@@ -149,19 +118,5 @@ package final class RingSubject: Subject, @unchecked Sendable {
       reader.read(since: start.seq, maxBytes: maxBytes, into: &memory.batch)
     }
     return Observed(memory.batch)
-  }
-}
-
-extension Observed {
-  package init(_ batch: RingBatch) {
-    chunks = batch.map { Chunk(seq: $0.seq, offset: $0.offset, isError: $0.tag, data: $0.data) }
-    payload = batch.payload
-    let exited = batch.status & 1 << 32 != 0
-    state = ReadState(
-      exitCode: exited ? Int32(truncatingIfNeeded: batch.status) : nil, isAlive: !exited,
-      isClosed: batch.status & 1 << 33 != 0, lostBytes: batch.lostBytes,
-      missedChunks: batch.missedChunks, missedBytes: batch.missedBytes, lastSeq: batch.lastSeq,
-      cursorSeq: batch.cursor.seq, cursorOffset: batch.cursor.offset, hasMore: batch.hasMore,
-      isCursorAhead: batch.isCursorAhead)
   }
 }

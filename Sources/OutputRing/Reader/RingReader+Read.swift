@@ -11,7 +11,7 @@ extension RingReader {
   /// the search, which says nothing yet; or all chunks asked for were overwritten while being copied,
   /// and then the next attempt asks for half as much, which takes half as long.
   @inline(__always)
-  func read<Probe: ReadProbe>(
+  package func read<Probe: ReadProbe>(
     from position: Position, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
   ) {
     batch.removeAll()

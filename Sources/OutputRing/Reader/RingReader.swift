@@ -9,7 +9,7 @@ import CRingShims
 public struct RingReader: Sendable {
   let memory: RingMemory
   /// Payload is copied and confirmed in pieces of this many bytes.
-  var pieceSize = 32_768
+  package var pieceSize = 32_768
 
   init(_ memory: RingMemory) { self.memory = memory }
 
@@ -97,15 +97,20 @@ public struct RingReader: Sendable {
 }
 
 /// Where a read starts: a cursor, or a seq whose offset is not known.
-struct Position {
+package struct Position {
   var seq: Int
   var offset: Int?
+
+  package init(seq: Int, offset: Int?) {
+    self.seq = seq
+    self.offset = offset
+  }
 }
 
 // MARK: White-box testing
 
 /// A place between two steps of a read at which a test may let the producer go on.
-enum ReadStep {
+package enum ReadStep {
   /// After the newest seq was loaded, before the status is loaded again.
   case observing
   /// After the newest seq was observed, before descriptors are loaded.
@@ -123,7 +128,7 @@ enum ReadStep {
 }
 
 /// Something that is called between the steps of a read.
-protocol ReadProbe {
+package protocol ReadProbe {
   func reached(_ step: ReadStep)
 }
 
