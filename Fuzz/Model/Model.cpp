@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <ostream>
 
+#include "Note.hpp"
 #include "Waiting.hpp"
 
 // A producer, and readers that read as often as given.
@@ -44,6 +45,19 @@ SCENARIO(4, 1, 1, GEOMETRY(1, 3, 8, 1), 0, 4, APPEND(1), APPEND(1), RESERVE(3, 1
 SCENARIO(5, 1, 1, GEOMETRY(2, 1, 4, 2), 0, 3, APPEND(1), APPEND(5), APPEND(1))
 SCENARIO(6, 1, 2, GEOMETRY(2, 1, 4, 2), 2, 3, APPEND(1), APPEND(1), APPEND(1))
 SCENARIO(7, 1, 1, GEOMETRY(2, 2, 4, 2), 0, 4, APPEND(2), RESERVE(2, 1), APPEND(1), RESERVE(2, 1))
+
+// Readers that note a window, and one that looks for a note.
+struct NoteScenario : rl::test_suite<NoteScenario, 3> {
+  Note note;
+
+  void before() { note.before(); }
+
+  void thread(unsigned index) {
+    if (index == 0) return note.load();
+    note.store(index);
+    if (index == 1) note.store(3);
+  }
+};
 
 template <int WaiterCount, int ProducerCount, int Appends>
 struct WaitScenario
@@ -94,6 +108,7 @@ const Case cases[] = {
     {"reservations filled in part, wrapping", simulate<Scenario7>},
     {"a chunk larger than the cap", simulate<Scenario5>},
     {"an exit between appends", simulate<Scenario6>},
+    {"the note of the window: two write, one reads", simulate<NoteScenario>},
     {"waiting: two waiters, one producer", simulate<WaitScenario<2, 1, 2>>},
     {"waiting: one waiter, two producers", simulate<WaitScenario<1, 2, 1>>},
 };
