@@ -106,6 +106,15 @@ import Testing
     #expect(batch.lostBytes == 14 && batch.missedChunks == 3 && batch.missedBytes == 14)
   }
 
+  @Test func bytesThatAreNotContiguous() {
+    var writer = RingWriter(RingLayout(capacity: 100))
+    writer.append("abc".utf8.reversed())
+    writer.append(["de", "fg"].lazy.flatMap(\.utf8).filter { $0 != UInt8(ascii: "e") }, tag: true)
+    writer.append("".utf8.reversed())
+    #expect(text(writer.reader.read()) == ["cba", "dfg"])
+    #expect(writer.reader.read().map(\.tag) == [false, true])
+  }
+
   @Test func chunkBytes() throws {
     var writer = RingWriter(RingLayout(capacity: 100))
     unsafe writer.append("abc".utf8Span.span.bytes)

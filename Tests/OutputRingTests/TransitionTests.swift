@@ -231,6 +231,23 @@ import Testing
     #expect(batch.cursor == RingCursor(seq: 1, offset: 40))
   }
 
+  /// Another reader notes a later window while this one is between two steps: what this one reads is
+  /// still all that was retained when it looked.
+  @Test func notesOfLaterWindowsAreOfNoUse() {
+    let harness = RingHarness(capacity: 8, reservationLimit: 64)
+    for _ in 0..<5 { harness.append(2) }
+    var isDone = false
+    let probe = Interruption { _, step in
+      guard step == .observed, !isDone else { return }
+      isDone = true
+      for _ in 0..<4 { harness.append(2) }
+      harness.expectExact()
+    }
+    var batch = RingBatch()
+    #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
+    #expect(batch.map(\.seq) == [2, 3, 4, 5] && batch.lostBytes == 2)
+  }
+
   @Test func statusComesWithChunks() {
     let harness = RingHarness(capacity: 8)
     harness.append(1)

@@ -132,6 +132,21 @@ import Testing
     #expect(counts.count == all.count)
   }
 
+  /// Ids of every length, with equal beginnings and ends, and some that are no ASCII.
+  @Test func idsOfAllKinds() {
+    let manager = SessionManager(idleTimeout: .seconds(10))
+    var ids = (0...40).map { String(repeating: "a", count: $0) }
+    ids += (10...99).map { "workspace/\($0)/session-4711" }
+    ids += ["é", "e\u{301}x", "naïve-session-id", "\u{1F980}\u{1F980}\u{1F980}", "a\0b"]
+    let sessions = ids.map { Session($0, capacity: 1) }
+    for session in sessions { #expect(manager.register(session) == nil) }
+    #expect(manager.count == ids.count)
+    for (id, session) in zip(ids, sessions) { #expect(manager.session(id: id) === session) }
+    #expect(manager.session(id: "workspace/10/session-4712") == nil)
+    for (id, session) in zip(ids, sessions) { #expect(manager.forget(id: id) === session) }
+    #expect(manager.count == 0)
+  }
+
   /// A hundred thousand sessions, with output, look-ups, sweeping, and holes in the address space:
   /// where every second one is gone, none of those left has a neighbour.
   @Test func hundredThousandSessions() {
