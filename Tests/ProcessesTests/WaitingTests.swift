@@ -76,6 +76,14 @@ import Testing
     #expect(again.exitCode == 2)
   }
 
+  @Test func theSameExitOnceMoreIsNews() {
+    session.setExit(7, closing: false)
+    let cursor = session.output().cursor
+    #expect(!session.output(since: cursor).isNews(to: cursor))
+    session.setExit(7, closing: false)
+    #expect(session.output(since: cursor).isNews(to: cursor))
+  }
+
   @Test func aBareSeqDoesNotKnowOfTheExit() async {
     append("abc")
     session.setExit(1, closing: false)
