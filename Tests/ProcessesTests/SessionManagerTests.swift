@@ -39,6 +39,8 @@ import Testing
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .zero, sweepInterval: .milliseconds(1))
     manager.run()
+    // There is no second sweeper, which would go on.
+    manager.run()
     manager.stop()
     // A sweep that was under way ends meanwhile.
     try await Task.sleep(for: .milliseconds(50))
@@ -144,6 +146,25 @@ import Testing
     for (id, session) in zip(ids, sessions) { #expect(manager.session(id: id) === session) }
     #expect(manager.session(id: "workspace/10/session-4712") == nil)
     for (id, session) in zip(ids, sessions) { #expect(manager.forget(id: id) === session) }
+    #expect(manager.count == 0)
+  }
+
+  /// Whoever takes a forgotten session's place is found again, by its id and by sweeps.
+  @Test func forgettingInAnyOrder() {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .seconds(10))
+    let sessions = (0..<5_000).map { Session("\($0)", capacity: 1, time: time) }
+    for session in sessions { manager.register(session) }
+    // All of them, since the factor has no divisor in common with their number.
+    let order = sessions.indices.map { sessions[$0 * 1_999 % sessions.count] }
+    for session in order.prefix(3_000) {
+      #expect(manager.forget(id: session.id) === session)
+      #expect(manager.forget(id: session.id) == nil)
+    }
+    #expect(manager.count == 2_000)
+    time.advance(by: .seconds(11))
+    let swept = Set(manager.sweep().map(\.id))
+    #expect(swept == Set(order.suffix(2_000).map(\.id)))
     #expect(manager.count == 0)
   }
 
