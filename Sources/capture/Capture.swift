@@ -19,10 +19,11 @@ struct Capture: AsyncParsableCommand {
       SIGTERM, SIGHUP and SIGQUIT are passed on to that group; capture then still waits for the command \
       and writes what it has; a second signal, after the command itself has ended, ends the wait for \
       others that hold its outputs open; one after that ends capture itself at once, even if nobody \
-      reads what it writes, with 128 + N. If nobody reads capture's own output any more, --live ends the command \
+      reads what it writes, with 128 + N. After --timeout the group gets SIGTERM, after --kill-after \
+      SIGKILL as well, and capture does not wait for who else holds the outputs open. If nobody reads capture's own output any more, --live ends the command \
       with SIGPIPE and SIGTERM, as a pipeline would.
 
-      Exit status: the command's own; 128 + N if signal N ended it; 127 if it was not found; 126 if it \
+      Exit status: the command's own; 128 + N if signal N ended it; 124 if --timeout did; 127 if it was not found; 126 if it \
       cannot be executed; 125 if it could not be started for want of resources; 64 for a usage error; \
       74 if the command succeeded but its output could not be written.
 
@@ -48,6 +49,16 @@ struct Capture: AsyncParsableCommand {
   @Flag(help: "Write a summary to stderr at the end.")
   var stats = false
 
+  @Option(
+    help: "End the command after this time: a number, and ms, s, m or h; seconds without a unit.",
+    transform: Duration.parse)
+  var timeout: Duration?
+
+  @Option(
+    help: "Kill it if it has not ended this long after --timeout (default: 2s).",
+    transform: Duration.parse)
+  var killAfter: Duration?
+
   @Argument(
     parsing: .postTerminator,
     help: ArgumentHelp("The command to run, and its arguments.", valueName: "command"))
@@ -61,6 +72,13 @@ struct Capture: AsyncParsableCommand {
       throw ValidationError(
         "--live and --on-failure exclude each other: whether the command fails is known at its end")
     }
+    if killAfter != nil && timeout == nil {
+      throw ValidationError("--kill-after says what comes after --timeout, which is missing")
+    }
+  }
+
+  private var timeLimit: TimeLimit? {
+    timeout.map { TimeLimit(time: $0, grace: killAfter ?? CommandHost.defaultGrace) }
   }
 
   static func main() async {
@@ -78,15 +96,19 @@ struct Capture: AsyncParsableCommand {
     let session = Session(id: "capture", workspaceID: "")
     let clock = ContinuousClock()
     let start = clock.now
+    let host = CommandHost()
     let process: HostedProcess
+    var command = Command(self.command[0], arguments: Array(self.command.dropFirst()))
+    // As in a pipeline: whoever holds its output open may still have something to say.
+    command.quietGrace = nil
     do throws(LaunchError) {
-      process = try await CommandHost().launch(
-        Command(command[0], arguments: Array(command.dropFirst())), into: session)
+      process = try await host.launch(command, into: session)
     } catch {
       complain("\(error)")
       throw ExitCode(error.exitStatus)
     }
     signals.forward(to: process)
+    let timer = timeLimit.map { $0.start(on: host) }
 
     let format: any OutputFormat = json ? JSONFormat() : PlainFormat()
     var writer = OutputWriter(session: session, format: format)
@@ -99,10 +121,12 @@ struct Capture: AsyncParsableCommand {
       }
     }
     let exit = try await end(of: process, signals)
+    let isTimeUp = timer?.stop() ?? false
     let elapsed = clock.now - start
     if !live { writer.writeRetained(chunks: !onFailure || !exit.isSuccess) }
     writer.finish()
     if stats { writeStatistics(of: session, elapsed) }
+    if isTimeUp { throw ExitCode(124) }
     throw ExitCode(exit.isSuccess && writer.hasFailed ? 74 : exit.code)
   }
 
@@ -124,7 +148,7 @@ extension LaunchError {
     switch self {
     case .executableNotFound: 127
     case .notExecutable, .invalidCommand: 126
-    case .badWorkingDirectory, .outOfResources, .other: 125
+    case .badWorkingDirectory, .outOfResources, .hostClosed, .cancelled, .other: 125
     }
   }
 }

@@ -92,23 +92,6 @@ import Testing
     }
   }
 
-  @Test func aHostEndsItsThreadWhenItAndItsProcessesAreGone() async {
-    await #expect(processExitsWith: .success) {
-      // What swift-subprocess opens once, it keeps.
-      try await capture(Command("true"))
-      let before = descriptorCount()
-      let session = freshSession()
-      var host: CommandHost? = CommandHost()
-      let process = try await #require(host).launch(Command("cat", "/dev/zero"), into: session)
-      host = nil
-      #expect(await eventually { session.lastSeq > 100 })
-      #expect(process.isRunning)
-      try process.signal(.kill)
-      try await process.waitUntilClosed()
-      #expect(await eventually { descriptorCount() == before })
-    }
-  }
-
   @Test func manyProcessesShareOneThread() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()

@@ -15,8 +15,9 @@ import Testing
 @Suite struct LifecycleTests {
   @Test func aGrandchildKeepsTheSessionOpen() async throws {
     let session = freshSession()
-    let process = try await CommandHost.shared.launch(
-      .shell("sleep 100 & echo $!; exit 5"), into: session)
+    var command = Command.shell("sleep 100 & echo $!; exit 5")
+    command.quietGrace = nil
+    let process = try await CommandHost.shared.launch(command, into: session)
     #expect(try await process.waitForExit() == .exited(5))
     #expect(session.exitCode == 5)
     #expect(!session.isAlive)
@@ -35,8 +36,9 @@ import Testing
     let gate = directory.path + "/gate"
     #expect(unsafe mkfifo(gate, 0o600) == 0)
     let session = freshSession()
-    let process = try await CommandHost.shared.launch(
-      .shell("(read x <\(gate); echo late) & exit 0"), into: session)
+    var command = Command.shell("(read x <\(gate); echo late) & exit 0")
+    command.quietGrace = nil
+    let process = try await CommandHost.shared.launch(command, into: session)
     _ = try await process.waitForExit()
     #expect(text(session) == "")
     try await capture(.shell("echo go >\(gate)"))
@@ -108,13 +110,16 @@ import Testing
 
   @Test(.timeLimit(.minutes(1))) func aChildReapedByOthersIsNotSignalled() async throws {
     // As if it had been reaped before the pump looked.
-    let lifecycle = Lifecycle(session: freshSession())
+    let pump = try Pump.start()
+    defer { pump.stop(grace: .zero) }
+    let lifecycle = Lifecycle(session: freshSession(), on: pump)
     let process = try await CommandHost.shared.launch(Command("true"), into: freshSession())
     try await process.waitUntilClosed()
     lifecycle.launched(as: process.processID)
     #expect(throws: SignalError.processEnded) { try lifecycle.send(.kill) }
     let watch = ExitWatch(
-      process: process.processID, descriptor: -1, pipes: [], of: lifecycle)
+      process: process.processID, descriptor: -1,
+      outputs: Outputs([], of: lifecycle, on: pump, quietGrace: nil))
     #expect(watch.handleEvent() == .finish)
     watch.didFinish()
     #expect(lifecycle.exit.value == .unknown)
@@ -125,7 +130,7 @@ import Testing
   @Test func anExitToldByOthersComesAfterTheOutput() async throws {
     // As without process descriptors; the pump does not read by itself here.
     let pump = try Pump.start()
-    let lifecycle = Lifecycle(session: freshSession())
+    let lifecycle = Lifecycle(session: freshSession(), on: pump)
     var ends: [2 of Int32] = [-1, -1]
     var span = ends.mutableSpan
     unsafe span.withUnsafeMutableBufferPointer { ends in
@@ -134,9 +139,11 @@ import Testing
     _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
     let writer = OwnedDescriptor(owning: ends[1])
     let reader = OutputPipe(OwnedDescriptor(owning: ends[0]), .stdout, of: lifecycle)
-    let watch = ExitWatch(process: 0, descriptor: -1, pipes: [reader], of: lifecycle)
+    let watch = ExitWatch(
+      process: 0, descriptor: -1,
+      outputs: Outputs([reader], of: lifecycle, on: pump, quietGrace: nil))
     pump.expectVisit()
-    pump.stop()
+    pump.stop(grace: .zero)
     unsafe _ = write(writer.number, "hello", 5)
     pump.visit { watch.finish(.exited(3)) }
     #expect(try await lifecycle.exit.wait() == .exited(3))

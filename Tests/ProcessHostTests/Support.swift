@@ -59,6 +59,17 @@ private func entries(of directory: String) -> [String] {
 /// How many descriptors this process has open, one more for looking.
 func descriptorCount() -> Int { entries(of: "/proc/self/fd").count }
 
+/// The same, once the runtime and swift-subprocess have opened what they open once and keep: for the
+/// first process, and for the first times that a task sleeps.
+func settledDescriptorCount() async throws -> Int {
+  try await capture(Command("true"))
+  for _ in 0..<3 {
+    try await Task.sleep(for: .milliseconds(1), clock: .continuous)
+    try await Task.sleep(for: .milliseconds(1), clock: .suspending)
+  }
+  return descriptorCount()
+}
+
 /// How many threads this process has.
 func threadCount() -> Int { entries(of: "/proc/self/task").count }
 

@@ -19,10 +19,14 @@ extension CommandHost {
   ///
   /// The command reads its stdin from `/dev/null`, leads a process group of its own, and starts with
   /// all signals at their defaults and none blocked, whatever this program's own are. It inherits
-  /// descriptors 0, 1 and 2 and no others. When it has ended, the session gets its exit code (128 + n if signal n ended it), and is closed as soon as
-  /// the last process that holds the command's stdout or stderr has closed them.
+  /// descriptors 0, 1 and 2 and no others.
   ///
-  /// Cancelling the task does not undo a launch that has begun.
+  /// When it has ended, the session gets its exit code (128 + n if signal n ended it) at once. It is closed
+  /// when the last process that holds the command's stdout or stderr has closed them, or when that has
+  /// been quiet for ``Command/quietGrace``.
+  ///
+  /// If the task is cancelled, the launch fails with ``LaunchError/cancelled``, and a process that was
+  /// started already has been killed.
   ///
   /// - Parameters:
   ///   - command: What to run.
@@ -39,12 +43,19 @@ extension CommandHost {
     let path = try ExecutableLookup.path(of: command)
     let configuration = try Configuration(command, path: path)
     return try await LaunchGate.shared.pass { () async throws(LaunchError) -> HostedProcess in
-      let launch = try Launch(on: self, into: session)
-      let answer: Result<HostedProcess, LaunchError> = await withCheckedContinuation { answer in
-        // Not a child task: it accompanies the process to its end.
+      if Task.isCancelled { throw .cancelled }
+      let launch = try Launch(command, on: runningPump(), into: session)
+      let answer: Result<Launch.Started, LaunchError> = await withCheckedContinuation { answer in
+        // Not a child task: it accompanies the process to its end, and does not hold the host.
         Task.detached { await launch.run(configuration, path: path, answer: answer) }
       }
-      return try answer.get()
+      let started = try answer.get()
+      let process = HostedProcess(
+        processID: started.processID, lifecycle: started.lifecycle, host: self)
+      guard Task.isCancelled else { return process }
+      process.terminate(grace: .zero)
+      await process.waitUntilOver()
+      throw .cancelled
     }
   }
 }

@@ -11,24 +11,63 @@ import Synchronization
 /// try await process.waitUntilClosed()
 /// print(session.output().chunks.payload)
 /// ```
+///
+/// Whoever holds one of its processes holds the host. When nobody does any more, its processes are ended
+/// like with ``close(grace:)``, in the background; so nothing outlives those who could ask for it.
+/// ``shared`` is always held: a program that ends leaves its processes behind, unless it closes it.
 public final class CommandHost: Sendable {
   /// A host for everyone who needs none of their own.
   public static let shared = CommandHost()
 
-  private let pump = Mutex<Pump?>(nil)
+  /// The time that processes have to end when they are asked to, unless another is given: 2 seconds.
+  public static let defaultGrace: Duration = .seconds(2)
+
+  private struct State {
+    var pump: Pump?
+    var isClosed = false
+  }
+
+  private let state = Mutex(State())
 
   /// A host without processes.
   public init() {}
 
-  deinit { pump.withLock { $0?.stop() } }
+  deinit { state.withLock { _ = $0.pump?.stop(grace: Self.defaultGrace) } }
+
+  /// Ends all processes, and starts no more.
+  ///
+  /// Each gets `SIGTERM`, and whoever is left after the grace `SIGKILL`, to the whole group as with
+  /// ``HostedProcess/terminate(grace:)``. A process that has left its group is not reached; if it holds
+  /// a command's output open, it finds nobody reading any more.
+  ///
+  /// Can be called again, and by several at once; cancelling the task does not stop it.
+  ///
+  /// - Parameter grace: The time between the two signals; zero or less for `SIGKILL` at once.
+  /// - Returns: When all sessions are closed, and no process, no descriptor and no thread is left.
+  public func close(grace: Duration = CommandHost.defaultGrace) async {
+    state.withLock { $0.isClosed = true }
+    // Launches that have begun shall be through.
+    await LaunchGate.shared.pass { () throws(Never) in }
+    guard let pump = state.withLock(\.pump) else { return }
+    let lifecycles = pump.stop(grace: grace)
+    await Task.detached {
+      for lifecycle in lifecycles { try? await lifecycle.over.wait() }
+    }.value
+    state.withLock { $0.pump = nil }
+  }
 
   /// The pump, started if need be.
-  func runningPump() throws(SystemError) -> Pump {
-    try pump.withLock { pump throws(SystemError) in
-      if let pump { return pump }
-      let started = try Pump.start()
-      pump = started
-      return started
+  func runningPump() throws(LaunchError) -> Pump {
+    try state.withLock { state throws(LaunchError) in
+      if state.isClosed { throw .hostClosed }
+      if let pump = state.pump { return pump }
+      do throws(SystemError) {
+        let started = try Pump.start()
+        state.pump = started
+        return started
+      } catch {
+        throw error.launchError("cannot start the thread that captures output")
+      }
     }
   }
 }

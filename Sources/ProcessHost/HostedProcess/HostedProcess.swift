@@ -1,8 +1,9 @@
 public import Processes
+import Synchronization
 
 /// A process started by a ``CommandHost``, whose output goes to a session.
 ///
-/// Dropping it does not end the process, and does not stop the capture.
+/// Keeps its host, which ends its processes when it is gone itself.
 public final class HostedProcess: Sendable, Identifiable {
   /// The process's number, which is also that of the process group that it leads.
   ///
@@ -14,10 +15,12 @@ public final class HostedProcess: Sendable, Identifiable {
   public let session: Session
 
   private let lifecycle: Lifecycle
+  private let host: CommandHost
 
-  init(processID: Int32, lifecycle: Lifecycle) {
+  init(processID: Int32, lifecycle: Lifecycle, host: CommandHost) {
     self.processID = processID
     self.lifecycle = lifecycle
+    self.host = host
     session = lifecycle.session
   }
 
@@ -37,8 +40,15 @@ public final class HostedProcess: Sendable, Identifiable {
     try await lifecycle.exit.wait()
   }
 
+  /// The bytes that were written to its output after the session had been closed; see
+  /// ``Command/quietGrace``.
+  public var droppedBytes: Int { lifecycle.droppedBytes.load(ordering: .relaxed) }
+
   /// Waits until the process has ended, its output too, and nothing is left of it: the session is
   /// closed, the process reaped, and every descriptor that served it closed.
+  ///
+  /// Or, if another process holds the output open, until the session is closed after
+  /// ``Command/quietGrace``; that process is then what is left.
   ///
   /// - Returns: How the process ended.
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
@@ -47,6 +57,9 @@ public final class HostedProcess: Sendable, Identifiable {
     try await lifecycle.done.wait()
     return try await lifecycle.exit.wait()
   }
+
+  /// Waits, whether the task is cancelled or not, until nothing is left of the process.
+  func waitUntilOver() async { await Task.detached { try? await self.lifecycle.over.wait() }.value }
 
   /// Sends a signal to the process and all others in its group: those that it started, and those that
   /// they started, unless they made groups of their own.
@@ -57,4 +70,18 @@ public final class HostedProcess: Sendable, Identifiable {
   /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/refused(code:)`` if the system
   ///   does not permit it.
   public func signal(_ signal: ProcessSignal) throws(SignalError) { try lifecycle.send(signal) }
+
+  /// Ends the process and all others in its group: asks them with `SIGTERM`, and after a grace kills who
+  /// is left with `SIGKILL`. Processes that are stopped are made to go on, so that they can end.
+  ///
+  /// Returns at once; await ``waitUntilClosed()`` to know that it has come about. Does nothing if they
+  /// have ended already. Called again, the earlier `SIGKILL` counts.
+  ///
+  /// A process that has left the group, by `setsid(2)` for example, is not reached. If it holds the
+  /// output open, ``Command/quietGrace`` decides when the session is closed.
+  ///
+  /// - Parameter grace: The time between the two signals; zero or less for `SIGKILL` at once.
+  public func terminate(grace: Duration = CommandHost.defaultGrace) {
+    lifecycle.terminate(grace: grace)
+  }
 }

@@ -11,9 +11,10 @@ import Synchronization
 /// How far a child has come on its way to the end.
 ///
 /// ```
-///               pipe ended ──┐
-///  running ──┬─ pipe ended ──┼──▶ session closed, may be reaped ──▶ reaped: done
-///            └─ exited ──────┘
+///               pipe ended ──┐                    ┌─ group empty, or killed, if it was to end ─┐
+///  running ──┬─ pipe ended ──┼──▶ session closed ─┤                                            ├▶ reaped:
+///            └─ exited ──────┤                    └─ at once, else ────────────────────────────┘   over
+///                            └─ quiet ──▶ session closed, output dropped ─▶ pipes ended ─▶ …
 /// ```
 ///
 /// The three on the left come in any order: a child may close its outputs and live on, and a grandchild
@@ -22,8 +23,13 @@ import Synchronization
 /// reach what is left of the group and never a stranger.
 final class Lifecycle: Sendable {
   private struct State {
+    /// Whose thread serves the child; nil when there is nothing left to serve.
+    var pump: Pump?
     var process: Int32 = 0
-    var openPipes = 2
+    var openPipes: Int
+    /// Someone asked for the end of the whole group, which must not be out of reach before it has come.
+    var isEnding = false
+    var isClosed = false
     var mayBeReaped = false
     var isReaped = false
   }
@@ -32,16 +38,24 @@ final class Lifecycle: Sendable {
   /// How the child ended: set as soon as that is known.
   let exit = Latch<ProcessExit>()
   private let ended = Latch<Void>()
-  /// Set when the session is closed, the child reaped and every descriptor closed.
+  /// Set when the session is closed; and the child reaped and every descriptor closed as well, unless
+  /// another process holds the child's output open.
   let done = Latch<Void>()
-  private let state = Mutex(State())
+  /// Set when nothing is left: the session closed, the child reaped, every descriptor closed.
+  let over = Latch<Void>()
+  /// Bytes that came after the session was closed.
+  let droppedBytes = Atomic<Int>(0)
+  private let state: Mutex<State>
 
-  init(session: Session) { self.session = session }
+  init(session: Session, pipes: Int = 2, on pump: Pump) {
+    self.session = session
+    state = Mutex(State(pump: pump, openPipes: pipes))
+  }
 
   /// The child runs, as this process and leader of this group.
   func launched(as process: Int32) { state.withLock { $0.process = process } }
 
-  /// One of the two pipes has ended, and is closed.
+  /// One of the pipes has ended, and is closed.
   func pipeEnded() { advance { $0.openPipes -= 1 } }
 
   /// The child has ended; what it wrote is in the session.
@@ -52,22 +66,33 @@ final class Lifecycle: Sendable {
     advance { _ in }
   }
 
+  /// The child has ended, others hold its output open, and nothing has come for long enough.
+  func fellQuiet() {
+    state.withLock { $0.isClosed = true }
+    session.close()
+    done.set(())
+  }
+
   /// The child was reaped, by whomever.
   func reaped() { advance { $0.isReaped = true } }
 
   private func advance(_ change: (inout State) -> Void) {
-    let (isEnd, isDone) = state.withLock { state in
+    let (closes, isEnd, isOver) = state.withLock { state in
       change(&state)
-      guard state.openPipes == 0, exit.value != nil else { return (false, false) }
-      let isEnd = !state.mayBeReaped
-      state.mayBeReaped = true
-      return (isEnd, state.isReaped)
+      guard state.openPipes == 0, exit.value != nil else { return (false, false, false) }
+      let closes = !state.isClosed
+      state.isClosed = true
+      let isEnd = !state.mayBeReaped && !state.isEnding
+      if isEnd { state.mayBeReaped = true }
+      if state.isReaped { state.pump = nil }
+      return (closes, isEnd, state.isReaped)
     }
-    if isEnd {
-      session.close()
-      ended.set(())
+    if closes { session.close() }
+    if isEnd { ended.set(()) }
+    if isOver {
+      done.set(())
+      over.set(())
     }
-    if isDone { done.set(()) }
   }
 
   /// Waits until nobody can need the child's number any more.
@@ -86,6 +111,56 @@ final class Lifecycle: Sendable {
       // It may have moved to another group, and its first group be empty.
       guard errno == ESRCH, kill(state.process, signal.rawValue) == 0 else {
         throw .refused(code: errno)
+      }
+    }
+  }
+}
+
+// MARK: Ending
+
+extension Lifecycle {
+  /// Asks the group to end, and kills it after a grace.
+  ///
+  /// The child may end at once and leave others of its group behind, who are busy ending; so it is
+  /// reaped only when they are gone, or have been killed.
+  func terminate(grace: Duration) {
+    let pump: Pump? = state.withLock { state in
+      guard !state.mayBeReaped, !state.isReaped else { return nil }
+      state.isEnding = true
+      return state.pump
+    }
+    guard let pump else { return }
+    if grace > .zero {
+      try? send(.terminate)
+      // Who is stopped finds the other signal when it goes on.
+      try? send(.resume)
+      pump.schedule(after: grace) { self.killGroup() }
+      watchGroup(on: pump)
+    } else {
+      killGroup()
+    }
+  }
+
+  /// Ends whoever is left of the group.
+  private func killGroup() {
+    try? send(.kill)
+    advance { $0.isEnding = false }
+  }
+
+  /// How often to look whether the group of an ended child is empty.
+  private static let watchInterval: Duration = .milliseconds(20)
+
+  /// Looks again and again whether the child has ended, its output too, and the rest of its group.
+  private func watchGroup(on pump: Pump) {
+    pump.schedule(after: Self.watchInterval) {
+      let (isWaiting, group) = self.state.withLock { state in
+        (state.isEnding, state.openPipes == 0 && self.exit.value != nil ? state.process : nil)
+      }
+      guard isWaiting else { return }
+      if let group, !pump.isGroupAlive(group) {
+        self.advance { $0.isEnding = false }
+      } else {
+        self.watchGroup(on: pump)
       }
     }
   }

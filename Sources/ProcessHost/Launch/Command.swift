@@ -24,6 +24,14 @@ public struct Command: Sendable, Hashable {
   /// The directory in which the command starts; nil for this program's own.
   public var workingDirectory: String?
 
+  /// How long nothing may come, once the command itself has ended, before its session is closed although
+  /// another process, one that it started, still holds its output open; 2 seconds unless set, nil for
+  /// as long as that process likes.
+  ///
+  /// What comes after that is read and dropped, and counted as ``HostedProcess/droppedBytes``: whoever
+  /// writes it is not held up, and gets no `SIGPIPE`.
+  public var quietGrace: Duration? = .seconds(2)
+
   /// A command.
   ///
   /// - Parameters:

@@ -30,6 +30,7 @@ final class Launch: Sendable {
   private let pump: Pump
   private let lifecycle: Lifecycle
   private let pipes: [OutputPipe]
+  private let outputs: Outputs
   private let childEnds: Mutex<ChildEnds?>
   private let childDescriptors:
     (input: FileDescriptor, output: FileDescriptor, error: FileDescriptor)
@@ -40,10 +41,12 @@ final class Launch: Sendable {
 
   /// Opens the pipes, and lets the pump wait for them: whatever can fail should fail before there is a
   /// process.
-  init(on host: CommandHost, into session: Session) throws(LaunchError) {
-    lifecycle = Lifecycle(session: session)
+  init(
+    _ command: Command, on pump: Pump, into session: Session
+  ) throws(LaunchError) {
+    self.pump = pump
+    lifecycle = Lifecycle(session: session, on: pump)
     do throws(SystemError) {
-      pump = try host.runningPump()
       let output = try PipeEnds.open()
       let error = try PipeEnds.open()
       let input = try OwnedDescriptor.null()
@@ -52,6 +55,7 @@ final class Launch: Sendable {
         OutputPipe(output.read, .stdout, of: lifecycle),
         OutputPipe(error.read, .stderr, of: lifecycle),
       ]
+      outputs = Outputs(pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace)
       childDescriptors = (
         FileDescriptor(rawValue: input.number), FileDescriptor(rawValue: output.write.number),
         FileDescriptor(rawValue: error.write.number)
@@ -61,7 +65,7 @@ final class Launch: Sendable {
       do throws(SystemError) {
         try pump.add(pipes[1])
       } catch {
-        pump.takeBack(pipes[0])
+        pump.withdraw(pipes[0])
         throw error
       }
     } catch {
@@ -69,16 +73,20 @@ final class Launch: Sendable {
     }
   }
 
+  /// What there is once a process runs.
+  typealias Started = (processID: Int32, lifecycle: Lifecycle)
+
   /// Starts the process, answers, and stays with the process until it has been reaped.
   func run(
     _ configuration: Configuration, path: String,
-    answer: CheckedContinuation<Result<HostedProcess, LaunchError>, Never>
+    answer: CheckedContinuation<Result<Started, LaunchError>, Never>
   ) async {
     let ends = childDescriptors
     var watch: ExitWatch?
     var isWatched = false
     func finish(_ exit: ProcessExit) {
       lifecycle.reaped()
+      pump.leave(lifecycle)
       if let watch, !isWatched { pump.visit { watch.finish(exit) } }
     }
     do {
@@ -91,9 +99,10 @@ final class Launch: Sendable {
         let identifier = execution.processIdentifier
         lifecycle.launched(as: identifier.value)
         closeChildEnds()
+        pump.enter(lifecycle, outputs)
         (watch, isWatched) = watchExit(of: identifier)
         answer.resume(
-          returning: .success(HostedProcess(processID: identifier.value, lifecycle: lifecycle)))
+          returning: .success((identifier.value, lifecycle)))
         // The child is reaped when this returns and it has ended, not before.
         if isWatched { await lifecycle.waitUntilReapable() }
       }
@@ -105,7 +114,7 @@ final class Launch: Sendable {
       } else {
         // Nothing was spawned, and this end of each pipe is still open at the other: the pump cannot
         // have seen anything of them.
-        for pipe in pipes { pump.takeBack(pipe) }
+        for pipe in pipes { pump.withdraw(pipe) }
         for pipe in pipes { pipe.close() }
         closeChildEnds()
         answer.resume(returning: .failure(LaunchError(error, path: path, configuration)))
@@ -128,7 +137,7 @@ final class Launch: Sendable {
       let canBeWatched = true
     #endif
     let watch = ExitWatch(
-      process: identifier.value, descriptor: descriptor, pipes: pipes, of: lifecycle)
+      process: identifier.value, descriptor: descriptor, outputs: outputs)
     if canBeWatched {
       do throws(SystemError) {
         try pump.add(watch)

@@ -31,6 +31,12 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// - Parameter code: `EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM` or `ENOSPC`.
   case outOfResources(code: Int32)
 
+  /// The host has been closed.
+  case hostClosed
+
+  /// The task that launched it was cancelled.
+  case cancelled
+
   /// Anything else.
   case other(reason: String, code: Int32?)
 
@@ -82,6 +88,10 @@ extension LaunchError: CustomStringConvertible {
     case .outOfResources(let code):
       return "cannot start another process now: \(systemMessage(code))"
         + (code == EMFILE ? " (ulimit -n raises the limit)" : "")
+    case .hostClosed:
+      return "the host has been closed: it starts no more processes"
+    case .cancelled:
+      return "the task was cancelled before the command had been started"
     case .other(let reason, let code):
       return code.map { "\(reason): \(systemMessage($0))" } ?? reason
     }

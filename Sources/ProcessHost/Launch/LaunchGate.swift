@@ -15,9 +15,9 @@ final class LaunchGate: Sendable {
 
   private let state = Mutex(State())
 
-  func pass<Result>(
-    _ body: () async throws(LaunchError) -> Result
-  ) async throws(LaunchError) -> Result {
+  func pass<Result, Failure: Error>(
+    _ body: () async throws(Failure) -> Result
+  ) async throws(Failure) -> Result {
     await enter()
     defer { leave() }
     return try await body()

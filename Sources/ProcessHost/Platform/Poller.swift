@@ -48,6 +48,16 @@ struct Poller: ~Copyable, Sendable {
       }
     }
 
+    /// Reports when a descriptor can be written to, or nobody reads it any more.
+    func addWritable(_ descriptor: Int32, token: Token) throws(SystemError) {
+      var event = unsafe epoll_event(events: EPOLLOUT.rawValue, data: epoll_data(ptr: token))
+      guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+        throw .last
+      }
+    }
+
+    func removeWritable(_ descriptor: Int32) { remove(descriptor) }
+
     func remove(_ descriptor: Int32) {
       var unused = unsafe epoll_event()
       unsafe epoll_ctl(queue.number, EPOLL_CTL_DEL, descriptor, &unused)
@@ -68,11 +78,15 @@ struct Poller: ~Copyable, Sendable {
       unsafe write(alarm.number, &one, 8)
     }
 
-    /// Waits for events, and calls a closure with the token of each; nil for a wake.
+    /// Waits for events, no longer than told, and calls a closure with the token of each; nil for a
+    /// wake.
     func wait(
-      _ events: UnsafeMutableBufferPointer<Event>, _ body: (Token?) -> Void
+      _ events: UnsafeMutableBufferPointer<Event>, upTo limit: Duration?, _ body: (Token?) -> Void
     ) {
-      let count = unsafe epoll_wait(queue.number, events.baseAddress, Int32(events.count), -1)
+      // Rounded up, so that what is due then is due indeed.
+      let limit = limit.map { Int32(clamping: Int64(max($0, .zero) / .milliseconds(1)) + 1) }
+      let count = unsafe epoll_wait(
+        queue.number, events.baseAddress, Int32(events.count), limit ?? -1)
       // Fails only with EINTR.
       for index in 0..<Int(max(0, count)) {
         let token = unsafe events[index].data.ptr
@@ -108,6 +122,15 @@ struct Poller: ~Copyable, Sendable {
       try unsafe change(UInt(descriptor), Int(EVFILT_READ), Int(EV_ADD), token: token)
     }
 
+    /// Reports when a descriptor can be written to, or nobody reads it any more.
+    func addWritable(_ descriptor: Int32, token: Token) throws(SystemError) {
+      try unsafe change(UInt(descriptor), Int(EVFILT_WRITE), Int(EV_ADD), token: token)
+    }
+
+    func removeWritable(_ descriptor: Int32) {
+      try? unsafe change(UInt(descriptor), Int(EVFILT_WRITE), Int(EV_DELETE), token: nil)
+    }
+
     func remove(_ descriptor: Int32) {
       try? unsafe change(UInt(descriptor), Int(EVFILT_READ), Int(EV_DELETE), token: nil)
     }
@@ -127,12 +150,19 @@ struct Poller: ~Copyable, Sendable {
       try? unsafe change(0, Int(EVFILT_USER), 0, fflags: UInt32(NOTE_TRIGGER), token: nil)
     }
 
-    /// Waits for events, and calls a closure with the token of each; nil for a wake.
+    /// Waits for events, no longer than told, and calls a closure with the token of each; nil for a
+    /// wake.
     func wait(
-      _ events: UnsafeMutableBufferPointer<Event>, _ body: (Token?) -> Void
+      _ events: UnsafeMutableBufferPointer<Event>, upTo limit: Duration?, _ body: (Token?) -> Void
     ) {
-      let count = unsafe kevent(
-        queue.number, nil, 0, events.baseAddress, Int32(events.count), nil)
+      let (seconds, attoseconds) = (limit.map { max($0, .zero) } ?? .zero).components
+      var time = timespec(
+        tv_sec: time_t(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+      let count = unsafe withUnsafePointer(to: &time) { time in
+        unsafe kevent(
+          queue.number, nil, 0, events.baseAddress, Int32(events.count),
+          limit == nil ? nil : time)
+      }
       for index in 0..<Int(max(0, count)) { unsafe body(events[index].udata) }
     }
   #endif

@@ -2,16 +2,14 @@
 final class ExitWatch: EventSource, @unchecked Sendable {
   private let process: Int32
   private let descriptor: Int32
-  private let pipes: [OutputPipe]
-  private let lifecycle: Lifecycle
+  private let outputs: Outputs
 
   /// - Parameter descriptor: The process's descriptor where the system has such; must stay open until
   ///   the lifecycle allows the child to be reaped.
-  init(process: Int32, descriptor: Int32, pipes: [OutputPipe], of lifecycle: Lifecycle) {
+  init(process: Int32, descriptor: Int32, outputs: Outputs) {
     self.process = process
     self.descriptor = descriptor
-    self.pipes = pipes
-    self.lifecycle = lifecycle
+    self.outputs = outputs
   }
 
   override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
@@ -34,10 +32,5 @@ final class ExitWatch: EventSource, @unchecked Sendable {
   }
 
   /// Tells that the child has ended; only on the pump's thread.
-  func finish(_ exit: ProcessExit) {
-    // All that the child wrote itself is in the pipes by now, and must be in the session before its
-    // exit is.
-    for pipe in pipes { pipe.drain() }
-    lifecycle.exited(exit)
-  }
+  func finish(_ exit: ProcessExit) { outputs.childEnded(exit) }
 }

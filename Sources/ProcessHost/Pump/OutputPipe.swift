@@ -6,6 +6,7 @@
   import Musl
 #endif
 import Processes
+import Synchronization
 
 /// The reading end of a child's stdout or stderr.
 final class OutputPipe: EventSource, @unchecked Sendable {
@@ -21,7 +22,11 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   private let stream: StandardStream
   private let session: Session
   private let lifecycle: Lifecycle
-  private var hasEnded = false
+  private(set) var hasEnded = false
+  /// Whether the session is closed, and what comes is only counted.
+  private var isDropping = false
+  /// Grows with whatever comes.
+  private(set) var receivedBytes = 0
   /// How many turns in a row found as much as they can take.
   private var fullTurns = 0
 
@@ -54,24 +59,55 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     lifecycle.pipeEnded()
   }
 
-  /// Reads once, straight into the ring; returns the number of bytes, 0 if there are none now.
+  /// Ends it although others may hold the other end; it has been withdrawn from the pump.
+  func abandon() {
+    hasEnded = true
+    didFinish()
+  }
+
+  /// From now on nobody wants what comes; but who writes it shall neither wait nor get a SIGPIPE.
+  func startDropping() { isDropping = true }
+
+  /// Reads once; returns the number of bytes, 0 if there are none now.
   @discardableResult
   private func read() -> Int {
-    unsafe session.append(reserving: Self.turn, to: stream) { first, second in
-      let pieces = unsafe (
-        iovec(iov_base: first.baseAddress, iov_len: first.count),
-        iovec(iov_base: second.baseAddress, iov_len: second.count)
-      )
-      return unsafe withUnsafeBytes(of: pieces) { pieces in
-        while true {
-          let count = unsafe readv(
-            descriptor, pieces.assumingMemoryBound(to: iovec.self).baseAddress, 2)
-          if count > 0 { return count }
-          if count < 0 && errno == EINTR { continue }
-          // Anything but "nothing now" is the end; a terminal says EIO for it.
-          if count == 0 || errno != EAGAIN { hasEnded = true }
-          return 0
+    let count =
+      if isDropping {
+        drop()
+      } else {
+        // Straight into the ring.
+        unsafe session.append(reserving: Self.turn, to: stream) { first, second in
+          unsafe read(into: first, second)
         }
+      }
+    receivedBytes += count
+    return count
+  }
+
+  private func drop() -> Int {
+    unsafe withUnsafeTemporaryAllocation(byteCount: Self.turn, alignment: 1) { nowhere in
+      let count = unsafe read(into: nowhere, UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      lifecycle.droppedBytes.add(count, ordering: .relaxed)
+      return count
+    }
+  }
+
+  private func read(
+    into first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
+  ) -> Int {
+    let pieces = unsafe (
+      iovec(iov_base: first.baseAddress, iov_len: first.count),
+      iovec(iov_base: second.baseAddress, iov_len: second.count)
+    )
+    return unsafe withUnsafeBytes(of: pieces) { pieces in
+      while true {
+        let count = unsafe readv(
+          descriptor, pieces.assumingMemoryBound(to: iovec.self).baseAddress, 2)
+        if count > 0 { return count }
+        if count < 0 && errno == EINTR { continue }
+        // Anything but "nothing now" is the end; a terminal says EIO for it.
+        if count == 0 || errno != EAGAIN { hasEnded = true }
+        return 0
       }
     }
   }

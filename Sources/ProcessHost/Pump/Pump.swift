@@ -9,9 +9,20 @@ import Synchronization
 /// The thread runs until `stop()` was called and no source is left.
 final class Pump: Sendable {
   private let poller: Poller
+  /// Sources, visits to come and processes: whatever the thread must not end before.
   private let sourceCount = Atomic<Int>(0)
   private let isStopping = Atomic<Bool>(false)
   private let visits = Mutex<[@Sendable () -> Void]>([])
+  private let timers = Mutex(Timers())
+  private let groups = Mutex(ProcessGroups())
+  private let population = Mutex(Population())
+
+  /// The processes that are not over.
+  private struct Population {
+    var members: [ObjectIdentifier: (lifecycle: Lifecycle, outputs: Outputs)] = [:]
+    /// The grace for those that enter when the pump has been told to end.
+    var grace: Duration?
+  }
 
   private init() throws(SystemError) { poller = try Poller() }
 
@@ -20,12 +31,6 @@ final class Pump: Sendable {
     let pump = try Pump()
     try startThread { pump.run() }
     return pump
-  }
-
-  /// Ends the thread once there are no more sources; none can be added after this.
-  func stop() {
-    isStopping.store(true, ordering: .releasing)
-    poller.wake()
   }
 
   /// Adds a source, and keeps it until it finishes.
@@ -41,8 +46,8 @@ final class Pump: Sendable {
     }
   }
 
-  /// Takes a source back that cannot have had an event yet.
-  func takeBack(_ source: EventSource) {
+  /// Withdraws a source that has not finished: before its first event, or between two turns.
+  func withdraw(_ source: EventSource) {
     source.remove(from: poller)
     sourceCount.subtract(1, ordering: .relaxed)
     unsafe Unmanaged.passUnretained(source).release()
@@ -55,6 +60,26 @@ final class Pump: Sendable {
   func visit(_ body: @escaping @Sendable () -> Void) {
     visits.withLock { $0.append(body) }
     poller.wake()
+  }
+
+  /// Calls a closure on the thread after some time, unless the thread has ended by then; between two
+  /// turns of the sources, so that it may withdraw some.
+  func schedule(after time: Duration, _ body: @escaping @Sendable () -> Void) {
+    // A century is as good as any time beyond.
+    let instant = ContinuousClock.Instant.now + min(max(time, .zero), .seconds(1 << 32))
+    let isNext = timers.withLock { timers in
+      timers.add(at: instant, body)
+      return timers.next == instant
+    }
+    if isNext { poller.wake() }
+  }
+
+  /// Whether somebody in a process group has not ended.
+  func isGroupAlive(_ group: Int32) -> Bool { groups.withLock { $0.isAlive(group) } }
+
+  /// What is due now, in turn.
+  private func runTimers() {
+    while let body = timers.withLock({ $0.next == nil ? nil : $0.pop(at: .now) }) { body() }
   }
 
   private func receiveVisits() {
@@ -72,7 +97,8 @@ final class Pump: Sendable {
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
     while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
-      unsafe poller.wait(events) { token in
+      let limit = timers.withLock(\.next).map { $0 - .now }
+      unsafe poller.wait(events, upTo: limit) { token in
         guard let token = unsafe token else { return receiveVisits() }
         let reference = unsafe Unmanaged<EventSource>.fromOpaque(token)
         let source = unsafe reference.takeUnretainedValue()
@@ -83,6 +109,54 @@ final class Pump: Sendable {
           unsafe reference.release()
         }
       }
+      runTimers()
     }
+    // They hold what holds the pump.
+    timers.withLock { $0 = Timers() }
+  }
+}
+
+// MARK: Processes
+
+extension Pump {
+  /// A process has been started, whose sources are here.
+  func enter(_ lifecycle: Lifecycle, _ outputs: Outputs) {
+    sourceCount.add(1, ordering: .relaxed)
+    let grace = population.withLock { population in
+      population.members[ObjectIdentifier(lifecycle)] = (lifecycle, outputs)
+      return population.grace
+    }
+    if let grace { end(lifecycle, outputs, grace: grace) }
+  }
+
+  /// A process has been reaped.
+  func leave(_ lifecycle: Lifecycle) {
+    population.withLock { _ = $0.members.removeValue(forKey: ObjectIdentifier(lifecycle)) }
+    sourceCount.subtract(1, ordering: .relaxed)
+    if isStopping.load(ordering: .acquiring) { poller.wake() }
+  }
+
+  /// Ends all processes, those as well that still enter, and then the thread.
+  ///
+  /// - Returns: The processes that were there.
+  @discardableResult
+  func stop(grace: Duration) -> [Lifecycle] {
+    let members = population.withLock { population in
+      population.grace = min(grace, population.grace ?? grace)
+      return population.members.values.map { $0 }
+    }
+    isStopping.store(true, ordering: .releasing)
+    for (lifecycle, outputs) in members { end(lifecycle, outputs, grace: grace) }
+    poller.wake()
+    return members.map(\.lifecycle)
+  }
+
+  /// What the killed have written may take this long to arrive.
+  private static let lastWords: Duration = .milliseconds(100)
+
+  private func end(_ lifecycle: Lifecycle, _ outputs: Outputs, grace: Duration) {
+    lifecycle.terminate(grace: grace)
+    // Whoever has left the group and holds the output open is not waited for.
+    schedule(after: max(grace, .zero) + Self.lastWords) { outputs.abandon() }
   }
 }

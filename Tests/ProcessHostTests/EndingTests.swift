@@ -1,0 +1,216 @@
+import Processes
+import Testing
+
+@testable import ProcessHost
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Processes that are to end, and those that will not.
+@Suite struct EndingTests {
+  private static let never: Duration = .seconds(1_000)
+
+  /// Starts a command, and waits for its first line.
+  private func start(
+    _ line: String, quietGrace: Duration? = nil, on host: CommandHost = .shared
+  ) async throws -> (HostedProcess, firstLine: String) {
+    var command = Command.shell(line)
+    command.quietGrace = quietGrace
+    let process = try await host.launch(command, into: freshSession())
+    _ = await process.session.output(since: 0, waitingUpTo: nil)
+    return (process, String(text(process.session).prefix { $0 != "\n" }))
+  }
+
+  @Test func whoEndsWhenAskedIsNotKilled() async throws {
+    let (process, _) = try await start(
+      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+    process.terminate(grace: Self.never)
+    #expect(try await process.waitUntilClosed() == .exited(3))
+    #expect(text(process.session) == "ready\nbye\n")
+  }
+
+  @Test func whoIgnoresItIsKilled() async throws {
+    let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    process.terminate(grace: .milliseconds(50))
+    #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+    #expect(process.session.exitCode == 128 + SIGKILL)
+    // Nobody is left to ask.
+    process.terminate()
+  }
+
+  @Test func noGraceIsAKill() async throws {
+    let (process, _) = try await start("trap 'exit 3' TERM; echo ready; while :; do :; done")
+    process.terminate(grace: .zero)
+    #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+  }
+
+  @Test func aStoppedProcessIsMadeToGoOn() async throws {
+    let (process, _) = try await start(
+      "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+    try process.signal(.stop)
+    process.terminate(grace: Self.never)
+    #expect(try await process.waitUntilClosed() == .exited(3))
+  }
+
+  @Test func theEarlierKillCounts() async throws {
+    let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    process.terminate(grace: Self.never)
+    process.terminate(grace: .milliseconds(20))
+    #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+  }
+
+  /// The child is gone at the first signal, with its output; a grandchild without our pipes is not, and
+  /// must have its grace, and then be killed.
+  @Test(arguments: [true, false]) func theRestOfTheGroupHasItsGraceToo(ignores: Bool) async throws {
+    let directory = TemporaryDirectory()
+    let trap =
+      ignores ? "trap '' TERM" : "trap 'sleep 0.1; echo done >\(directory.path)/done; exit' TERM"
+    let (process, line) = try await start(
+      "sh -c \"\(trap); echo ready >\(directory.path)/ready; while :; do sleep 0.01; done\" >/dev/null 2>&1 &"
+        + " echo $!; wait")
+    let grandchild = try #require(Int32(line))
+    #expect(await eventually { contents("\(directory.path)/ready") == "ready\n" })
+    process.terminate(grace: ignores ? .milliseconds(100) : Self.never)
+    #expect(try await process.waitForExit() == .signaled(SIGTERM))
+    try await process.waitUntilClosed()
+    #expect(await eventually { isGone(grandchild) })
+    if !ignores { #expect(contents("\(directory.path)/done") == "done\n") }
+  }
+
+  @Test func aKilledChildIsReportedAsSuch() async throws {
+    let (process, line) = try await start("echo $$; while :; do sleep 0.01; done")
+    #expect(kill(try #require(Int32(line)), SIGKILL) == 0)
+    #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+  }
+
+  // MARK: Output that others hold open
+
+  @Test func aQuietGrandchildDoesNotKeepTheSessionOpen() async throws {
+    let directory = TemporaryDirectory()
+    let gate = directory.path + "/gate"
+    #expect(unsafe mkfifo(gate, 0o600) == 0)
+    let (process, _) = try await start(
+      "(read x <\(gate); head -c 300000 /dev/zero; echo ended $? >\(directory.path)/end) &"
+        + " echo ready; exit 5", quietGrace: .milliseconds(20))
+    #expect(try await process.waitUntilClosed() == .exited(5))
+    #expect(process.session.isClosed && process.droppedBytes == 0)
+    // It is neither held up nor killed by writing; what it writes is counted, and nothing else.
+    try await capture(.shell("echo go >\(gate)"))
+    await process.waitUntilOver()
+    #expect(contents("\(directory.path)/end") == "ended 0\n")
+    #expect(process.droppedBytes == 300_000)
+    #expect(text(process.session) == "ready\n" && process.session.totalBytes == 6)
+  }
+
+  /// As long as something comes, the session stays open.
+  @Test func aTalkativeGrandchildDoes() async throws {
+    let (process, _) = try await start(
+      "(for i in 1 2 3 4 5 6 7 8; do sleep 0.05; echo $i; done) & exit 0",
+      quietGrace: .milliseconds(400))
+    try await process.waitUntilClosed()
+    #expect(text(process.session) == "1\n2\n3\n4\n5\n6\n7\n8\n")
+    #expect(process.droppedBytes == 0)
+  }
+
+  /// It has left the group, and even the session, and cannot be reached.
+  @Test func aDaemonThatHoldsThePipe() async throws {
+    let (process, line) = try await start(
+      "setsid sh -c 'echo $$; exec sleep 100' & wait; exit 1", quietGrace: .milliseconds(20))
+    let daemon = try #require(Int32(line))
+    process.terminate(grace: .milliseconds(10))
+    try await process.waitUntilClosed()
+    #expect(!isGone(daemon))
+    #expect(kill(daemon, SIGKILL) == 0)
+    await process.waitUntilOver()
+  }
+
+  // MARK: Hosts
+
+  @Test func aClosedHostLeavesNothing() async {
+    await #expect(processExitsWith: .success) {
+      let before = try await settledDescriptorCount()
+      let host = CommandHost()
+      var processes: [HostedProcess] = []
+      for line in [
+        "echo; exec sleep 100", "trap '' TERM; echo; while :; do sleep 0.01; done",
+        "sleep 100 & echo; exit 0", "setsid sh -c 'echo; exec sleep 5' & wait",
+        "exec cat /dev/zero", "kill -STOP $$",
+      ] {
+        processes.append(try await host.launch(.shell(line), into: freshSession()))
+      }
+      for process in processes.prefix(5) {
+        _ = await process.session.output(since: 0, waitingUpTo: nil)
+      }
+      await host.close(grace: .milliseconds(100))
+      for process in processes {
+        #expect(process.session.isClosed)
+        #expect(!process.isRunning)
+      }
+      #expect(children() == [])
+      await #expect(throws: LaunchError.hostClosed) {
+        try await host.launch(Command("true"), into: freshSession())
+      }
+      await host.close()
+      // The thread goes last.
+      #expect(await eventually { descriptorCount() == before })
+    }
+  }
+
+  @Test func aForgottenHostLeavesNothing() async {
+    await #expect(processExitsWith: .success) {
+      let before = try await settledDescriptorCount()
+      let session = freshSession()
+      var process: HostedProcess? = try await CommandHost().launch(
+        Command("cat", "/dev/zero"), into: session)
+      let number = try #require(process).processID
+      #expect(await eventually { session.lastSeq > 100 })
+      // Whoever holds the process holds the host.
+      #expect(!isGone(number))
+      process = nil
+      let output = await session.output(since: .max, waitingUpTo: .milliseconds(1))
+      #expect(output.isCursorAhead)
+      #expect(await eventually { session.isClosed })
+      #expect(session.exitCode == 128 + SIGTERM)
+      #expect(await eventually { descriptorCount() == before && children() == [] })
+    }
+  }
+
+  @Test func aHostWithoutProcessesIsClosedAtOnce() async {
+    let host = CommandHost()
+    await host.close()
+    await #expect(throws: LaunchError.hostClosed) {
+      try await host.launch(Command("true"), into: freshSession())
+    }
+  }
+
+  @Test func cancelledLaunchesLeaveNothing() async {
+    await #expect(processExitsWith: .success) {
+      let host = CommandHost()
+      try await capture(Command("true"), on: host)
+      let descriptors = try await settledDescriptorCount()
+      for round in 0..<100 {
+        let session = freshSession()
+        let task = Task {
+          for _ in 0..<(round % 10) { await Task.yield() }
+          return try await host.launch(Command("sleep", "100"), into: session)
+        }
+        if round % 2 == 1 { try await Task.sleep(for: .microseconds(round * 20)) }
+        task.cancel()
+        switch await task.result {
+        case .success(let process):
+          process.terminate(grace: .zero)
+          try await process.waitUntilClosed()
+        case .failure(let error):
+          #expect(error as? LaunchError == .cancelled)
+        }
+      }
+      #expect(descriptorCount() == descriptors)
+      #expect(children() == [])
+    }
+  }
+}
