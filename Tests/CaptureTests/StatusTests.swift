@@ -33,8 +33,28 @@ import Testing
     #expect(file.stderr.hasPrefix("capture: /etc/passwd: no permission to execute it"))
   }
 
+  @Test func timeUp() async throws {
+    let result = try await run(
+      "--timeout", "100ms", command: shell("echo hello; exec sleep 100"))
+    #expect(result.exit == .exited(124))
+    #expect(result.text == "hello\n")
+    let stubborn = try await run(
+      "--timeout", "0.1", "--kill-after", "0.1s",
+      command: shell("trap '' TERM; while :; do sleep 0.01; done"))
+    #expect(stubborn.exit == .exited(124))
+    let escaped = try await run(
+      "--timeout", "100ms", "--kill-after", "0", command: shell("setsid sleep 3 & exit 0"))
+    #expect(escaped.exit == .exited(124))
+    let quick = try await run("--timeout", "1h", command: shell("echo hello; exit 3"))
+    #expect(quick.exit == .exited(3) && quick.text == "hello\n")
+  }
+
   @Test func usage() async throws {
     for (arguments, word) in [
+      (["--timeout", "soon", "--", "true"], "“soon” is no time"),
+      (["--timeout", "-1", "--", "true"], "--timeout"),
+      (["--timeout", "nan", "--", "true"], "is no time"),
+      (["--kill-after", "1s", "--", "true"], "--timeout, which is missing"),
       ([], "no command was given"), (["--"], "no command was given"),
       (["echo", "hello"], "--"), (["--no-such-option", "--", "true"], "--no-such-option"),
       (["--live", "--on-failure", "--", "true"], "exclude each other"),

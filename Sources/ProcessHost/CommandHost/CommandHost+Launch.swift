@@ -17,7 +17,7 @@ import Subprocess
 extension CommandHost {
   /// Starts a command, and captures its stdout and stderr into a session from now on.
   ///
-  /// The command reads its stdin from `/dev/null`, leads a process group of its own, and starts with
+  /// The command leads a process group of its own, and starts with
   /// all signals at their defaults and none blocked, whatever this program's own are. It inherits
   /// descriptors 0, 1 and 2 and no others.
   ///
@@ -51,12 +51,25 @@ extension CommandHost {
       }
       let started = try answer.get()
       let process = HostedProcess(
-        processID: started.processID, lifecycle: started.lifecycle, host: self)
+        processID: started.processID, lifecycle: started.lifecycle,
+        input: input(of: started, command),
+        host: self)
       guard Task.isCancelled else { return process }
       process.terminate(grace: .zero)
       await process.waitUntilOver()
       throw .cancelled
     }
+  }
+
+  /// What the process's owner writes to; bytes that the command came with are on their way instead.
+  private func input(of started: Launch.Started, _ command: Command) -> ProcessInput? {
+    guard let pipe = started.input else { return nil }
+    if case .bytes(let bytes) = command.input {
+      pipe.write(bytes, as: pipe.makeTicket(), nil)
+      pipe.close()
+      return nil
+    }
+    return ProcessInput(pipe)
   }
 }
 

@@ -14,11 +14,15 @@ public final class HostedProcess: Sendable, Identifiable {
   /// Where its output goes.
   public let session: Session
 
+  /// Its stdin, if that is a pipe: see ``Command/Input/pipe``.
+  public let input: ProcessInput?
+
   private let lifecycle: Lifecycle
   private let host: CommandHost
 
-  init(processID: Int32, lifecycle: Lifecycle, host: CommandHost) {
+  init(processID: Int32, lifecycle: Lifecycle, input: ProcessInput?, host: CommandHost) {
     self.processID = processID
+    self.input = input
     self.lifecycle = lifecycle
     self.host = host
     session = lifecycle.session

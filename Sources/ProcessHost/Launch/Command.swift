@@ -24,6 +24,9 @@ public struct Command: Sendable, Hashable {
   /// The directory in which the command starts; nil for this program's own.
   public var workingDirectory: String?
 
+  /// What the command finds on its stdin.
+  public var input: Input = .none
+
   /// How long nothing may come, once the command itself has ended, before its session is closed although
   /// another process, one that it started, still holds its output open; 2 seconds unless set, nil for
   /// as long as that process likes.
@@ -56,6 +59,18 @@ public struct Command: Sendable, Hashable {
 
   /// A command line for `/bin/sh`.
   public static func shell(_ line: String) -> Command { Command("/bin/sh", "-c", line) }
+}
+
+extension Command {
+  /// What a command finds on its stdin.
+  public enum Input: Sendable, Hashable {
+    /// Nothing: `/dev/null`.
+    case none
+    /// These bytes, then the end. They are written as the command reads them.
+    case bytes([UInt8])
+    /// A pipe, to write to with ``HostedProcess/input``.
+    case pipe
+  }
 }
 
 extension Command {

@@ -31,6 +31,7 @@ final class Launch: Sendable {
   private let lifecycle: Lifecycle
   private let pipes: [OutputPipe]
   private let outputs: Outputs
+  private let inputPipe: InputPipe?
   private let childEnds: Mutex<ChildEnds?>
   private let childDescriptors:
     (input: FileDescriptor, output: FileDescriptor, error: FileDescriptor)
@@ -47,9 +48,17 @@ final class Launch: Sendable {
     self.pump = pump
     lifecycle = Lifecycle(session: session, on: pump)
     do throws(SystemError) {
-      let output = try PipeEnds.open()
-      let error = try PipeEnds.open()
-      let input = try OwnedDescriptor.null()
+      let output = try PipeEnds.open(.fromChild)
+      let error = try PipeEnds.open(.fromChild)
+      let input: OwnedDescriptor
+      if command.input == .none {
+        input = try OwnedDescriptor.null()
+        inputPipe = nil
+      } else {
+        let ends = try PipeEnds.open(.toChild)
+        input = ends.read
+        inputPipe = InputPipe(ends.write, on: pump)
+      }
       try checkSpareDescriptors(Self.spareDescriptors, like: input)
       pipes = [
         OutputPipe(output.read, .stdout, of: lifecycle),
@@ -74,7 +83,7 @@ final class Launch: Sendable {
   }
 
   /// What there is once a process runs.
-  typealias Started = (processID: Int32, lifecycle: Lifecycle)
+  typealias Started = (processID: Int32, lifecycle: Lifecycle, input: InputPipe?)
 
   /// Starts the process, answers, and stays with the process until it has been reaped.
   func run(
@@ -86,6 +95,10 @@ final class Launch: Sendable {
     var isWatched = false
     func finish(_ exit: ProcessExit) {
       lifecycle.reaped()
+      if let inputPipe {
+        pump.expectVisit()
+        pump.visit { inputPipe.abandon() }
+      }
       pump.leave(lifecycle)
       if let watch, !isWatched { pump.visit { watch.finish(exit) } }
     }
@@ -102,7 +115,7 @@ final class Launch: Sendable {
         pump.enter(lifecycle, outputs)
         (watch, isWatched) = watchExit(of: identifier)
         answer.resume(
-          returning: .success((identifier.value, lifecycle)))
+          returning: .success((identifier.value, lifecycle, inputPipe)))
         // The child is reaped when this returns and it has ended, not before.
         if isWatched { await lifecycle.waitUntilReapable() }
       }

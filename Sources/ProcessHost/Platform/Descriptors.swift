@@ -19,18 +19,23 @@ struct OwnedDescriptor: ~Copyable {
   deinit { close(number) }
 }
 
-/// A pipe from a child to this program: reading does not block, writing does, as a child expects.
+/// A pipe between a child and this program: this program's end does not block, the child's does, as a
+/// child expects.
 struct PipeEnds: ~Copyable {
   var read: OwnedDescriptor
   var write: OwnedDescriptor
 
+  /// Which end is this program's.
+  enum Direction { case fromChild, toChild }
+
   /// Opens a pipe.
-  static func open() throws(SystemError) -> PipeEnds {
+  static func open(_ direction: Direction) throws(SystemError) -> PipeEnds {
     let numbers = try openPipe()
     let read = OwnedDescriptor(owning: numbers.read)
     let write = OwnedDescriptor(owning: numbers.write)
     let ends = PipeEnds(read: try read.aboveStandard(), write: try write.aboveStandard())
-    guard fcntl(ends.read.number, F_SETFL, O_NONBLOCK) == 0 else { throw .last }
+    let own = direction == .fromChild ? ends.read.number : ends.write.number
+    guard fcntl(own, F_SETFL, O_NONBLOCK) == 0 else { throw .last }
     return ends
   }
 

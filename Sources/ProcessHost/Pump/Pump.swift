@@ -56,7 +56,7 @@ final class Pump: Sendable {
   /// Keeps the thread from ending until a visit, as a source would.
   func expectVisit() { sourceCount.add(1, ordering: .relaxed) }
 
-  /// Calls a closure on the thread, once; `expectVisit()` came first.
+  /// Calls a closure on the thread, once, between two turns of the sources; `expectVisit()` came first.
   func visit(_ body: @escaping @Sendable () -> Void) {
     visits.withLock { $0.append(body) }
     poller.wake()
@@ -99,7 +99,7 @@ final class Pump: Sendable {
     while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
       let limit = timers.withLock(\.next).map { $0 - .now }
       unsafe poller.wait(events, upTo: limit) { token in
-        guard let token = unsafe token else { return receiveVisits() }
+        guard let token = unsafe token else { return }
         let reference = unsafe Unmanaged<EventSource>.fromOpaque(token)
         let source = unsafe reference.takeUnretainedValue()
         if source.handleEvent() == .finish {
@@ -109,6 +109,8 @@ final class Pump: Sendable {
           unsafe reference.release()
         }
       }
+      // Between turns, since they may withdraw a source that has an event in this one.
+      receiveVisits()
       runTimers()
     }
     // They hold what holds the pump.
