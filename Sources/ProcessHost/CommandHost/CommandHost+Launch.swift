@@ -17,9 +17,8 @@ import Subprocess
 extension CommandHost {
   /// Starts a command, and captures its stdout and stderr into a session from now on.
   ///
-  /// The command leads a process group of its own, and starts with
-  /// all signals at their defaults and none blocked, whatever this program's own are. It inherits
-  /// descriptors 0, 1 and 2 and no others.
+  /// The command leads a process group of its own, and starts with all signals at their defaults and none
+  /// blocked, whatever this program's own are. It inherits descriptors 0, 1 and 2 and no others.
   ///
   /// When it has ended, the session gets its exit code (128 + n if signal n ended it) at once. It is closed
   /// when the last process that holds the command's stdout or stderr has closed them, or when that has
@@ -41,10 +40,11 @@ extension CommandHost {
     _ command: Command, into session: Session
   ) async throws(LaunchError) -> HostedProcess {
     let path = try ExecutableLookup.path(of: command)
-    let configuration = try Configuration(command, path: path)
+    try command.validate()
     return try await LaunchGate.shared.pass { () async throws(LaunchError) -> HostedProcess in
       if Task.isCancelled { throw .cancelled }
       let launch = try Launch(command, on: runningPump(), into: session)
+      let configuration = Configuration(command, path: path, terminalPath: launch.terminalPath)
       let answer: Result<Launch.Started, LaunchError> = await withCheckedContinuation { answer in
         // Not a child task: it accompanies the process to its end, and does not hold the host.
         Task.detached { await launch.run(configuration, path: path, answer: answer) }
@@ -53,7 +53,7 @@ extension CommandHost {
       let process = HostedProcess(
         processID: started.processID, lifecycle: started.lifecycle,
         input: input(of: started, command),
-        host: self)
+        terminal: command.terminal == nil ? nil : started.input, host: self)
       guard Task.isCancelled else { return process }
       process.terminate(grace: .zero)
       await process.waitUntilOver()
@@ -64,34 +64,51 @@ extension CommandHost {
   /// What the process's owner writes to; bytes that the command came with are on their way instead.
   private func input(of started: Launch.Started, _ command: Command) -> ProcessInput? {
     guard let pipe = started.input else { return nil }
-    if case .bytes(let bytes) = command.input {
+    switch command.input {
+    case .none:
+      return nil
+    case .bytes(let bytes):
       pipe.write(bytes, as: pipe.makeTicket(), nil)
       pipe.close()
       return nil
+    case .pipe:
+      return ProcessInput(pipe)
     }
-    return ProcessInput(pipe)
   }
 }
 
 extension Configuration {
-  /// - Throws: ``LaunchError/invalidCommand(reason:)``.
-  fileprivate init(_ command: Command, path: String) throws(LaunchError) {
-    try command.validate()
+  fileprivate init(_ command: Command, path: String, terminalPath: String?) {
     var options = PlatformOptions()
-    options.processGroupID = 0
+    let executable: String
+    let arguments: Arguments
+    if let terminalPath {
+      // The leader of a session that opens a terminal by its path gets it as controlling terminal. The
+      // shell does so, and becomes the command. (What begins with "-" might be an option of `exec`.)
+      options.createSession = true
+      let line = "exec \"$@\" <>\"$0\" >&0 2>&0"
+      let path = path.hasPrefix("-") ? "./\(path)" : path
+      executable = "/bin/sh"
+      arguments = Arguments(["-c", line, terminalPath, path] + command.arguments)
+    } else {
+      options.processGroupID = 0
+      executable = path
+      arguments = Arguments(
+        executablePathOverride: command.executable, remainingValues: command.arguments)
+    }
     self.init(
-      executable: .path(FilePath(path)),
-      arguments: Arguments(
-        executablePathOverride: command.executable, remainingValues: command.arguments),
-      environment: Subprocess.Environment(command.environment),
+      executable: .path(FilePath(executable)), arguments: arguments,
+      environment: Subprocess.Environment(command.environment, inTerminal: terminalPath != nil),
       workingDirectory: command.workingDirectory.map { FilePath($0) },
       platformOptions: options)
   }
 }
 
 extension Subprocess.Environment {
-  fileprivate init(_ environment: Command.Environment) {
+  fileprivate init(_ environment: Command.Environment, inTerminal: Bool) {
     var changes: [Key: String?] = [:]
+    let isInherited = environment.base == .inherited && environmentVariable("TERM") != nil
+    if inTerminal, !isInherited { changes["TERM"] = "xterm-256color" }
     for (name, value) in environment.changes {
       changes.updateValue(value, forKey: Key(stringLiteral: name))
     }

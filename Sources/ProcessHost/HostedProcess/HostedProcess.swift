@@ -14,13 +14,18 @@ public final class HostedProcess: Sendable, Identifiable {
   /// Where its output goes.
   public let session: Session
 
-  /// Its stdin, if that is a pipe: see ``Command/Input/pipe``.
+  /// Its stdin, if that is to be written to: see ``Command/Input/pipe``.
   public let input: ProcessInput?
 
   private let lifecycle: Lifecycle
+  private let terminal: InputPipe?
   private let host: CommandHost
 
-  init(processID: Int32, lifecycle: Lifecycle, input: ProcessInput?, host: CommandHost) {
+  init(
+    processID: Int32, lifecycle: Lifecycle, input: ProcessInput?, terminal: InputPipe?,
+    host: CommandHost
+  ) {
+    self.terminal = terminal
     self.processID = processID
     self.input = input
     self.lifecycle = lifecycle
@@ -74,6 +79,16 @@ public final class HostedProcess: Sendable, Identifiable {
   /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/refused(code:)`` if the system
   ///   does not permit it.
   public func signal(_ signal: ProcessSignal) throws(SignalError) { try lifecycle.send(signal) }
+
+  /// Changes the size of the process's terminal, and lets it know by `SIGWINCH`.
+  ///
+  /// - Throws: ``TerminalError/noTerminal`` if it has none; ``TerminalError/processEnded`` after its end.
+  public func resize(to size: TerminalSize) throws(TerminalError) {
+    guard let terminal else { throw .noTerminal }
+    guard terminal.withDescriptor({ setTerminalSize($0, size) }) == true else {
+      throw .processEnded
+    }
+  }
 
   /// Ends the process and all others in its group: asks them with `SIGTERM`, and after a grace kills who
   /// is left with `SIGKILL`. Processes that are stopped are made to go on, so that they can end.

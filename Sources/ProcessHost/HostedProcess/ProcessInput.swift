@@ -1,4 +1,5 @@
-/// The stdin of a process whose ``Command/input-swift.property`` is a pipe.
+/// The stdin of a process whose ``Command/input`` is ``Command/Input/pipe``: a pipe or, if it
+/// has one, the terminal.
 ///
 /// ```swift
 /// var command = Command("bc")
@@ -41,6 +42,8 @@ public final class ProcessInput: Sendable {
   }
 
   /// Closes the pipe after all writes that began before; the process then finds the end of its stdin.
+  ///
+  /// A terminal stays open and is sent Ctrl-D, which is the end for whoever reads lines from it.
   ///
   /// Does nothing if it is closed already. Nothing is lost if nobody waits for those writes.
   public func close() { pipe.close() }

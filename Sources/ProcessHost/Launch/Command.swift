@@ -27,6 +27,17 @@ public struct Command: Sendable, Hashable {
   /// What the command finds on its stdin.
   public var input: Input = .none
 
+  /// The size of the terminal that the command gets in place of pipes; nil for pipes.
+  ///
+  /// It is the controlling terminal of the command, which leads a session of its own. Everything that
+  /// is written to it comes as stdout, as the terminal shows it: lines end in `\r\n`, and what is
+  /// written to the command's stdin is echoed, unless the command sets it otherwise. Some of what a command
+  /// writes last may come after its exit is known, and before the session is closed.
+  ///
+  /// `TERM` is set to `xterm-256color` if the environment has none. The command is started by way of
+  /// `/bin/sh`, which opens the terminal and then becomes the command.
+  public var terminal: TerminalSize?
+
   /// How long nothing may come, once the command itself has ended, before its session is closed although
   /// another process, one that it started, still holds its output open; 2 seconds unless set, nil for
   /// as long as that process likes.

@@ -23,9 +23,37 @@ final class Launch: Sendable {
   /// What the child gets as its descriptors 0, 1 and 2.
   private struct ChildEnds: ~Copyable {
     let input: OwnedDescriptor
-    let output: OwnedDescriptor
-    let error: OwnedDescriptor
+    let output: OwnedDescriptor?
+    let error: OwnedDescriptor?
+
+    let descriptors: Descriptors
+
+    init(
+      input: consuming OwnedDescriptor, output: consuming OwnedDescriptor,
+      error: consuming OwnedDescriptor
+    ) {
+      descriptors = (
+        FileDescriptor(rawValue: input.number), FileDescriptor(rawValue: output.number),
+        FileDescriptor(rawValue: error.number)
+      )
+      self.input = consume input
+      self.output = consume output
+      self.error = consume error
+    }
+
+    /// `/dev/null` for all three, of a child that opens a terminal by itself.
+    init(null: consuming OwnedDescriptor) {
+      let descriptor = FileDescriptor(rawValue: null.number)
+      descriptors = (descriptor, descriptor, descriptor)
+      input = consume null
+      output = nil
+      error = nil
+    }
   }
+
+  private typealias Descriptors = (
+    input: FileDescriptor, output: FileDescriptor, error: FileDescriptor
+  )
 
   private let pump: Pump
   private let lifecycle: Lifecycle
@@ -33,8 +61,9 @@ final class Launch: Sendable {
   private let outputs: Outputs
   private let inputPipe: InputPipe?
   private let childEnds: Mutex<ChildEnds?>
-  private let childDescriptors:
-    (input: FileDescriptor, output: FileDescriptor, error: FileDescriptor)
+  private let childDescriptors: Descriptors
+  /// Where the child finds its terminal, if it is to have one.
+  let terminalPath: String?
 
   /// Descriptors that swift-subprocess opens: for its monitor (3, once), for the working directory and
   /// for the process.
@@ -46,37 +75,37 @@ final class Launch: Sendable {
     _ command: Command, on pump: Pump, into session: Session
   ) throws(LaunchError) {
     self.pump = pump
-    lifecycle = Lifecycle(session: session, on: pump)
+    lifecycle = Lifecycle(session: session, pipes: command.terminal == nil ? 2 : 1, on: pump)
     do throws(SystemError) {
-      let output = try PipeEnds.open(.fromChild)
-      let error = try PipeEnds.open(.fromChild)
-      let input: OwnedDescriptor
-      if command.input == .none {
-        input = try OwnedDescriptor.null()
-        inputPipe = nil
+      let ends: ChildEnds
+      if let size = command.terminal {
+        let terminal = try PseudoTerminal.open(size)
+        terminalPath = terminal.path
+        inputPipe = InputPipe(try terminal.primary.duplicate(), isTerminal: true, on: pump)
+        pipes = [OutputPipe(terminal.primary, .stdout, of: lifecycle)]
+        ends = ChildEnds(null: try .null())
       } else {
-        let ends = try PipeEnds.open(.toChild)
-        input = ends.read
-        inputPipe = InputPipe(ends.write, on: pump)
+        terminalPath = nil
+        let output = try PipeEnds.open(.fromChild)
+        let error = try PipeEnds.open(.fromChild)
+        pipes = [
+          OutputPipe(output.read, .stdout, of: lifecycle),
+          OutputPipe(error.read, .stderr, of: lifecycle),
+        ]
+        if command.input == .none {
+          inputPipe = nil
+          ends = ChildEnds(input: try .null(), output: output.write, error: error.write)
+        } else {
+          let input = try PipeEnds.open(.toChild)
+          inputPipe = InputPipe(input.write, isTerminal: false, on: pump)
+          ends = ChildEnds(input: input.read, output: output.write, error: error.write)
+        }
       }
-      try checkSpareDescriptors(Self.spareDescriptors, like: input)
-      pipes = [
-        OutputPipe(output.read, .stdout, of: lifecycle),
-        OutputPipe(error.read, .stderr, of: lifecycle),
-      ]
+      try checkSpareDescriptors(Self.spareDescriptors, like: ends.input)
       outputs = Outputs(pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace)
-      childDescriptors = (
-        FileDescriptor(rawValue: input.number), FileDescriptor(rawValue: output.write.number),
-        FileDescriptor(rawValue: error.write.number)
-      )
-      childEnds = Mutex(ChildEnds(input: input, output: output.write, error: error.write))
-      try pump.add(pipes[0])
-      do throws(SystemError) {
-        try pump.add(pipes[1])
-      } catch {
-        pump.withdraw(pipes[0])
-        throw error
-      }
+      childDescriptors = ends.descriptors
+      childEnds = Mutex(ends)
+      try pump.add(pipes)
     } catch {
       throw error.launchError("cannot prepare the command's pipes")
     }

@@ -59,9 +59,9 @@ struct PipeEnds: ~Copyable {
 }
 
 extension OwnedDescriptor {
-  /// Opens `/dev/null` to read from.
+  /// Opens `/dev/null`.
   static func null() throws(SystemError) -> OwnedDescriptor {
-    let number = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    let number = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
     guard number >= 0 else { throw .last }
     return try OwnedDescriptor(owning: number).aboveStandard()
   }

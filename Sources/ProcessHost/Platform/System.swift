@@ -91,13 +91,15 @@ func peekState(of child: Int32) -> ChildState {
     unsafe Int(info.si_code) == Int(CLD_EXITED) ? .exited(status) : .signaled(status))
 }
 
-/// The most bytes that a pipe holds.
+/// The most bytes that a pipe holds, or about what a terminal does.
 func pipeCapacity(_ descriptor: Int32) -> Int {
   #if os(Linux) || os(Android)
     // F_GETPIPE_SZ, which the C library only shows to C.
-    Int(fcntl(descriptor, 1032))
+    let capacity = fcntl(descriptor, 1032)
+    // A terminal has none.
+    return capacity > 0 ? Int(capacity) : 65_536
   #else
-    65_536
+    return 65_536
   #endif
 }
 

@@ -7,7 +7,7 @@
 #endif
 import Synchronization
 
-/// The writing end of a child's stdin, and what waits to be written.
+/// The writing end of a child's stdin, be it a pipe or a terminal, and what waits to be written.
 ///
 /// Written to by the pump's thread alone, and by nobody else: that thread has SIGPIPE blocked, which
 /// the system sends to the thread that writes where nobody reads.
@@ -30,16 +30,20 @@ final class InputPipe: EventSource, @unchecked Sendable {
     var pieces: [Piece] = []
     /// Nothing more is to come.
     var isClosing = false
+    /// Whether the last byte that was given ends a line, or there is none.
+    var isAtLineStart = true
     var nextTicket: UInt64 = 0
   }
 
   private let state: Mutex<State>
   private let descriptor: Int32
+  private let isTerminal: Bool
   /// Whether the pump waits until the pipe takes more; its thread alone asks.
   private var isWatched = false
 
-  init(_ end: consuming OwnedDescriptor, on pump: Pump) {
+  init(_ end: consuming OwnedDescriptor, isTerminal: Bool, on pump: Pump) {
     descriptor = end.number
+    self.isTerminal = isTerminal
     state = Mutex(State(end: end, pump: pump))
   }
 
@@ -62,6 +66,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
       if state.isClosing { return (.closed, nil) }
       if state.isOver { return (.brokenPipe, nil) }
       state.pieces.append(Piece(ticket: ticket, rest: bytes[...], continuation: continuation))
+      if let last = bytes.last { state.isAtLineStart = last == UInt8(ascii: "\n") }
       return (nil, state.pump)
     }
     if let error { continuation?.resume(returning: .failure(error)) }
@@ -78,11 +83,22 @@ final class InputPipe: EventSource, @unchecked Sendable {
 
   /// Closes the pipe after all that was given before.
   func close() {
-    let pump = state.withLock { state in
+    let pump: Pump? = state.withLock { state in
+      guard !state.isClosing else { return nil }
       state.isClosing = true
+      if isTerminal, !state.isOver {
+        // Ctrl-D: what there is goes to who reads, and that it is nothing means the end.
+        let end = Array(repeating: UInt8(4), count: state.isAtLineStart ? 1 : 2)
+        state.pieces.append(Piece(ticket: 0, rest: end[...], continuation: nil))
+      }
       return state.pump
     }
     if let pump { visit(pump) }
+  }
+
+  /// Calls a closure with the descriptor, unless it is closed.
+  func withDescriptor<Result>(_ body: (Int32) -> Result) -> Result? {
+    state.withLock { state in state.end == nil ? nil : body(descriptor) }
   }
 
   private func visit(_ pump: Pump) {
@@ -140,7 +156,8 @@ final class InputPipe: EventSource, @unchecked Sendable {
           return false
         }
       }
-      if state.isClosing { state.finish() }
+      // A terminal hangs up when it is closed: that comes when the child has ended.
+      if state.isClosing, !isTerminal { state.finish() }
       return false
     }
   }

@@ -46,6 +46,18 @@ final class Pump: Sendable {
     }
   }
 
+  /// Adds all of several sources or none.
+  func add(_ sources: [EventSource]) throws(SystemError) {
+    for index in sources.indices {
+      do throws(SystemError) {
+        try add(sources[index])
+      } catch {
+        for source in sources[..<index] { withdraw(source) }
+        throw error
+      }
+    }
+  }
+
   /// Withdraws a source that has not finished: before its first event, or between two turns.
   func withdraw(_ source: EventSource) {
     source.remove(from: poller)
