@@ -148,7 +148,9 @@ extension LaunchError {
     switch self {
     case .executableNotFound: 127
     case .notExecutable, .invalidCommand: 126
-    case .badWorkingDirectory, .outOfResources, .hostClosed, .cancelled, .other: 125
+    case .badWorkingDirectory, .outOfResources, .hostClosed, .tooManySessions, .idTaken, .cancelled,
+      .other:
+      125
     }
   }
 }

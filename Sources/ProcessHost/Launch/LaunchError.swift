@@ -34,6 +34,12 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// The host has been closed.
   case hostClosed
 
+  /// A ``ProcessManager`` has as many sessions as it may have.
+  case tooManySessions(limit: Int)
+
+  /// A ``ProcessManager`` has a session of that id already.
+  case idTaken(id: String)
+
   /// The task that launched it was cancelled.
   case cancelled
 
@@ -90,6 +96,11 @@ extension LaunchError: CustomStringConvertible {
         + (code == EMFILE ? " (ulimit -n raises the limit)" : "")
     case .hostClosed:
       return "the host has been closed: it starts no more processes"
+    case .tooManySessions(let limit):
+      return
+        "there are \(limit) sessions, and there may be no more: forget one, or wait for a sweep"
+    case .idTaken(let id):
+      return "there is a session with the id “\(id)” already: forget it, or choose another id"
     case .cancelled:
       return "the task was cancelled before the command had been started"
     case .other(let reason, let code):

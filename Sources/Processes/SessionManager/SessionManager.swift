@@ -16,6 +16,8 @@ public final class SessionManager: Sendable {
   public let idleTimeout: Duration
   /// How long ``run(onSweep:)`` waits between sweeps.
   public let sweepInterval: Duration
+  /// Whether sweeps leave sessions alone whose process has no exit status yet, however idle they are.
+  public let sparesRunning: Bool
 
   private let table = SessionTable()
   private let sweeper = Mutex<Task<Void, Never>?>(nil)
@@ -25,11 +27,15 @@ public final class SessionManager: Sendable {
   /// - Parameters:
   ///   - idleTimeout: How long a session may be idle; one idle for longer is swept.
   ///   - sweepInterval: How often ``run(onSweep:)`` sweeps.
+  ///   - sparesRunning: Whether sweeps leave sessions alone whose process has no exit status yet.
   /// - Precondition: `sweepInterval` is positive.
-  public init(idleTimeout: Duration, sweepInterval: Duration = .seconds(60)) {
+  public init(
+    idleTimeout: Duration, sweepInterval: Duration = .seconds(60), sparesRunning: Bool = false
+  ) {
     precondition(sweepInterval > .zero, "a sweep interval must be positive, not \(sweepInterval)")
     self.idleTimeout = idleTimeout
     self.sweepInterval = sweepInterval
+    self.sparesRunning = sparesRunning
   }
 
   deinit { stop() }
@@ -66,7 +72,8 @@ public final class SessionManager: Sendable {
 // MARK: Sweeping
 
 extension SessionManager {
-  /// Drops the sessions that have been idle for longer than the timeout, each by its own clock.
+  /// Drops the sessions that have been idle for longer than the timeout, each by its own clock; but for
+  /// those that ``sparesRunning`` spares.
   ///
   /// - Returns: The sessions dropped, so that their processes can be ended.
   /// - Complexity: O(sessions).
@@ -76,7 +83,7 @@ extension SessionManager {
     let systemNow = ActivityClock.system.nanoseconds
     return table.removeAll { session in
       let idle = session.idleNanoseconds(systemNow: systemNow)
-      return idle > timeout
+      return idle > timeout && !(sparesRunning && session.isAlive)
     }
   }
 

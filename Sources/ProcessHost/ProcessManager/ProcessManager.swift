@@ -1,0 +1,154 @@
+public import Processes
+import Synchronization
+
+/// The processes of a server, by the id of their sessions: so many at most, and none that nobody asks
+/// for any more.
+///
+/// A session stays readable after its process has ended, until it has been idle for the timeout. Whoever
+/// is swept out or forgotten is ended.
+///
+/// ```swift
+/// let manager = ProcessManager(idleTimeout: .seconds(30 * 60), limit: 100)
+/// manager.run()
+/// let session = Session(id: "build-7", workspaceID: "acme")
+/// try await manager.launch(Command("make", "-j4"), into: session)
+/// …
+/// manager.process(id: "build-7")?.session.output(since: cursor)
+/// …
+/// await manager.shutDown()
+/// ```
+///
+/// When the manager is gone, so are its processes, as with a ``CommandHost``.
+public final class ProcessManager: Sendable {
+  /// The most sessions at a time, those of ended processes included.
+  public let limit: Int
+  /// The time that processes have to end when they are asked to.
+  public let grace: Duration
+
+  private let host = CommandHost()
+  private let sessions: SessionManager
+  private let state = Mutex(State())
+
+  private struct State {
+    var processes: [String: HostedProcess] = [:]
+    /// Ids of processes that are being started.
+    var starting: Set<String> = []
+  }
+
+  /// A manager without processes, which does not sweep by itself until ``run()``.
+  ///
+  /// - Parameters:
+  ///   - idleTimeout: How long a session may be idle, which is: no output, no exit, no launch.
+  ///   - sweepInterval: How often ``run()`` sweeps.
+  ///   - limit: The most sessions at a time.
+  ///   - sparesRunning: Whether a process that runs is kept however long it is silent. Otherwise it is
+  ///     ended once it has been silent for the timeout.
+  ///   - grace: The time that processes have to end when they are asked to.
+  /// - Precondition: `sweepInterval` and `limit` are positive.
+  public init(
+    idleTimeout: Duration, sweepInterval: Duration = .seconds(60), limit: Int = .max,
+    sparesRunning: Bool = false, grace: Duration = CommandHost.defaultGrace
+  ) {
+    precondition(limit > 0, "a limit on sessions must be positive, not \(limit)")
+    self.limit = limit
+    self.grace = grace
+    sessions = SessionManager(
+      idleTimeout: idleTimeout, sweepInterval: sweepInterval, sparesRunning: sparesRunning)
+  }
+
+  /// Starts a command, and keeps its process under the session's id.
+  ///
+  /// - Parameters:
+  ///   - command: What to run.
+  ///   - session: Where its output goes. It should be fresh.
+  /// - Returns: The process, which is running or has just ended.
+  /// - Throws: ``LaunchError/tooManySessions(limit:)``, ``LaunchError/idTaken(id:)``,
+  ///   ``LaunchError/hostClosed`` after ``shutDown(grace:)``; else as ``CommandHost/launch(_:into:)``.
+  @discardableResult
+  public func launch(
+    _ command: Command, into session: Session
+  ) async throws(LaunchError) -> HostedProcess {
+    let id = session.id
+    try state.withLock { state throws(LaunchError) in
+      guard state.processes[id] == nil, !state.starting.contains(id) else {
+        throw .idTaken(id: id)
+      }
+      guard state.processes.count + state.starting.count < limit else {
+        throw .tooManySessions(limit: limit)
+      }
+      state.starting.insert(id)
+    }
+    do throws(LaunchError) {
+      let process = try await host.launch(command, into: session)
+      state.withLock { state in
+        state.starting.remove(id)
+        state.processes[id] = process
+        sessions.register(session)
+      }
+      return process
+    } catch {
+      state.withLock { _ = $0.starting.remove(id) }
+      throw error
+    }
+  }
+
+  /// The process whose session has an id, if there is one. Looking it up is not activity.
+  ///
+  /// - Complexity: O(1).
+  public func process(id: String) -> HostedProcess? { state.withLock { $0.processes[id] } }
+
+  /// The processes, in no particular order, those included that have ended and can still be read.
+  public var processes: [HostedProcess] { state.withLock { Array($0.processes.values) } }
+
+  /// The number of sessions, those included whose processes have ended.
+  public var count: Int { state.withLock { $0.processes.count } }
+
+  /// Ends a process, and makes its session unknown. Whoever holds either can go on using it.
+  ///
+  /// - Returns: The process, if there was one. It has been asked to end, and may not have done so yet.
+  @discardableResult
+  public func forget(id: String) -> HostedProcess? {
+    let process = state.withLock { state in
+      sessions.forget(id: id)
+      return state.processes.removeValue(forKey: id)
+    }
+    process?.terminate(grace: grace)
+    return process
+  }
+
+  /// Ends and makes unknown the processes whose sessions have been idle for longer than the timeout.
+  ///
+  /// - Returns: The processes. They have been asked to end, and may not have done so yet.
+  /// - Complexity: O(sessions).
+  @discardableResult
+  public func sweep() -> [HostedProcess] { end(sessions.sweep()) }
+
+  /// Sweeps at every interval from now on, until ``stop()`` or the end of the manager. Does nothing if
+  /// that is so already.
+  public func run() { sessions.run { [weak self] dropped in _ = self?.end(dropped) } }
+
+  /// Ends what ``run()`` began. Does nothing if that is so already.
+  public func stop() { sessions.stop() }
+
+  /// Ends all processes, and starts no more. Their sessions stay known, and readable.
+  ///
+  /// - Parameter grace: The time that they have; the manager's ``grace`` unless told.
+  /// - Returns: When no process is left.
+  public func shutDown(grace: Duration? = nil) async {
+    stop()
+    await host.close(grace: grace ?? self.grace)
+  }
+
+  /// Ends the processes of sessions that a sweep has dropped.
+  private func end(_ dropped: [Session]) -> [HostedProcess] {
+    let processes = state.withLock { state in
+      dropped.compactMap { session -> HostedProcess? in
+        // Another may have its id by now.
+        guard state.processes[session.id]?.session === session else { return nil }
+        return state.processes.removeValue(forKey: session.id)
+      }
+    }
+    for process in processes { process.terminate(grace: grace) }
+    return processes
+  }
+}

@@ -1,0 +1,151 @@
+import Processes
+import Synchronization
+import Testing
+
+@testable import ProcessHost
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A clock that is set by hand, in nanoseconds.
+private final class ManualClock: Sendable {
+  private let now = Atomic<Int64>(0)
+  func advance(seconds: Int64) { now.add(seconds * 1_000_000_000, ordering: .relaxed) }
+  var clock: ActivityClock { ActivityClock { self.now.load(ordering: .relaxed) } }
+}
+
+@Suite struct ProcessManagerTests {
+  private let time = ManualClock()
+
+  private func session(_ id: String) -> Session {
+    Session(id: id, workspaceID: "tests", clock: time.clock)
+  }
+
+  private static let sleeping = Command("sleep", "100")
+
+  @Test func whatIsForgottenIsEnded() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10))
+    let process = try await manager.launch(Self.sleeping, into: session("a"))
+    #expect(manager.process(id: "a") === process && manager.count == 1)
+    #expect(manager.processes.map(\.id) == [process.id])
+    #expect(manager.forget(id: "a") === process)
+    #expect(manager.forget(id: "a") == nil && manager.count == 0)
+    #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
+  }
+
+  @Test func whatIsIdleIsEnded() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10))
+    let silent = try await manager.launch(Self.sleeping, into: session("silent"))
+    let ended = try await manager.launch(Command("echo", "hello"), into: session("ended"))
+    var command = Command("cat")
+    command.input = .pipe
+    let busy = try await manager.launch(command, into: session("busy"))
+    try await ended.waitUntilClosed()
+    time.advance(seconds: 9)
+    #expect(manager.sweep().isEmpty)
+    // Readable after its end, until it is idle.
+    #expect(manager.process(id: "ended")?.session.exitCode == 0)
+    try await busy.input?.write("x\n".utf8)
+    _ = await busy.session.output(since: 0, waitingUpTo: nil)
+    time.advance(seconds: 2)
+    #expect(Set(manager.sweep().map(\.session.id)) == ["silent", "ended"])
+    #expect(manager.processes.map(\.session.id) == ["busy"])
+    #expect(try await silent.waitUntilClosed() == .signaled(SIGTERM))
+    #expect(busy.isRunning)
+    await manager.shutDown()
+    #expect(!busy.isRunning)
+  }
+
+  @Test func silentButRunningMayBeSpared() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10), sparesRunning: true)
+    let silent = try await manager.launch(Self.sleeping, into: session("silent"))
+    let ended = try await manager.launch(Command("true"), into: session("ended"))
+    try await ended.waitUntilClosed()
+    time.advance(seconds: 1_000)
+    #expect(manager.sweep().map(\.session.id) == ["ended"])
+    #expect(silent.isRunning)
+    await manager.shutDown(grace: .zero)
+    #expect(silent.exit == .signaled(SIGKILL))
+  }
+
+  @Test func thereIsALimit() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10), limit: 3)
+    for id in ["a", "b"] { try await manager.launch(Self.sleeping, into: session(id)) }
+    await #expect(throws: LaunchError.idTaken(id: "a")) {
+      try await manager.launch(Self.sleeping, into: session("a"))
+    }
+    // A failure leaves its place free.
+    await #expect(throws: LaunchError.self) {
+      try await manager.launch(Command("no-such-command"), into: session("c"))
+    }
+    try await manager.launch(Command("true"), into: session("c"))
+    await #expect(throws: LaunchError.tooManySessions(limit: 3)) {
+      try await manager.launch(Self.sleeping, into: session("d"))
+    }
+    manager.forget(id: "b")
+    try await manager.launch(Self.sleeping, into: session("d"))
+    await manager.shutDown()
+  }
+
+  /// However many come at once.
+  @Test func theLimitHoldsForLaunchesAtOnce() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10), limit: 5)
+    let launched = await withTaskGroup(of: Bool.self) { group in
+      for index in 0..<40 {
+        group.addTask {
+          let session = session("\(index % 20)")
+          return (try? await manager.launch(Self.sleeping, into: session)) != nil
+        }
+      }
+      return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+    }
+    #expect(launched == 5 && manager.count == 5)
+    await manager.shutDown()
+  }
+
+  @Test func shuttingDownEndsEverything() async {
+    await #expect(processExitsWith: .success) {
+      let descriptors = try await settledDescriptorCount()
+      let manager = ProcessManager(idleTimeout: .seconds(10), grace: .milliseconds(50))
+      manager.run()
+      var sessions: [Session] = []
+      for line in ["exec sleep 100", "trap '' TERM; while :; do sleep 0.01; done", "exit 3"] {
+        let session = Session(id: line, workspaceID: "tests")
+        try await manager.launch(.shell(line), into: session)
+        sessions.append(session)
+      }
+      _ = try await manager.process(id: "exit 3")?.waitForExit()
+      await manager.shutDown()
+      #expect(sessions.allSatisfy { $0.isClosed })
+      #expect(sessions[2].exitCode == 3)
+      #expect(children() == [])
+      await #expect(throws: LaunchError.hostClosed) {
+        try await manager.launch(Command("true"), into: Session(id: "x", workspaceID: "tests"))
+      }
+      #expect(manager.count == 3)
+      #expect(await eventually { descriptorCount() == descriptors })
+    }
+  }
+
+  @Test func itSweepsByItself() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10), sweepInterval: .milliseconds(2))
+    manager.run()
+    manager.run()
+    let process = try await manager.launch(Self.sleeping, into: session("a"))
+    time.advance(seconds: 11)
+    #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
+    #expect(await eventually { manager.count == 0 })
+    manager.stop()
+  }
+
+  @Test func aForgottenManagerLeavesNothing() async throws {
+    let session = session("a")
+    _ = try await ProcessManager(idleTimeout: .seconds(10)).launch(Self.sleeping, into: session)
+    #expect(await eventually { session.isClosed })
+  }
+}
