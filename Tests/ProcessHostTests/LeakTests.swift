@@ -19,7 +19,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
-      let descriptors = descriptorCount()
+      let descriptors = try await settledDescriptorCount()
       for _ in 0..<20 {
         try await capture(.shell("echo hello; exit 1"), on: host)
         try await capture(.shell("kill -9 $$"), on: host)
@@ -40,7 +40,7 @@ import Testing
         Command("no-such-command"), Command("/tmp"), Command(script), Command(interpreter),
         Command("true", arguments: [], workingDirectory: "/no/such"),
       ]
-      let descriptors = descriptorCount()
+      let descriptors = try await settledDescriptorCount()
       for _ in 0..<100 {
         for command in commands {
           await #expect(throws: LaunchError.self) {
@@ -58,7 +58,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
-      let descriptors = descriptorCount()
+      let descriptors = try await settledDescriptorCount()
       var taken: [Int32] = []
       var limit = rlimit()
       #expect(unsafe getrlimit(Int32(RLIMIT_NOFILE.rawValue), &limit) == 0)
