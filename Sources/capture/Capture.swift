@@ -14,8 +14,8 @@ struct Capture: AsyncParsableCommand {
       When the command has ended and closed its outputs, what is retained is written, in order: its \
       stdout to stdout, its stderr to stderr, after a line on stderr that tells the loss, if any.
 
-      COMMAND reads its stdin from /dev/null, inherits no descriptors but 0, 1 and 2, and leads a \
-      process group of its own. SIGINT (Ctrl-C), \
+      COMMAND reads its stdin from /dev/null, or with --stdin what comes on capture's own; inherits no descriptors but 0, 1 and 2; and leads a \
+      process group of its own. With --tty all that it writes is stdout, and its lines end in CR LF. SIGINT (Ctrl-C), \
       SIGTERM, SIGHUP and SIGQUIT are passed on to that group; capture then still waits for the command \
       and writes what it has; a second signal, after the command itself has ended, ends the wait for \
       others that hold its outputs open; one after that ends capture itself at once, even if nobody \
@@ -48,6 +48,12 @@ struct Capture: AsyncParsableCommand {
 
   @Flag(help: "Write a summary to stderr at the end.")
   var stats = false
+
+  @Flag(help: "Run the command in a terminal, as large as capture's own, or of 24 lines of 80.")
+  var tty = false
+
+  @Flag(help: "Pass capture's own stdin on to the command.")
+  var stdin = false
 
   @Option(
     help: "End the command after this time: a number, and ms, s, m or h; seconds without a unit.",
@@ -101,6 +107,8 @@ struct Capture: AsyncParsableCommand {
     var command = Command(self.command[0], arguments: Array(self.command.dropFirst()))
     // As in a pipeline: whoever holds its output open may still have something to say.
     command.quietGrace = nil
+    if tty { command.terminal = ownTerminalSize() ?? TerminalSize() }
+    if stdin { command.input = .pipe }
     do throws(LaunchError) {
       process = try await host.launch(command, into: session)
     } catch {
@@ -108,6 +116,7 @@ struct Capture: AsyncParsableCommand {
       throw ExitCode(error.exitStatus)
     }
     signals.forward(to: process)
+    if let input = process.input { InputForwarder.start(to: input) }
     let timer = timeLimit.map { $0.start(on: host) }
 
     let format: any OutputFormat = json ? JSONFormat() : PlainFormat()

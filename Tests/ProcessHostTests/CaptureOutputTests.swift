@@ -53,6 +53,27 @@ import Testing
     #expect(text(try await capture(command)) == "mine\n")
   }
 
+  @Test func bytesAreNotDecoded() async throws {
+    let session = try await capture(
+      .shell("printf '\\377\\000\\303(\\355\\240\\200'; printf '\\300' >&2"))
+    let output = session.output()
+    let (stdout, stderr) = (
+      output.chunks.filter { $0.stream == .stdout }.flatMap { Array($0.data) },
+      output.chunks.filter { $0.stream == .stderr }.flatMap { Array($0.data) }
+    )
+    #expect(stdout == [0xff, 0, 0xc3, 0x28, 0xed, 0xa0, 0x80])
+    #expect(stderr == [0xc0])
+  }
+
+  @Test func aHundredMegabytesWithoutANewline() async throws {
+    let session = try await capture(Command("head", "-c", "100000000", "/dev/zero"))
+    let output = session.output()
+    #expect(session.totalBytes == 100_000_000)
+    #expect(output.lostBytes + output.chunks.payload.count == 100_000_000)
+    #expect(output.chunks.payload.count > Session.maxBufferBytes - 65_536)
+    #expect(output.missedBytes == output.lostBytes)
+  }
+
   @Test func stdinIsEmpty() async throws {
     #expect(text(try await capture(.shell("cat; echo end"))) == "end\n")
   }
