@@ -36,8 +36,8 @@ public final class HostedProcess: Sendable, Identifiable {
   /// How the process ended; nil while it runs.
   public var exit: ProcessExit? { lifecycle.exit.value }
 
-  /// Whether the process has not ended yet.
-  public var isRunning: Bool { exit == nil }
+  /// Whether the process has not ended yet; as the system knows it, a moment before ``exit`` tells how.
+  public var isRunning: Bool { !lifecycle.hasEnded }
 
   /// Waits until the process has ended.
   ///

@@ -95,6 +95,14 @@ final class Lifecycle: Sendable {
     }
   }
 
+  /// Whether the child has ended, noticed or not.
+  var hasEnded: Bool {
+    if exit.value != nil { return true }
+    return state.withLock { state in
+      if case .running = peekState(of: state.process) { false } else { true }
+    }
+  }
+
   /// Waits until nobody can need the child's number any more.
   func waitUntilReapable() async {
     // The task that waits for this is the launch's own, which nobody cancels.
