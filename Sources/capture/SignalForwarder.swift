@@ -94,7 +94,7 @@ final class SignalForwarder: Sendable {
       state.process = process
       return state.pending
     }
-    for signal in pending { try? process.signal(signal) }
+    for signal in pending { pass(signal, to: process) }
   }
 
   /// Whether a signal came after the command had ended.
@@ -114,7 +114,10 @@ final class SignalForwarder: Sendable {
       if state.process == nil { state.pending.append(signal) }
       return state.process
     }
-    guard let process else { return }
+    if let process { pass(signal, to: process) }
+  }
+
+  private func pass(_ signal: ProcessSignal, to process: HostedProcess) {
     let (hadEnded, wasClosed) = (!process.isRunning, process.session.isClosed)
     // Everyone may have ended meanwhile; then there is nothing to wait for either.
     try? process.signal(signal)
