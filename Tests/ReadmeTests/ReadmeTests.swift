@@ -9,16 +9,21 @@ import Testing
     return try String(contentsOf: root.appending(path: name), encoding: .utf8)
   }
 
-  @Test("the example in the README is the one that is compiled here")
-  func exampleIsCompiled() throws {
-    let example = try Self.text("Tests/ReadmeTests/Example.swift")
-    #expect(try Self.text("README.md").contains("```swift\n\(example)```"))
+  @Test("the examples in the README are those that are compiled here")
+  func examplesAreCompiled() throws {
+    for name in ["Example.swift", "DialogueExample.swift"] {
+      let example = try Self.text("Tests/ReadmeTests/\(name)")
+      #expect(try Self.text("README.md").contains("```swift\n\(example)```"))
+    }
   }
 
   @Test("the example runs, and returns the command's exit code")
   func exampleRuns() async throws {
     #expect(try await buildAndWatch() == 2)
   }
+
+  @Test("the dialogue runs")
+  func dialogueRuns() async throws { #expect(try await square(of: 12) == "144\n") }
 
   @Test("the README's test command is the one that CI runs")
   func ciRunsTheReadmesTests() throws {
