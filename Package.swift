@@ -105,6 +105,11 @@ let package = Package(
       name: "BenchmarkTests", dependencies: ["BenchmarkContenders", "BenchmarkHarness"],
       swiftSettings: strict),
     .testTarget(
+      name: "ComparisonTests",
+      dependencies: [
+        "ProcessHost", .product(name: "Subprocess", package: "swift-subprocess"),
+      ]),
+    .testTarget(
       name: "ReadmeTests", dependencies: ["ProcessHost"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
