@@ -44,7 +44,7 @@ struct Benchmarks: ParsableCommand {
     let matches = try matcher()
     let all =
       appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
-      + captureCases()
+      + captureCases() + processCases()
     let cases = all.filter { matches($0.path) }
     if list {
       for benchmark in cases { print(benchmark.path) }

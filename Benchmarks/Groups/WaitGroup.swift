@@ -1,7 +1,6 @@
 import BenchmarkHarness
 import Dispatch
 import Foundation
-import Histogram
 import ProcessHost
 import Processes
 import Synchronization
@@ -10,7 +9,8 @@ import Synchronization
 func waitCases() -> [Case] {
   let toWaiter = Case.measuring("wait", "child-to-waiter", size: 8) { plan in
     // A child pauses for 0.2 ms and more between two stamps.
-    let child = StampingChild(stamps: min(2_000, max(200, plan.available / 3 / 400_000)))
+    let child = StampingChild(
+      stamps: min(2_000, max(200, plan.available / 3 / 400_000)), pause: 200_000)
     return [
       delays(limitName, bareRead(child)),
       delays("thread", waitOnThread(child)),
@@ -23,34 +23,6 @@ func waitCases() -> [Case] {
     }
   }
   return [toWaiter] + waking
-}
-
-private typealias Delays = Histogram<UInt64>
-
-private func makeDelays() -> Delays {
-  Delays(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
-}
-
-private func delays(_ name: String, _ delays: Delays) -> ContenderResult {
-  ContenderResult(
-    name: name,
-    metrics: [50, 99].map {
-      Metric("p\(Int($0))", Double(delays.valueAtPercentile($0)), .nanoseconds)
-    } + [
-      Metric("max", Double(delays.maxRecorded), .nanoseconds),
-      Metric("count", Double(delays.totalCount), .count),
-    ])
-}
-
-extension Delays {
-  /// How long ago the stamps were made.
-  fileprivate mutating func record(_ bytes: UnsafeRawBufferPointer) {
-    let now = UInt64(Machine.nanoseconds())
-    for place in stride(from: 0, to: bytes.count - 7, by: 8) {
-      let stamp = unsafe bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-      record(Swift.max(1, now &- stamp))
-    }
-  }
 }
 
 /// The limit: a thread blocked in `read`.

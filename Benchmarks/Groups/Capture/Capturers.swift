@@ -54,33 +54,37 @@ enum Capturers {
   }
 
   static func processHost(_ child: ChildWriter) -> Int {
-    blocking {
-      let session = Session(id: "s", workspaceID: "w")
-      let command = Command(
-        child.executable, environment: .inherited(changing: child.environment))
-      let process = try await CommandHost.shared.launch(command, into: session)
-      try await process.waitUntilClosed()
-      return session.totalBytes
-    }
+    blocking { try await captureByProcessHost(child) }
+  }
+
+  static func captureByProcessHost(_ child: ChildWriter) async throws -> Int {
+    let session = Session(id: "s", workspaceID: "w")
+    let command = Command(
+      child.executable, environment: .inherited(changing: child.environment))
+    let process = try await CommandHost.shared.launch(command, into: session)
+    try await process.waitUntilClosed()
+    return session.totalBytes
   }
 
   static func subprocess(_ child: ChildWriter) -> Int {
-    blocking {
-      let environment = Dictionary(
-        uniqueKeysWithValues: child.environment.map {
-          (Subprocess.Environment.Key(stringLiteral: $0.key), Optional($0.value))
-        })
-      let last = LastMebibyte()
-      _ = try await Subprocess.run(
-        .path(FilePath(child.executable)), environment: .inherit.updating(environment),
-        input: .none, output: .sequence, error: .discarded
-      ) { execution in
-        for try await buffer in execution.standardOutput {
-          unsafe buffer.withUnsafeBytes { unsafe last.append($0) }
-        }
+    blocking { try await captureBySubprocess(child) }
+  }
+
+  static func captureBySubprocess(_ child: ChildWriter) async throws -> Int {
+    let environment = Dictionary(
+      uniqueKeysWithValues: child.environment.map {
+        (Subprocess.Environment.Key(stringLiteral: $0.key), Optional($0.value))
+      })
+    let last = LastMebibyte()
+    _ = try await Subprocess.run(
+      .path(FilePath(child.executable)), environment: .inherit.updating(environment),
+      input: .none, output: .sequence, error: .discarded
+    ) { execution in
+      for try await buffer in execution.standardOutput {
+        unsafe buffer.withUnsafeBytes { unsafe last.append($0) }
       }
-      return last.received
     }
+    return last.received
   }
 
   static func foundation(_ child: ChildWriter) -> Int {
