@@ -24,19 +24,16 @@ struct ScreenTests {
     // As large as the terminal was; the status line would take one of its lines.
     _ = try await tmux(
       "new-session", "-d", "-x", "80", "-y", "24",
-      "stty -opost -echo; cat '\(recorded)'; touch '\(directory.path)/done'; exec sleep 100",
+      "stty -opost -echo; cat '\(recorded)'; printf '\\033]2;drawn\\033\\134'; exec sleep 100",
       ";", "set-option", "-g", "status", "off", ";", "resize-window", "-x", "80", "-y", "24")
-    #expect(await eventually { contents(directory.path + "/done") != nil })
-    var lines: [String] = []
-    // tmux draws a little after it has read.
-    for _ in 0..<200 {
-      let before = lines
-      lines = try await tmux("capture-pane", "-p").split(
-        separator: "\n", omittingEmptySubsequences: false
-      ).map(String.init)
-      if !before.isEmpty && before == lines && lines.contains(where: { !$0.isEmpty }) { break }
-      try await Task.sleep(for: .milliseconds(20))
+    // The title comes last: then tmux has drawn all that came before.
+    for _ in 0..<2_000 {
+      if try await tmux("display-message", "-p", "#{pane_title}") == "drawn\n" { break }
+      try await Task.sleep(for: .milliseconds(5))
     }
+    let lines = try await tmux("capture-pane", "-p").split(
+      separator: "\n", omittingEmptySubsequences: false
+    ).map(String.init)
     _ = try await tmux("kill-server")
     return lines
   }
