@@ -25,9 +25,8 @@ package struct JSONLines<Failure: Error> {
       while !rest.isEmpty {
         let piece = rest.prefix(pieceSize)
         rest = rest.dropFirst(pieceSize)
-        if buffer.count + (piece.count + 2) / 3 * 4 > jsonBufferSize { try flush() }
-        let bytes = piece.bytes
-        unsafe bytes.withUnsafeBytes { unsafe Base64.append($0, to: &buffer) }
+        if buffer.count + piece.base64Count > jsonBufferSize { try flush() }
+        appendBase64(of: piece)
       }
       append("\"}\n")
       if buffer.count >= jsonBufferSize { try flush() }
@@ -47,6 +46,14 @@ package struct JSONLines<Failure: Error> {
 
       """)
     try flush()
+  }
+
+  private mutating func appendBase64(of piece: ChunkBytes) {
+    let start = buffer.count
+    buffer.append(contentsOf: repeatElement(0, count: piece.base64Count))
+    unsafe buffer.withUnsafeMutableBytes { buffer in
+      _ = unsafe piece.encodeBase64(into: UnsafeMutableRawBufferPointer(rebasing: buffer[start...]))
+    }
   }
 
   private mutating func append(_ text: String) { buffer.append(contentsOf: text.utf8) }

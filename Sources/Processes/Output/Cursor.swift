@@ -64,3 +64,28 @@ extension Cursor: Codable {
     if status != 0 { try container.encode(status, forKey: .status) }
   }
 }
+
+extension Cursor: LosslessStringConvertible {
+  /// Reads what ``description`` wrote, or a bare seq.
+  ///
+  /// - Parameter text: One to three integers with dots between them: the seq, where the chunk ended, and
+  ///   what is known of the process. Without the second, the cursor is as good as its seq.
+  /// - Returns: nil if the text is anything else.
+  public init?(_ text: String) {
+    let parts = text.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count <= 3, let seq = Int(parts[0]) else { return nil }
+    guard parts.count > 1 else {
+      self.init(seq: seq, offset: seq <= 0 ? 0 : -1)
+      return
+    }
+    guard let offset = Int(parts[1]) else { return nil }
+    guard let status = parts.count > 2 ? UInt64(parts[2]) : 0 else { return nil }
+    self.init(RingCursor(seq: seq, offset: offset), status: status)
+  }
+
+  /// The cursor as text, fit for a URL as it is: `17.4096` or, if the process's state is known,
+  /// `17.4096.21474836480`.
+  public var description: String {
+    status == 0 ? "\(seq).\(offset)" : "\(seq).\(offset).\(status)"
+  }
+}
