@@ -1,0 +1,176 @@
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Which token belongs to which workspace.
+public struct TokenTable: Sendable {
+  private struct Entry: Sendable {
+    var token: PaddedToken
+    var workspace: String
+  }
+
+  private var entries: [Entry] = []
+
+  /// A table of one token.
+  ///
+  /// - Throws: ``TokenError`` if either could not stand in a file.
+  public init(token: String, workspace: String) throws(TokenError) {
+    try self.init(parsing: "\(token) \(workspace)")
+  }
+
+  /// Reads lines of a token and a workspace, with white space between them. Several tokens may belong to
+  /// one workspace. Empty lines, and those that begin with `#`, are passed over.
+  ///
+  /// - Throws: ``TokenError`` at the first line that is anything else; or if there is no token at all.
+  public init(parsing text: String) throws(TokenError) {
+    var tokens: Set<Substring> = []
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    for (index, line) in lines.enumerated() {
+      let words = line.split(whereSeparator: \.isWhitespace)
+      if words.isEmpty || words[0].hasPrefix("#") { continue }
+      guard words.count == 2 else {
+        throw TokenError("line \(index + 1): expected a token and a workspace")
+      }
+      guard let token = PaddedToken(words[0].utf8) else {
+        throw TokenError(
+          "line \(index + 1): a token has from 1 to \(PaddedToken.capacity) visible ASCII characters")
+      }
+      guard tokens.insert(words[0]).inserted else {
+        throw TokenError("line \(index + 1): this token stands in an earlier line as well")
+      }
+      entries.append(Entry(token: token, workspace: String(words[1])))
+    }
+    if entries.isEmpty { throw TokenError("no token in it: add a line such as “TOKEN WORKSPACE”") }
+  }
+
+  /// Reads a file, which nobody but its owner may read or write.
+  ///
+  /// - Throws: ``TokenError`` if it is not like that, or not to be read, or as ``init(parsing:)``.
+  public init(contentsOfFile path: String) throws(TokenError) {
+    do {
+      try self.init(parsing: Self.read(path))
+    } catch {
+      throw TokenError("\(path): \(error)")
+    }
+  }
+
+  private static func read(_ path: String) throws(TokenError) -> String {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw TokenError(unsafe String(cString: strerror(errno))) }
+    defer { _ = close(descriptor) }
+    // The file that is open, whatever the path names by now.
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw TokenError("not a file")
+    }
+    guard status.st_mode & 0o077 == 0 else {
+      throw TokenError("others may read or write it; make it private: chmod 600")
+    }
+    guard status.st_uid == geteuid() || status.st_uid == 0 else {
+      throw TokenError("belongs to another user")
+    }
+    var bytes: [UInt8] = []
+    while true {
+      let part = try [UInt8](readingUpTo: 65_536, from: descriptor)
+      if part.isEmpty { break }
+      bytes += part
+      guard bytes.count <= 16 << 20 else { throw TokenError("larger than 16 MiB") }
+    }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw TokenError("not UTF-8 text")
+    }
+    return text
+  }
+
+  /// The workspace that a token belongs to.
+  ///
+  /// Takes the same time for any token, right or wrong: it is compared, to the last byte, with every one.
+  ///
+  /// - Complexity: O(tokens).
+  func workspace(of presented: some Collection<UInt8>) -> String? {
+    guard let presented = PaddedToken(presented) else { return nil }
+    var found = -1
+    for (index, entry) in entries.enumerated() {
+      let difference = entry.token.difference(from: presented)
+      // All ones if there is no difference, else all zeros; no branch.
+      let isEqual = (Int(difference) - 1) >> 8
+      found = isEqual & index | ~isEqual & found
+    }
+    return found < 0 ? nil : entries[found].workspace
+  }
+
+  /// A fresh token of 128 random bits.
+  public static func makeToken() -> String { randomID() }
+}
+
+extension [UInt8] {
+  fileprivate init(readingUpTo limit: Int, from descriptor: Int32) throws(TokenError) {
+    var code: Int32 = 0
+    unsafe self.init(unsafeUninitializedCapacity: limit) { bytes, count in
+      let result = unsafe Self.read(descriptor, bytes)
+      if result < 0 { code = errno }
+      count = Swift.max(result, 0)
+    }
+    if code != 0 { throw TokenError(unsafe String(cString: strerror(code))) }
+  }
+
+  private static func read(_ descriptor: Int32, _ bytes: UnsafeMutableBufferPointer<UInt8>) -> Int {
+    while true {
+      #if canImport(Darwin)
+        let result = unsafe Darwin.read(descriptor, bytes.baseAddress, bytes.count)
+      #elseif canImport(Glibc)
+        let result = unsafe Glibc.read(descriptor, bytes.baseAddress, bytes.count)
+      #elseif canImport(Musl)
+        let result = unsafe Musl.read(descriptor, bytes.baseAddress, bytes.count)
+      #endif
+      if result >= 0 || errno != EINTR { return result }
+    }
+  }
+}
+
+/// A token in a field of fixed size, so that comparing says nothing about its length either.
+private struct PaddedToken: Sendable {
+  static let capacity = 256
+
+  private let bytes: [UInt8]
+
+  init?(_ token: some Collection<UInt8>) {
+    guard (1...Self.capacity).contains(token.count), token.allSatisfy({ 0x21...0x7e ~= $0 }) else {
+      return nil
+    }
+    bytes = Array(token) + repeatElement(0, count: Self.capacity - token.count)
+  }
+
+  /// 0 if they are equal.
+  func difference(from other: PaddedToken) -> UInt8 {
+    var difference: UInt8 = 0
+    for index in 0..<Self.capacity { difference |= bytes[index] ^ other.bytes[index] }
+    return difference
+  }
+}
+
+/// What is wrong with tokens.
+public struct TokenError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// What was wrong, and where.
+  public let description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+/// 128 random bits as 32 hexadecimal digits, from the system's source.
+func randomID() -> String {
+  var generator = SystemRandomNumberGenerator()
+  return (0..<2).map { _ in
+    let digits = String(generator.next() as UInt64, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }.joined()
+}

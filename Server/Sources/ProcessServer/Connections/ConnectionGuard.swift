@@ -1,0 +1,135 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+
+/// Keeps watch over one connection, where its HTTP parts pass by:
+///
+/// - cuts it off if a request takes too long to arrive, or its client too long to read a response;
+/// - notices that the client has hung up while it is being waited for;
+/// - answers `Expect: 100-continue`;
+/// - gives what is no HTTP at all an answer that says so.
+///
+/// How long a connection may lie idle, and how long a head may take, is Hummingbird's business.
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPRequestPart
+  typealias InboundOut = HTTPRequestPart
+  typealias OutboundIn = HTTPResponsePart
+  typealias OutboundOut = HTTPResponsePart
+
+  private let connections: Connections
+  private let limits: APIServer.Limits
+  private var connection: Connection?
+  private var requestTimer: Scheduled<Void>?
+  private var stallTimer: Scheduled<Void>?
+  /// What the parser did not accept.
+  private var parserError: HTTPParserError?
+
+  init(_ connections: Connections, limits: APIServer.Limits) {
+    self.connections = connections
+    self.limits = limits
+  }
+
+  // MARK: Coming and going
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    connection = connections.opened(context.channel)
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { leave(context) }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    leave(context)
+    context.fireChannelInactive()
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case ChannelEvent.inputClosed = event { connection?.endWaits() }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  private func leave(_ context: ChannelHandlerContext) {
+    requestTimer?.cancel()
+    stallTimer?.cancel()
+    if connection != nil { connections.closed(context.channel) }
+    connection = nil
+  }
+
+  // MARK: Requests
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    switch unwrapInboundIn(data) {
+    case .head(let head):
+      requestTimer?.cancel()
+      requestTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.requestTime.amount)
+      { context.close(promise: nil) }
+      if head.headerFields[.expect]?.lowercased() == "100-continue",
+        head.headerFields[.contentLength].flatMap({ Int($0) }) ?? 0 <= limits.bodyBytes
+      {
+        context.writeAndFlush(
+          wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+      }
+    case .body: break
+    case .end:
+      requestTimer?.cancel()
+      requestTimer = nil
+    }
+    context.fireChannelRead(data)
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    if let error = error as? HTTPParserError { parserError = error }
+    context.fireErrorCaught(error)
+  }
+
+  // MARK: Responses
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch unwrapOutboundIn(data) {
+    case .head(let head) where head.status.kind != .informational:
+      guard let parserError, head.status == .badRequest, head.headerFields[.contentLength] == "0"
+      else { break }
+      let error = parserError.apiError
+      var response = error.response.head
+      response.headerFields[.connection] = "close"
+      context.write(wrapOutboundOut(.head(response)), promise: nil)
+      context.write(wrapOutboundOut(.body(ByteBuffer(string: error.json.text))), promise: promise)
+      return
+    default: break
+    }
+    context.write(data, promise: promise)
+  }
+
+  /// The client reads too slowly: it must at least go on reading.
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    stallTimer?.cancel()
+    stallTimer = nil
+    if !context.channel.isWritable { watch(context, last: .max) }
+    context.fireChannelWritabilityChanged()
+  }
+
+  private func watch(_ context: ChannelHandlerContext, last: Int) {
+    stallTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.stallTime.amount) {
+      let option = ChannelOptions.bufferedWritableBytes
+      let waiting =
+        (try? context.channel.syncOptions?.getOption(option)) ?? 0
+      if waiting >= last { context.close(promise: nil) } else { self.watch(context, last: waiting) }
+    }
+  }
+}
+
+extension HTTPParserError {
+  /// What a client is told whose request is no HTTP.
+  fileprivate var apiError: APIError {
+    switch self {
+    case .headerOverflow:
+      APIError(
+        .requestHeaderFieldsTooLarge, "headers_too_large", "the request's head is too large")
+    default: APIError.badRequest("this is not an HTTP/1.1 request")
+    }
+  }
+}
+
+extension Duration {
+  fileprivate var amount: TimeAmount { TimeAmount(self) }
+}

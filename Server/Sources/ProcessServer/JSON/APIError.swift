@@ -1,0 +1,51 @@
+import HTTPTypes
+import Hummingbird
+
+/// What a client is told when something is wrong.
+struct APIError: Error, Sendable, Equatable {
+  var status: HTTPResponse.Status
+  /// For programs; part of the API.
+  var code: String
+  /// For people: what was wrong, and what to do.
+  var message: String
+
+  init(_ status: HTTPResponse.Status, _ code: String, _ message: String) {
+    self.status = status
+    self.code = code
+    self.message = message
+  }
+
+  var json: JSON { ["error": ["code": .string(code), "message": .string(message)]] }
+
+  var response: Response {
+    var response = Response(status: status, json: json)
+    if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
+    return response
+  }
+}
+
+extension APIError {
+  static func badRequest(_ message: String) -> APIError {
+    APIError(.badRequest, "bad_request", message)
+  }
+
+  static func sessionNotFound(_ id: String) -> APIError {
+    APIError(
+      .notFound, "session_not_found",
+      "there is no session \(id.prefix(64)); it may have been idle for too long, or deleted")
+  }
+}
+
+extension Response {
+  /// A response with a JSON body.
+  init(status: HTTPResponse.Status = .ok, json: JSON) {
+    self.init(status: status, json: ByteBuffer(string: json.text))
+  }
+
+  /// A response whose body is JSON already.
+  init(status: HTTPResponse.Status = .ok, json: ByteBuffer) {
+    self.init(
+      status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+      body: ResponseBody(byteBuffer: json))
+  }
+}

@@ -1,0 +1,74 @@
+import NIOCore
+import Processes
+
+extension ByteBuffer {
+  /// Writes what a read found, as `GET …/output` answers it.
+  ///
+  /// The chunks' base64 goes straight from the read's memory into this buffer, which is made large enough
+  /// first: no byte of output is copied but by its encoding.
+  ///
+  /// - Parameter signal: The name of the signal that ended the process, if one did.
+  mutating func writeJSON(_ output: Output, signal: String?) {
+    let chunks = output.chunks
+    reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
+    writeStaticString(#"{"chunks":["#)
+    for index in chunks.indices {
+      if index > 0 { writeStaticString(",") }
+      writeJSON(chunks[index])
+    }
+    writeStaticString(#"],"exit_code":"#)
+    writeJSON(output.exitCode.map { Int($0) })
+    writeStaticString(#","session_alive":"#)
+    writeJSON(output.isAlive)
+    writeStaticString(#","truncated":"#)
+    writeJSON(output.missedChunks > 0 || output.missedBytes != 0)
+    writeStaticString(#","lost_bytes":"#)
+    writeJSON(output.lostBytes)
+    writeStaticString(#","closed":"#)
+    writeJSON(output.isClosed)
+    writeStaticString(#","missed_chunks":"#)
+    writeJSON(output.missedChunks)
+    writeStaticString(#","missed_bytes":"#)
+    writeJSON(output.missedBytes)
+    writeStaticString(#","next_since":"#)
+    writeJSON(output.lastSeq)
+    writeStaticString(#","cursor":""#)
+    writeString(output.cursor.description)
+    writeStaticString(#"","has_more":"#)
+    writeJSON(output.hasMore)
+    writeStaticString(#","signal":"#)
+    writeString(signal.map { "\"\($0)\"}" } ?? "null}")
+  }
+
+  /// Writes a chunk with its payload.
+  mutating func writeJSON(_ chunk: Chunk) {
+    switch chunk.stream {
+    case .stdout: writeStaticString(#"{"stream":"stdout","data_b64":""#)
+    case .stderr: writeStaticString(#"{"stream":"stderr","data_b64":""#)
+    }
+    let data = chunk.data
+    unsafe writeWithUnsafeMutableBytes(minimumWritableBytes: data.base64Count) {
+      unsafe data.encodeBase64(into: $0)
+    }
+    writeStaticString(#"","seq":"#)
+    writeJSON(chunk.seq)
+    writeStaticString(#","offset":"#)
+    writeJSON(chunk.offset)
+    writeStaticString("}")
+  }
+
+  private mutating func writeJSON(_ value: Int?) {
+    if let value { writeString("\(value)") } else { writeStaticString("null") }
+  }
+
+  private mutating func writeJSON(_ value: Bool) {
+    if value { writeStaticString("true") } else { writeStaticString("false") }
+  }
+
+  /// At least the bytes that ``writeJSON(_:signal:)`` writes.
+  static func sizeOfJSON(of output: Output) -> Int {
+    // What surrounds the data of a chunk, with its two numbers of up to 20 digits; its base64, padded.
+    let payload = output.chunks.payload.count
+    return 512 + output.chunks.count * (92 + 4) + (payload + 2) / 3 * 4
+  }
+}

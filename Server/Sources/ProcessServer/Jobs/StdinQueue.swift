@@ -1,0 +1,152 @@
+import ProcessHost
+import Synchronization
+
+/// Bytes on their way to a process's stdin: taken at once, and written as the process reads.
+///
+/// A request is answered when its bytes are in the pipe, or soon if the pipe is full: a process that
+/// does not read must not keep requests, and what waits for it is bounded.
+final class StdinQueue: Sendable {
+  private struct State {
+    var parts: [Part] = []
+    var waitingBytes = 0
+    var isWriting = false
+    var isEnded = false
+    var failure: InputError?
+  }
+
+  private struct Part {
+    var bytes: [UInt8]
+    var isEnd: Bool
+    var written: Latch
+  }
+
+  /// How a write has gone so far.
+  enum Answer: Sendable, Equatable {
+    /// All bytes are in the pipe.
+    case written
+    /// So many bytes, those of earlier writes included, wait for the process to read.
+    case waiting(bytes: Int)
+    /// They do not fit; none of them was taken.
+    case full(waiting: Int)
+    /// Nobody will read them.
+    case failed(InputError)
+  }
+
+  private let input: ProcessInput
+  private let capacity: Int
+  private let state = Mutex(State())
+
+  /// - Parameter capacity: The most bytes that may wait.
+  init(_ input: ProcessInput, capacity: Int) {
+    self.input = input
+    self.capacity = capacity
+  }
+
+  /// Writes bytes after all that came before, and then ends the process's stdin if told.
+  ///
+  /// - Parameter patience: How long to wait for the pipe to take them.
+  func write(_ bytes: [UInt8], isEnd: Bool, patience: Duration) async -> Answer {
+    let latch = Latch()
+    let refusal: Answer? = state.withLock { state in
+      if let failure = state.failure { return .failed(failure) }
+      if state.isEnded { return .failed(.closed) }
+      guard bytes.count <= capacity - state.waitingBytes else {
+        return .full(waiting: state.waitingBytes)
+      }
+      state.parts.append(Part(bytes: bytes, isEnd: isEnd, written: latch))
+      state.waitingBytes += bytes.count
+      state.isEnded = isEnd
+      if !state.isWriting {
+        state.isWriting = true
+        Task { await self.drain() }
+      }
+      return nil
+    }
+    if let refusal { return refusal }
+    let isWritten = await latch.wait(upTo: patience)
+    return state.withLock { state in
+      if let failure = state.failure { return .failed(failure) }
+      return isWritten ? .written : .waiting(bytes: state.waitingBytes)
+    }
+  }
+
+  private func drain() async {
+    while let part = takeFirst() {
+      do throws(InputError) {
+        if !part.bytes.isEmpty { try await input.write(part.bytes) }
+        if part.isEnd { input.close() }
+        state.withLock { $0.waitingBytes -= part.bytes.count }
+        part.written.open()
+      } catch {
+        let rest = state.withLock { state in
+          state.failure = error
+          state.waitingBytes = 0
+          state.isWriting = false
+          defer { state.parts = [] }
+          return state.parts
+        }
+        for part in [part] + rest { part.written.open() }
+        return
+      }
+    }
+  }
+
+  private func takeFirst() -> Part? {
+    state.withLock { state in
+      guard !state.parts.isEmpty else {
+        state.isWriting = false
+        return nil
+      }
+      return state.parts.removeFirst()
+    }
+  }
+}
+
+/// Something that happens once, and can be waited for.
+private final class Latch: Sendable {
+  private struct State {
+    var isOpen = false
+    var isTimeUp = false
+    var waiter: CheckedContinuation<Void, Never>?
+  }
+
+  private let state = Mutex(State())
+
+  func open() {
+    let waiter = state.withLock { state in
+      state.isOpen = true
+      defer { state.waiter = nil }
+      return state.waiter
+    }
+    waiter?.resume()
+  }
+
+  /// Waits, once, until it is open or the time is up; says which.
+  func wait(upTo limit: Duration) async -> Bool {
+    let timer = Task {
+      try? await Task.sleep(for: limit)
+      giveUp()
+    }
+    await withCheckedContinuation { continuation in
+      let isOver = state.withLock { state in
+        if !state.isOpen && !state.isTimeUp {
+          state.waiter = continuation
+          return false
+        }
+        return true
+      }
+      if isOver { continuation.resume() }
+    }
+    timer.cancel()
+    return state.withLock(\.isOpen)
+  }
+
+  private func giveUp() {
+    let waiter = state.withLock { state in
+      state.isTimeUp = true
+      defer { state.waiter = nil }
+      return state.waiter
+    }
+    waiter?.resume()
+  }
+}

@@ -1,0 +1,98 @@
+import Synchronization
+
+/// What the server counts, for Prometheus to collect.
+final class Metrics: Sendable {
+  /// What kinds of requests are told apart.
+  enum Route: String, CaseIterable {
+    case output, events, stdin, tool, other
+  }
+
+  private struct Counters {
+    var polls = 0
+    var missedChunks = 0
+    var missedBytes = 0
+    var outputBytes = 0
+    var responses: [Int: Int] = [:]
+  }
+
+  private let counters = Mutex(Counters())
+  private let latencies: [Route: Histogram] = Dictionary(
+    uniqueKeysWithValues: Route.allCases.map { ($0, Histogram()) })
+
+  /// A poll, or a part of a stream of events, found this much.
+  func polled(bytes: Int, missedChunks: Int, missedBytes: Int) {
+    counters.withLock { counters in
+      counters.polls += 1
+      counters.outputBytes += bytes
+      counters.missedChunks += missedChunks
+      counters.missedBytes += missedBytes
+    }
+  }
+
+  /// A request was answered.
+  func responded(status: Int) { counters.withLock { $0.responses[status, default: 0] += 1 } }
+
+  /// What the server did for a request took so long; the time not counted that it only waited.
+  func worked(on route: Route, for duration: Duration) { latencies[route]?.record(duration) }
+
+  /// All of it in Prometheus's text format, version 0.0.4.
+  func text(jobs: JobTable, connections: Connections) -> String {
+    let counters = counters.withLock { $0 }
+    let (sessions, running, totals) = jobs.totals()
+    var page = Page()
+    page.add("sessions", .gauge, "Sessions that can be read.", sessions)
+    page.add("sessions_running", .gauge, "Sessions whose process runs.", running)
+    page.add("connections", .gauge, "Open connections.", connections.count)
+    page.add("sessions_gone_total", .counter, "Sessions deleted or swept out.", totals.pastSessions)
+    page.add(
+      "captured_bytes_total", .counter, "Bytes of output captured.", totals.capturedBytes)
+    page.add(
+      "lost_bytes_total", .counter, "Bytes captured that are no longer retained.",
+      totals.lostBytes)
+    page.add(
+      "dropped_bytes_total", .counter, "Bytes written after the session had been closed.",
+      totals.droppedBytes)
+    page.add("polls_total", .counter, "Reads by clients.", counters.polls)
+    page.add("read_bytes_total", .counter, "Bytes of output sent to clients.", counters.outputBytes)
+    page.add(
+      "missed_chunks_total", .counter, "Chunks that clients asked for too late.",
+      counters.missedChunks)
+    page.add(
+      "missed_bytes_total", .counter, "Bytes that clients asked for too late, where known.",
+      counters.missedBytes)
+    page.begin("responses_total", .counter, "Responses by status.")
+    for (status, count) in counters.responses.sorted(by: { $0.key < $1.key }) {
+      page.line("responses_total{status=\"\(status)\"}", "\(count)")
+    }
+    page.begin("request_seconds", .histogram, "Time spent on requests, waiting not counted.")
+    for route in Route.allCases {
+      guard let (counts, sum) = latencies[route]?.snapshot else { continue }
+      var total = 0
+      for (index, count) in counts.enumerated() {
+        total += count
+        let bound = index < Histogram.bounds.count ? "\(Histogram.bounds[index])" : "+Inf"
+        page.line("request_seconds_bucket{route=\"\(route)\",le=\"\(bound)\"}", "\(total)")
+      }
+      page.line("request_seconds_sum{route=\"\(route)\"}", "\(sum)")
+      page.line("request_seconds_count{route=\"\(route)\"}", "\(total)")
+    }
+    return page.text
+  }
+}
+
+private struct Page {
+  enum Kind: String { case gauge, counter, histogram }
+
+  var text = ""
+
+  mutating func begin(_ name: String, _ kind: Kind, _ help: String) {
+    text += "# HELP processd_\(name) \(help)\n# TYPE processd_\(name) \(kind)\n"
+  }
+
+  mutating func line(_ name: String, _ value: String) { text += "processd_\(name) \(value)\n" }
+
+  mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: Int) {
+    begin(name, kind, help)
+    line(name, "\(value)")
+  }
+}

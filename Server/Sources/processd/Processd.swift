@@ -1,0 +1,160 @@
+public import ArgumentParser
+public import Logging
+import ProcessServer
+import ServiceLifecycle
+import UnixSignals
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+@main
+struct Processd: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "processd",
+    abstract: "Starts commands, keeps their output and serves it over HTTP.",
+    discussion: """
+      Without --tokens, a random token is made and shown once, and only this machine is served. Server/README.md \
+      describes the API.
+      """)
+
+  @Option(help: "The address to listen on.")
+  var host = "127.0.0.1"
+
+  @Option(help: "The port to listen on; 0 for any that is free.")
+  var port = 8787
+
+  @Option(
+    help: ArgumentHelp(
+      "A file of lines “TOKEN WORKSPACE”, which only its owner may read; read again on SIGHUP.",
+      valueName: "file"))
+  var tokens: String?
+
+  @Option(
+    name: .customLong("idle-timeout"),
+    help: ArgumentHelp(
+      "How long a session is kept in which nothing happens: 90s, 30m, 2h.", valueName: "time"))
+  var idleTimeout = TimeSpan(duration: .seconds(30 * 60), text: "30m")
+
+  @Option(
+    name: .customLong("sessions-per-workspace"),
+    help: "The most processes that a workspace may run at a time.")
+  var sessionsPerWorkspace = 10
+
+  @Option(
+    name: .customLong("retained-mib-per-workspace"),
+    help: "The most output that a workspace's ended sessions may retain, in MiB.")
+  var retainedMiBPerWorkspace = 256
+
+  @Option(name: .customLong("max-connections"), help: "The most connections at a time.")
+  var maxConnections = 1024
+
+  @Option(name: .customLong("env-name"), help: "The name of the environment.")
+  var envName = "local"
+
+  @Option(
+    name: .customLong("log-level"),
+    help: ArgumentHelp("How much to log on stderr.", valueName: "level"))
+  var logLevel = Logger.Level.info
+
+  func validate() throws {
+    guard (0...65_535).contains(port) else {
+      throw ValidationError("--port \(port): must be from 0 to 65535")
+    }
+    guard sessionsPerWorkspace > 0 else {
+      throw ValidationError("--sessions-per-workspace \(sessionsPerWorkspace): must be positive")
+    }
+    guard (1...(1 << 20)).contains(retainedMiBPerWorkspace) else {
+      throw ValidationError(
+        "--retained-mib-per-workspace \(retainedMiBPerWorkspace): must be from 1 to 1048576")
+    }
+    guard maxConnections > 0 else {
+      throw ValidationError("--max-connections \(maxConnections): must be positive")
+    }
+    guard !envName.isEmpty, !envName.contains("/") else {
+      throw ValidationError("--env-name \(envName): must be a name without a slash")
+    }
+    guard tokens != nil || isLoopback(address: host) else {
+      throw ValidationError(
+        "--host \(host) can be reached by others: --tokens FILE must say who may do what")
+    }
+  }
+
+  func run() async throws {
+    var made: String?
+    let source: TokenSource
+    if let tokens {
+      source = .file(path: tokens)
+    } else {
+      let token = TokenTable.makeToken()
+      made = token
+      source = .fixed(try TokenTable(token: token, workspace: "default"))
+    }
+    var configuration = APIServer.Configuration(tokens: source)
+    configuration.host = host
+    configuration.port = port
+    configuration.idleTimeout = idleTimeout.duration
+    configuration.sessionsPerWorkspace = sessionsPerWorkspace
+    configuration.retainedBytesPerWorkspace = retainedMiBPerWorkspace << 20
+    configuration.environmentName = envName
+    configuration.limits.connections = maxConnections
+
+    var logger = Logger(label: "processd") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = logLevel
+    let server: APIServer
+    do {
+      server = try APIServer(configuration, logger: logger) { [host, made] port in
+        let name = host.contains(":") ? "[\(host)]" : host
+        say("processd: listening on http://\(name):\(port)")
+        if let made { say("processd: token \(made)") }
+      }
+    } catch {
+      throw ValidationError("--tokens \(error)")
+    }
+    let group = ServiceGroup(
+      configuration: ServiceGroupConfiguration(
+        services: [
+          ServiceGroupConfiguration.ServiceConfiguration(
+            service: server, successTerminationBehavior: .gracefullyShutdownGroup),
+          ServiceGroupConfiguration.ServiceConfiguration(
+            service: TokenReloading(server: server, logger: logger)),
+        ],
+        gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+    do {
+      try await group.run()
+    } catch {
+      throw Failure(description: "cannot serve on \(host), port \(port): \(error)")
+    }
+  }
+}
+
+private struct Failure: Error, CustomStringConvertible { let description: String }
+
+/// Reads the tokens again whenever a SIGHUP comes.
+private struct TokenReloading: Service {
+  let server: APIServer
+  let logger: Logger
+
+  func run() async throws {
+    for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+      do throws(TokenError) {
+        try server.reloadTokens()
+        logger.notice("tokens read anew")
+      } catch {
+        logger.error("tokens stay as they were", metadata: ["error": "\(error)"])
+      }
+    }
+  }
+}
+
+/// Writes a line to stdout at once.
+private func say(_ line: String) {
+  print(line)
+  fflush(nil)
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
