@@ -4,7 +4,7 @@ import Synchronization
 final class Metrics: Sendable {
   /// What kinds of requests are told apart.
   enum Route: String, CaseIterable {
-    case output, events, stdin, tool, other
+    case output, events, stdin, launch
   }
 
   private struct Counters {

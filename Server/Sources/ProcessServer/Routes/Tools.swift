@@ -28,9 +28,7 @@ extension API {
         "there is no environment \(name.prefix(64)); see POST /api/sdk/envs/list")
     }
     let limit = configuration.limits.bodyBytes
-    let start = ContinuousClock.now
     let call = try await request.decode(ToolCall.self, upTo: limit)
-    defer { metrics.worked(on: .tool, for: .now - start) }
     do {
       switch call.arguments {
       case .execCommand(let arguments):
@@ -45,8 +43,10 @@ extension API {
   }
 
   private func execute(_ arguments: CommandArguments, workspace: String) async throws -> Response {
+    let start = ContinuousClock.now
     let job = try await jobs.launch(
       arguments.command, as: arguments.makeCommand(withInput: true), in: workspace)
+    metrics.worked(on: .launch, for: .now - start)
     let result: JSON = ["session_id": .string(job.id)]
     return Response(
       json: [

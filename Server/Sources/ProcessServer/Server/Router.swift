@@ -87,8 +87,11 @@ private struct Responses: RouterMiddleware {
       // Answered where the connection is, which cannot be used any more.
       throw error
     } catch let error as any HTTPResponseError {
-      return APIError(error.status, error.status.snakeCase, "\(request.method) is not possible here")
-        .response
+      let route = "\(request.method) \(request.uri.path.prefix(100))"
+      return APIError(
+        error.status, error.status.snakeCase,
+        error.status == .notFound ? "there is no \(route)" : "\(route) is not possible"
+      ).response
     } catch {
       logger.error("a request failed", metadata: ["error": "\(type(of: error))"])
       return APIError(.internalServerError, "internal_error", "this should not happen").response

@@ -1,0 +1,237 @@
+import Foundation
+import Testing
+
+@testable import ProcessServer
+
+/// Reading by polls. Where something is waited for, it is for a minute: a wait that is not ended by what
+/// should end it runs into the suite's time limit, or gives another answer.
+@Suite(.timeLimit(.minutes(5))) struct PollingTests {
+  @Test func outputEndsAWait() async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start("read x; echo got $x; cat")
+      async let waiting = server.output(id, "since=0&wait_ms=1000000")
+      try await Task.sleep(for: .milliseconds(50))
+      _ = try await server.write("this\n", to: id)
+      let output = try await waiting
+      #expect(output.text == "got this\n" && output.session_alive)
+    }
+  }
+
+  @Test func exitEndsAWait() async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start("read x; exit 5")
+      async let waiting = server.output(id, "wait_ms=1000000")
+      try await Task.sleep(for: .milliseconds(50))
+      _ = try await server.write("\n", to: id)
+      let output = try await waiting
+      #expect(output.exit_code == 5 && !output.session_alive && output.signal == nil)
+    }
+  }
+
+  @Test func terminateEndsAWait() async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start("exec sleep 1000")
+      async let waiting = server.output(id, "wait_ms=1000000")
+      try await Task.sleep(for: .milliseconds(50))
+      try await server.post("processes/\(id)/terminate")
+      let output = try await waiting
+      #expect(output.exit_code == 143 && output.signal == "SIGTERM")
+    }
+  }
+
+  /// Who has been told of the exit and waits for what others may still write is not told again at once.
+  @Test func aCursorKnowsOfTheExit() async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start("sleep 1000 & echo early; exit 6")
+      let told = try await server.output(id) { !$0.session_alive }
+      #expect(!told.closed && told.exit_code == 6)
+      async let waiting = server.output(id, "since=\(told.cursor)&wait_ms=1000000")
+      // A bare seq does not know, and is answered at once.
+      let bare = try await server.output(id, "since=\(told.next_since)&wait_ms=1000000")
+      #expect(bare.chunks.isEmpty && bare.exit_code == 6)
+      // The grandchild's silence ends the session.
+      let output = try await waiting
+      #expect(output.closed && output.exit_code == 6)
+    }
+  }
+
+  @Test func aWaitEndsByItself() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("cat")
+      let output = try await server.output(id, "wait_ms=50")
+      #expect(output.chunks.isEmpty && output.session_alive)
+    }
+    // However long a client wants to wait, and however the server is limited.
+    try await TestServer.run { $0.limits.waitTime = .milliseconds(50) } _: { server in
+      let id = try await server.start("cat")
+      #expect(try await server.output(id, "wait_ms=9223372036854775807").session_alive)
+    }
+  }
+
+  @Test func nothingToWaitFor() async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start("echo a; exit 0")
+      let output = try await server.output(id) { $0.closed }
+      for position in ["0", "\(output.next_since)", output.cursor] {
+        let again = try await server.output(id, "since=\(position)&wait_ms=1000000")
+        #expect(again.closed && again.exit_code == 0)
+      }
+    }
+  }
+
+  /// A client that hangs up is not waited for: nothing of it is left although its wait would have had long
+  /// to go.
+  @Test func hangingUpEndsAWait() async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start("cat")
+      for _ in 0..<10 {
+        try await Wire.connect(port: server.port) { wire in
+          try await wire.request(
+            "GET", "/api/sdk/processes/\(id)/output?wait_ms=1000000", token: TestServer.alice)
+          try await Task.sleep(for: .milliseconds(5))
+        }
+      }
+      // The one that asks is left.
+      while try await server.metric("connections") > 1 {
+        try await Task.sleep(for: .milliseconds(10))
+      }
+      #expect(try await server.output(id).session_alive)
+    }
+  }
+
+  @Test func manyWaitAtOnce() async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start("read x; echo $x")
+      let texts = try await withThrowingTaskGroup(of: String.self) { group in
+        for _ in 0..<50 {
+          group.addTask { try await server.output(id, "wait_ms=1000000").text }
+        }
+        try await Task.sleep(for: .milliseconds(50))
+        _ = try await server.write("all\n", to: id)
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(texts.count == 50 && texts.allSatisfy { $0 == "all\n" || $0.isEmpty })
+      #expect(try await server.output(id).text == "all\n")
+    }
+  }
+
+  @Test func maxBytes() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("for i in 1 2 3 4; do printf 12345; sleep 0.05; done")
+      let all = try await server.output(id) { $0.closed }
+      let total = all.chunks.map(\.data.count).reduce(0, +)
+      #expect(total == 20 && !all.has_more)
+      let first = try await server.output(id, "max_bytes=1")
+      #expect(first.chunks.count == 1 && first.has_more == (all.chunks.count > 1))
+      #expect(first.next_since == 1 && first.chunks[0].text.hasPrefix("12345"))
+    }
+  }
+
+  /// What a reader gets that resumes with each answer's position is what was written, each byte once, in
+  /// order; over new connections, with positions of either kind, in pieces of any size.
+  @Test(arguments: [true, false])
+  func resuming(withCursors: Bool) async throws {
+    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+      let id = try await server.start(
+        "for i in $(seq 1 300); do echo line $i; [ $((i % 50)) = 0 ] && sleep 0.02; done")
+      var position = "0"
+      var bytes: [UInt8] = []
+      var seqs: [Int] = []
+      var limit = 1
+      while true {
+        let output = try await server.output(
+          id, "since=\(position)&wait_ms=1000000&max_bytes=\(limit)")
+        for chunk in output.chunks {
+          #expect(chunk.offset == bytes.count)
+          bytes += chunk.data
+          seqs.append(chunk.seq)
+        }
+        #expect(output.missed_chunks == 0 && output.missed_bytes == 0 && !output.truncated)
+        if output.closed && !output.has_more { break }
+        position = withCursors ? output.cursor : "\(output.next_since)"
+        limit = limit * 3 % 1000 + 1
+      }
+      let expected = (1...300).map { "line \($0)\n" }.joined()
+      #expect(String(decoding: bytes, as: UTF8.self) == expected)
+      #expect(seqs == Array(1...seqs.count))
+    }
+  }
+
+  /// One connection serves many requests, also when they come before their answers.
+  @Test func pipelining() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("echo a; cat")
+      _ = try await server.output(id) { !$0.chunks.isEmpty }
+      try await Wire.connect(port: server.port) { wire in
+        for since in 0..<20 {
+          try await wire.request(
+            "GET", "/api/sdk/processes/\(id)/output?since=\(since % 2)", token: TestServer.alice)
+        }
+        for since in 0..<20 {
+          let output = try await wire.response().decode(OutputReply.self)
+          #expect(output.chunks.count == 1 - since % 2)
+        }
+      }
+    }
+  }
+
+  /// A reader that comes too late is told how much it missed: in chunks always, in bytes if it has a cursor.
+  @Test func missedIsCounted() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start(
+        "echo first; read x; head -c 5000000 /dev/zero; echo last; exit 0")
+      let first = try await server.output(id) { !$0.chunks.isEmpty }
+      _ = try await server.write("\n", to: id)
+      let closed = try await server.output(id) { $0.closed }
+      #expect(closed.truncated && closed.lost_bytes > 3_000_000)
+      let output = try await server.output(id, "since=\(first.cursor)")
+      let received = output.chunks.map(\.data.count).reduce(0, +)
+      let missed = try #require(output.missed_bytes)
+      #expect(6 + missed + received == 5_000_011)
+      #expect(output.missed_chunks == output.chunks[0].seq - 2)
+      #expect(output.chunks[0].offset == 6 + missed)
+      #expect(output.lost_bytes == 6 + missed)
+      #expect(output.chunks.last?.text.hasSuffix("last\n") == true)
+      // One that is up to date has missed nothing, whatever was lost.
+      let now = try await server.output(id, "since=\(output.cursor)")
+      #expect(!now.truncated && now.missed_chunks == 0 && now.lost_bytes == 6 + missed)
+    }
+  }
+
+  @Test func anyBytes() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("head -c 200000 /dev/urandom")
+      let output = try await server.output(id) { $0.closed }
+      #expect(output.chunks.map(\.data.count).reduce(0, +) == 200_000)
+      #expect(Set(output.chunks.flatMap(\.data)).count == 256)
+    }
+  }
+
+  @Test func metricsCount() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("head -c 3000000 /dev/zero; exit 0")
+      let output = try await server.output(id) { $0.closed }
+      let (lost, missed) = (output.lost_bytes, output.missed_bytes ?? 0)
+      #expect(try await server.metric("sessions") == 1)
+      #expect(try await server.metric("sessions_running") == 0)
+      #expect(try await server.metric("captured_bytes_total") == 3_000_000)
+      #expect(try await server.metric("lost_bytes_total") == lost)
+      #expect(try await server.metric("missed_bytes_total") >= missed)
+      #expect(try await server.metric("polls_total") > 0)
+      try await server.request("DELETE", "/api/sdk/processes/\(id)")
+      // What is gone stays counted.
+      #expect(try await server.metric("sessions") == 0)
+      #expect(try await server.metric("captured_bytes_total") == 3_000_000)
+      while try await server.metric("sessions_gone_total") < 1 {}
+      #expect(try await server.metric("captured_bytes_total") == 3_000_000)
+      #expect(try await server.metric("lost_bytes_total") == lost)
+      let page = try await server.request("GET", "/metrics", token: nil)
+      #expect(page.headers["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
+      for line in page.text.split(separator: "\n") where !line.hasPrefix("#") {
+        let pattern = #/processd_[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+/#
+        #expect(try pattern.wholeMatch(in: line) != nil, "\(line)")
+      }
+      #expect(page.text.contains(#"request_seconds_bucket{route="output",le="+Inf"}"#))
+    }
+  }
+}
