@@ -96,7 +96,8 @@ import Testing
         for header in headers {
           let reply = try await server.request(
             method, "/api/sdk/" + path, token: nil, headers: header, body: "{}")
-          #expect(reply.status == 401 && reply.code == "unauthorized", "\(method) \(path) \(header)")
+          #expect(
+            reply.status == 401 && reply.code == "unauthorized", "\(method) \(path) \(header)")
           #expect(reply.headers["www-authenticate"] == "Bearer")
         }
       }
@@ -166,7 +167,8 @@ import Testing
   @Test func noHTTP() async throws {
     try await TestServer.run { server in
       for text in [
-        "nonsense\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\r\n\r\n",
+        "nonsense\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\r\n\r\n",
         "GET / HTTP/1.1\r\nbad header\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
         "POST /api/sdk/envs/list HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
       ] {

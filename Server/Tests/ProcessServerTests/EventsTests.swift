@@ -182,7 +182,9 @@ private struct Exit: Decodable {
   }
 
   @Test func heartbeats() async throws {
-    try await TestServer.run { $0.limits.heartbeat = .milliseconds(20) } _: { server in
+    try await TestServer.run {
+      $0.limits.heartbeat = .milliseconds(20)
+    } _: { server in
       let id = try await server.start("sleep 0.3; echo x; cat")
       let reader = try await events(server, id) { event, _ in event.name != "chunk" }
       #expect(reader.comments > 0)

@@ -83,7 +83,9 @@ import Testing
       $0.limits.stdinPatience = .milliseconds(5)
       $0.limits.stdinBytes = 300_000
     } _: { server in
-      let id = try await server.start("while [ ! -e \"$GO\" ]; do sleep 0.02; done; cat | tail -c 1000000", #","env":{"GO":"\#(server.go)"}"#)
+      let id = try await server.start(
+        "while [ ! -e \"$GO\" ]; do sleep 0.02; done; cat | tail -c 1000000",
+        #","env":{"GO":"\#(server.go)"}"#)
       defer { try? FileManager.default.removeItem(atPath: server.go) }
       struct Answer: Decodable { var pending_bytes: Int? }
       var sent = ""
@@ -110,7 +112,9 @@ import Testing
 
   /// Bytes that wait when the process ends are nobody's; the requests have been answered.
   @Test func anEndWhileBytesWait() async throws {
-    try await TestServer.run { $0.limits.stdinPatience = .milliseconds(5) } _: { server in
+    try await TestServer.run {
+      $0.limits.stdinPatience = .milliseconds(5)
+    } _: { server in
       let id = try await server.start("exec sleep 1000")
       let reply = try await server.write(String(repeating: "x", count: 500_000), to: id)
       #expect(reply.text.hasPrefix(#"{"ok":true,"pending_bytes":"#))

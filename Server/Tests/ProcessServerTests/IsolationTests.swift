@@ -44,7 +44,8 @@ import Testing
       let other = try await server.start("cat", token: TestServer.bob)
       #expect(try await server.output(other, token: TestServer.bob).session_alive)
       let list = try await server.get("processes").text
-      let first = try #require(list.split(separator: #""session_id":""#).dropFirst().first?.prefix(32))
+      let first = try #require(
+        list.split(separator: #""session_id":""#).dropFirst().first?.prefix(32))
       try await server.post("processes/\(first)/terminate")
       _ = try await server.output(String(first)) { !$0.session_alive }
       #expect(try await server.post("envs/local/tool/call", call).status == 200)

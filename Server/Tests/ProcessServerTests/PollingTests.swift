@@ -7,7 +7,9 @@ import Testing
 /// should end it runs into the suite's time limit, or gives another answer.
 @Suite(.timeLimit(.minutes(5))) struct PollingTests {
   @Test func outputEndsAWait() async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start("read x; echo got $x; cat")
       async let waiting = server.output(id, "since=0&wait_ms=1000000")
       try await Task.sleep(for: .milliseconds(50))
@@ -18,7 +20,9 @@ import Testing
   }
 
   @Test func exitEndsAWait() async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start("read x; exit 5")
       async let waiting = server.output(id, "wait_ms=1000000")
       try await Task.sleep(for: .milliseconds(50))
@@ -29,7 +33,9 @@ import Testing
   }
 
   @Test func terminateEndsAWait() async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start("exec sleep 1000")
       async let waiting = server.output(id, "wait_ms=1000000")
       try await Task.sleep(for: .milliseconds(50))
@@ -41,7 +47,9 @@ import Testing
 
   /// Who has been told of the exit and waits for what others may still write is not told again at once.
   @Test func aCursorKnowsOfTheExit() async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start("sleep 1000 & echo early; exit 6")
       let told = try await server.output(id) { !$0.session_alive }
       #expect(!told.closed && told.exit_code == 6)
@@ -62,14 +70,18 @@ import Testing
       #expect(output.chunks.isEmpty && output.session_alive)
     }
     // However long a client wants to wait, and however the server is limited.
-    try await TestServer.run { $0.limits.waitTime = .milliseconds(50) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .milliseconds(50)
+    } _: { server in
       let id = try await server.start("cat")
       #expect(try await server.output(id, "wait_ms=9223372036854775807").session_alive)
     }
   }
 
   @Test func nothingToWaitFor() async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start("echo a; exit 0")
       let output = try await server.output(id) { $0.closed }
       for position in ["0", "\(output.next_since)", output.cursor] {
@@ -82,7 +94,9 @@ import Testing
   /// A client that hangs up is not waited for: nothing of it is left although its wait would have had long
   /// to go.
   @Test func hangingUpEndsAWait() async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start("cat")
       for _ in 0..<10 {
         try await Wire.connect(port: server.port) { wire in
@@ -100,7 +114,9 @@ import Testing
   }
 
   @Test func manyWaitAtOnce() async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start("read x; echo $x")
       let texts = try await withThrowingTaskGroup(of: String.self) { group in
         for _ in 0..<50 {
@@ -131,7 +147,9 @@ import Testing
   /// order; over new connections, with positions of either kind, in pieces of any size.
   @Test(arguments: [true, false])
   func resuming(withCursors: Bool) async throws {
-    try await TestServer.run { $0.limits.waitTime = .seconds(1000) } _: { server in
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
       let id = try await server.start(
         "for i in $(seq 1 300); do echo line $i; [ $((i % 50)) = 0 ] && sleep 0.02; done")
       var position = "0"

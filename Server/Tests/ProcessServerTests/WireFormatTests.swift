@@ -6,7 +6,9 @@ import Testing
 /// The wire format, byte for byte where clients rely on it.
 @Suite(.timeLimit(.minutes(5))) struct WireFormatTests {
   @Test func environments() async throws {
-    try await TestServer.run { $0.environmentName = "here" } _: { server in
+    try await TestServer.run {
+      $0.environmentName = "here"
+    } _: { server in
       let reply = try await server.post("envs/list")
       #expect(reply.status == 200)
       #expect(reply.headers["content-type"] == "application/json")
@@ -69,7 +71,8 @@ import Testing
       #expect(reply.status == 200)
       #expect(
         reply.text
-          == #"{"isError":true,"content":[{"type":"text","text":"/no/such/command: no such file"}]}"#)
+          == #"{"isError":true,"content":[{"type":"text","text":"/no/such/command: no such file"}]}"#
+      )
       let directory = try await server.post(
         "envs/local/tool/call",
         #"{"tool":"exec_command","arguments":{"command":"true","cwd":"/no/such"}}"#)
@@ -136,7 +139,8 @@ import Testing
           + #""structuredContent":{"output":"a\"b\né\n","exit_code":7,"signal":null,"#
           + #""timed_out":false,"truncated":false,"lost_bytes":0}}"#)
       let late = try await shell(#""command":"echo early; sleep 1000","timeout_ms":200"#)
-      #expect(late.contains(#""output":"early\n","exit_code":143,"signal":"SIGTERM","timed_out":true"#))
+      #expect(
+        late.contains(#""output":"early\n","exit_code":143,"signal":"SIGTERM","timed_out":true"#))
       #expect(try await shell(#""command":["pwd"],"cwd":"/""#).contains(#""output":"/\n""#))
       #expect(try await shell(#""command":["/no/such"]"#).hasPrefix(#"{"isError":true"#))
       // It has no stdin, and leaves nothing behind.

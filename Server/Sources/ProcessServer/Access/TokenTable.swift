@@ -42,7 +42,8 @@ public struct TokenTable: Sendable {
       }
       guard let token = PaddedToken(words[0].utf8) else {
         throw TokenError(
-          "line \(index + 1): a token has from 1 to \(PaddedToken.capacity) visible ASCII characters")
+          "line \(index + 1): a token has from 1 to \(PaddedToken.capacity) visible ASCII characters"
+        )
       }
       guard tokens.insert(words[0]).inserted else {
         throw TokenError("line \(index + 1): this token stands in an earlier line as well")

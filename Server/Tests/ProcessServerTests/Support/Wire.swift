@@ -16,7 +16,8 @@ struct Wire {
     var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
     if let receiveBuffer {
       bootstrap = bootstrap.channelOption(
-        ChannelOptions.socketOption(.so_rcvbuf), value: ChannelOptions.Types.SocketOption.Value(receiveBuffer))
+        ChannelOptions.socketOption(.so_rcvbuf),
+        value: ChannelOptions.Types.SocketOption.Value(receiveBuffer))
     }
     let channel = try await bootstrap.connect(host: "127.0.0.1", port: port) { channel in
       channel.eventLoop.makeCompletedFuture {
@@ -40,6 +41,16 @@ struct Wire {
   func send(_ text: String) async throws { try await outbound.write(ByteBuffer(string: text)) }
 
   func send(_ bytes: [UInt8]) async throws { try await outbound.write(ByteBuffer(bytes: bytes)) }
+
+  /// Sends a byte now and then, until cancelled or cut off.
+  func trickle() -> Task<Void, any Error> {
+    Task { [outbound] in
+      while !Task.isCancelled {
+        try await outbound.write(ByteBuffer(string: "x"))
+        try await Task.sleep(for: .milliseconds(20))
+      }
+    }
+  }
 
   /// Sends a request with a body.
   func request(

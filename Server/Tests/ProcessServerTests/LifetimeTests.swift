@@ -1,0 +1,105 @@
+import Foundation
+import Testing
+
+@testable import ProcessServer
+
+/// How long sessions live, and how the server ends.
+@Suite(.timeLimit(.minutes(5))) struct LifetimeTests {
+  @Test func endedSessionsStayUntilTheyAreIdle() async throws {
+    try await TestServer.run {
+      $0.idleTimeout = .milliseconds(500)
+    } _: { server in
+      let id = try await server.start("echo x; exit 3")
+      let closed = try await server.output(id) { $0.closed }
+      #expect(closed.text == "x\n" && closed.exit_code == 3)
+      // However often it is read.
+      while true {
+        let reply = try await server.get("processes/\(id)/output")
+        if reply.status == 404 {
+          #expect(reply.code == "session_not_found")
+          break
+        }
+        #expect(try reply.decode(OutputReply.self).exit_code == 3)
+        try await Task.sleep(for: .milliseconds(10))
+      }
+      #expect(try await server.get("processes").text == #"{"processes":[]}"#)
+      #expect(server.log.text.contains("idle for too long"))
+    }
+  }
+
+  /// A process that nobody asks about and that says nothing is ended; one that someone asks about is not.
+  @Test func runningSessions() async throws {
+    try await TestServer.run {
+      $0.idleTimeout = .seconds(3)
+    } _: { server in
+      let asked = try await server.start("exec sleep 1000")
+      let forgotten = try await server.start("exec sleep 1000")
+      struct List: Decodable {
+        struct Process: Decodable { var session_id: String }
+        var processes: [Process]
+      }
+      while true {
+        #expect(try await server.output(asked).session_alive)
+        let list = try await server.get("processes").decode(List.self).processes.map(\.session_id)
+        #expect(list.contains(asked))
+        if !list.contains(forgotten) { break }
+        try await Task.sleep(for: .milliseconds(10))
+      }
+    }
+  }
+
+  @Test func deletingEndsTheProcess() async throws {
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
+      let id = try await server.start("exec sleep 1000")
+      async let waiting = server.output(id, "wait_ms=1000000")
+      try await Task.sleep(for: .milliseconds(50))
+      #expect(try await server.request("DELETE", "/api/sdk/processes/\(id)").status == 200)
+      #expect(try await server.get("processes/\(id)/output").status == 404)
+      #expect(try await server.request("DELETE", "/api/sdk/processes/\(id)").status == 404)
+      // Who waited is told of the end.
+      #expect(try await waiting.signal == "SIGTERM")
+    }
+  }
+
+  /// The end: those who wait are answered, processes are ended, nobody new is let in.
+  @Test func shuttingDown() async throws {
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
+      let id = try await server.start("echo ready; exec sleep 1000")
+      let stubborn = try await server.start(
+        "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+      for id in [id, stubborn] { _ = try await server.output(id) { !$0.chunks.isEmpty } }
+      async let first = server.output(id, "since=1&wait_ms=1000000")
+      async let second = server.output(stubborn, "since=1&wait_ms=1000000")
+      let events = Task {
+        try await server.get("processes/\(id)/events").text
+      }
+      try await Task.sleep(for: .milliseconds(50))
+      await server.shutDown()
+      #expect(try await first.signal == "SIGTERM")
+      #expect(try await second.signal == "SIGKILL")
+      let text = try await events.value
+      #expect(text.contains("event: exit") && text.contains("event: end"))
+    }
+  }
+
+  @Test func logsTellNothing() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("echo $SECRET; cat", #","env":{"SECRET":"hush-hush"}"#)
+      _ = try await server.write("whisper", to: id, eof: true)
+      _ = try await server.output(id) { $0.closed }
+      _ = try await server.get("processes", token: "a-wrong-token")
+      _ = try await server.get("processes/\(id)/output?since=hush-hush")
+      let log = server.log.text
+      #expect(log.contains("started") && log.contains(id))
+      for secret in [
+        "hush-hush", "whisper", "SECRET", TestServer.alice, TestServer.bob, "a-wrong-token",
+      ] {
+        #expect(!log.contains(secret), "\(secret)")
+      }
+    }
+  }
+}

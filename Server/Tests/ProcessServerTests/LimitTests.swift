@@ -1,0 +1,169 @@
+import Foundation
+import Testing
+
+@testable import ProcessServer
+
+/// What a client can do is bounded.
+@Suite(.timeLimit(.minutes(5))) struct LimitTests {
+  @Test func bodies() async throws {
+    try await TestServer.run {
+      $0.limits.bodyBytes = 10_000
+    } _: { server in
+      let id = try await server.start("cat")
+      // Announced, and in parts that announce nothing.
+      let large = #"{"data_b64":"\#(String(repeating: "A", count: 12_000))"}"#
+      let reply = try await server.post("processes/\(id)/stdin", large)
+      #expect(reply.status == 413 && reply.code == "body_too_large")
+      for path in ["processes/\(id)/stdin", "envs/list", "envs/local/tool/call"] {
+        try await Wire.connect(port: server.port) { wire in
+          try await wire.request(
+            "POST", "/api/sdk/" + path, token: TestServer.alice,
+            headers: ["Transfer-Encoding: chunked"])
+          for _ in 0..<12 {
+            try await wire.send("400\r\n" + String(repeating: " ", count: 1024) + "\r\n")
+          }
+          let reply = try await wire.response()
+          #expect(reply.status == 413 && reply.code == "body_too_large", "\(path)")
+          // The connection goes on behind the rest of the body.
+          try await wire.send("0\r\n\r\n")
+          try await wire.request("GET", "/healthz")
+          #expect(try await wire.response().status == 200)
+        }
+      }
+      let small = #"{"data_b64":"\#(String(repeating: "A", count: 8_000))","eof":true}"#
+      #expect(try await server.post("processes/\(id)/stdin", small).status == 200)
+      #expect(
+        try await server.output(id) { $0.closed }.chunks.map(\.data.count).reduce(0, +) == 6_000)
+    }
+  }
+
+  /// A client that asks whether to go on is told to, or why not.
+  @Test func expectations() async throws {
+    try await TestServer.run {
+      $0.limits.bodyBytes = 10_000
+    } _: { server in
+      try await Wire.connect(port: server.port) { wire in
+        try await wire.request(
+          "POST", "/api/sdk/envs/list", token: TestServer.alice,
+          headers: ["Expect: 100-continue", "Content-Length: 2"])
+        #expect(try await wire.head()?.status == 100)
+        try await wire.send("{}")
+        #expect(try await wire.response().status == 200)
+      }
+      try await Wire.connect(port: server.port) { wire in
+        try await wire.request(
+          "POST", "/api/sdk/envs/list", token: TestServer.alice,
+          headers: ["Expect: 100-continue", "Content-Length: 20000"])
+        #expect(try await wire.response().status == 413)
+      }
+    }
+  }
+
+  @Test func heads() async throws {
+    try await TestServer.run { server in
+      let requests = [
+        "GET /healthz HTTP/1.1\r\nX: \(String(repeating: "x", count: 20_000))\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\n"
+          + (0..<200).map { "X\($0): y\r\n" }.joined() + "\r\n",
+        "GET /\(String(repeating: "x", count: 200_000)) HTTP/1.1\r\n\r\n",
+      ]
+      for request in requests {
+        let (status, isCutOff) = try await Wire.connect(port: server.port) { wire in
+          try await wire.send(request)
+          let reply = try await wire.response()
+          return ((reply.status, reply.code), try await wire.isCutOff())
+        }
+        #expect(status.0 == 431 && status.1 == "headers_too_large" && isCutOff)
+      }
+    }
+  }
+
+  /// A head that comes a letter at a time, a body that does, and a connection on which nothing comes.
+  @Test func slowRequests() async throws {
+    try await TestServer.run {
+      $0.limits.idleTime = .milliseconds(200)
+      $0.limits.requestTime = .milliseconds(200)
+    } _: { server in
+      let beginnings = [
+        "", "GET /healthz HTT",
+        "POST /api/sdk/envs/list HTTP/1.1\r\nAuthorization: Bearer \(TestServer.alice)\r\nContent-Length: 100000\r\n\r\n{",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n",
+      ]
+      for beginning in beginnings {
+        let isCutOff = try await Wire.connect(port: server.port) { wire in
+          try await wire.send(beginning)
+          let trickle = wire.trickle()
+          defer { trickle.cancel() }
+          return try await wire.isCutOff()
+        }
+        #expect(isCutOff)
+      }
+      #expect(try await server.request("GET", "/healthz", token: nil).status == 200)
+    }
+  }
+
+  /// A client that waits for an answer is not idle.
+  @Test func waitingIsNotIdling() async throws {
+    try await TestServer.run {
+      $0.limits.idleTime = .milliseconds(100)
+      $0.limits.requestTime = .milliseconds(100)
+      $0.limits.stallTime = .milliseconds(100)
+    } _: { server in
+      let id = try await server.start("sleep 0.6; echo done; cat")
+      #expect(try await server.output(id, "wait_ms=60000").text == "done\n")
+    }
+  }
+
+  /// A client that does not read its response is cut off; one that reads slowly is not.
+  @Test(.timeLimit(.minutes(2))) func slowReaders() async throws {
+    try await TestServer.run {
+      $0.limits.stallTime = .milliseconds(300)
+    } _: { server in
+      let id = try await server.start("head -c 1000000 /dev/zero; exit 0")
+      _ = try await server.output(id) { $0.closed }
+      let path = "/api/sdk/processes/\(id)/output"
+      try await Wire.connect(port: server.port, receiveBuffer: 4096) { wire in
+        // More than lies in the system's buffers, which nobody reads.
+        for _ in 0..<20 { try await wire.request("GET", path, token: TestServer.alice) }
+        while try await server.metric("connections") > 1 {
+          try await Task.sleep(for: .milliseconds(20))
+        }
+      }
+      try await Wire.connect(port: server.port, receiveBuffer: 4096) { wire in
+        try await wire.request("GET", path, token: TestServer.alice)
+        let length = Int(try #require(try await wire.head()?.headers["content-length"])) ?? 0
+        #expect(length > 1_300_000)
+        var left = length
+        while left > 0 {
+          let part = min(left, 100_000)
+          #expect(try await wire.bytes(part).count == part)
+          left -= part
+          try await Task.sleep(for: .milliseconds(50))
+        }
+      }
+    }
+  }
+
+  /// Who comes when there are too many connections waits until one has ended.
+  @Test func connections() async throws {
+    try await TestServer.run {
+      $0.limits.connections = 3
+    } _: { server in
+      let third = try await Wire.connect(port: server.port) { _ in
+        try await Wire.connect(port: server.port) { wire in
+          try await Wire.connect(port: server.port) { third in
+            try await third.request("GET", "/healthz")
+            #expect(try await third.response().status == 200)
+            // A fourth connects, and is not served yet.
+            let fourth = Task { try await server.request("GET", "/healthz", token: nil).status }
+            try await Task.sleep(for: .milliseconds(50))
+            try await wire.request("GET", "/healthz")
+            #expect(try await wire.response().status == 200)
+            return fourth
+          }
+        }
+      }
+      #expect(try await third.value == 200)
+    }
+  }
+}
