@@ -1,0 +1,127 @@
+"""Tests the client against the real daemon: python3 Server/Examples/test_client.py [PROCESSD]
+
+PROCESSD is the daemon's executable; .build/debug/processd of Server unless told.
+"""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from processd_client import APIError, Client, Gap
+
+SERVER = pathlib.Path(__file__).resolve().parent.parent
+PROCESSD = str(SERVER / ".build/debug/processd")
+
+
+class ClientTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.tokens = tempfile.NamedTemporaryFile("w", prefix="processd-")  # Made with mode 0600.
+        cls.tokens.write("first-token one\nsecond-token two\n")
+        cls.tokens.flush()
+        cls.daemon = subprocess.Popen(
+            [PROCESSD, "--port", "0", "--tokens", cls.tokens.name, "--log-level", "error"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        line = cls.daemon.stdout.readline()
+        cls.url = re.search(r"http://\S+", line).group()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.send_signal(signal.SIGTERM)
+        assert cls.daemon.wait() == 0, "the daemon did not end well"
+        cls.daemon.stdout.close()
+        cls.tokens.close()
+
+    def setUp(self):
+        self.client = Client(self.url, "first-token")
+        self.addCleanup(self.client.close)
+
+    def tearDown(self):
+        for session in self.client.sessions():
+            self.client.request("DELETE", "/processes/" + session["session_id"])
+
+    def test_a_whole_life(self):
+        """Start, write stdin, read incrementally, terminate, see the exit."""
+        session = self.client.start("while read line; do echo got $line; done; sleep 1000")
+        self.assertEqual(session.read(), [])
+        for word in (b"one", b"two", b"three"):
+            session.write(word + b"\n")
+            text = b""
+            while not text.endswith(b"\n"):
+                text += b"".join(chunk.data for chunk in session.read(wait=60))
+            self.assertEqual(text, b"got " + word + b"\n")
+        session.write(b"", eof=True)
+        self.assertIsNone(session.exit_code)
+        session.terminate()
+        self.assertEqual(list(session.follow()), [])
+        self.assertEqual((session.exit_code, session.signal), (143, "SIGTERM"))
+        with self.assertRaises(APIError) as late:
+            session.write(b"late")
+        self.assertEqual((late.exception.status, late.exception.code), (409, "process_ended"))
+
+    def test_streams_and_exit_code(self):
+        session = self.client.start("echo out; sleep 0.1; echo err >&2; exit 3")
+        chunks = list(session.follow())
+        self.assertEqual([(c.stream, c.data) for c in chunks], [("stdout", b"out\n"), ("stderr", b"err\n")])
+        self.assertEqual([c.offset for c in chunks], [0, 4])
+        self.assertEqual(session.exit_code, 3)
+
+    def test_every_byte_counts(self):
+        """A reader that is too slow is told how much it missed, to the byte."""
+        session = self.client.start("head -c 20000000 /dev/zero", pipe_stdin=False)
+        received = missed = 0
+        for news in session.follow():
+            if isinstance(news, Gap):
+                missed += news.bytes
+            else:
+                self.assertEqual(news.offset, received + missed)
+                received += len(news.data)
+        self.assertEqual(received + missed, 20_000_000)
+
+    def test_terminal(self):
+        session = self.client.start(["stty", "size"], tty=True, rows=12, cols=34)
+        self.assertEqual(b"".join(c.data for c in session.follow()), b"12 34\r\n")
+
+    def test_errors(self):
+        with self.assertRaises(OSError) as missing:
+            self.client.start(["no-such-command"])
+        self.assertIn("no-such-command: command not found", str(missing.exception))
+        session = self.client.start("cat")
+        other = Client(self.url, "second-token")
+        self.addCleanup(other.close)
+        wrong = Client(self.url, "wrong")
+        self.addCleanup(wrong.close)
+        for client, path, status, code in [
+            (other, f"/processes/{session.id}/output", 403, "forbidden"),
+            (self.client, "/processes/0123/output", 404, "session_not_found"),
+            (self.client, f"/processes/{session.id}/output?since=x", 400, "bad_request"),
+            (wrong, "/processes", 401, "unauthorized"),
+        ]:
+            with self.assertRaises(APIError) as error:
+                client.request("GET", path)
+            self.assertEqual((error.exception.status, error.exception.code), (status, code))
+        session.delete()
+        with self.assertRaises(APIError) as gone:
+            session.read()
+        self.assertEqual(gone.exception.status, 404)
+
+    def test_as_a_program(self):
+        result = subprocess.run(
+            [sys.executable, str(SERVER / "Examples/processd_client.py"), "echo hello; exit 4"],
+            env={**os.environ, "PROCESSD_URL": self.url, "PROCESSD_TOKEN": "first-token"},
+            capture_output=True,
+        )
+        self.assertEqual((result.stdout, result.returncode), (b"hello\n", 4))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        PROCESSD = sys.argv.pop(1)
+    unittest.main()
