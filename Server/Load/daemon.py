@@ -78,13 +78,14 @@ class Daemon:
         connection.close()
         return {l.split()[0]: float(l.split()[1]) for l in lines if not l.startswith("#")}
 
-    def settled(self, descriptors, connections=1, seconds=20):
-        """Waits until no more descriptors are open than before, and nothing but this asks; says whether."""
+    def settled(self, descriptors, children=0, seconds=20):
+        """Waits until nothing but this asks, and there are no more children and descriptors than that (any
+        number of descriptors, if 0); says whether."""
         for _ in range(seconds * 10):
             if (
-                self.metrics()["processd_connections"] <= connections
-                and self.descriptors() <= descriptors
-                and self.children() == 0
+                self.metrics()["processd_connections"] <= 1
+                and (descriptors == 0 or self.descriptors() <= descriptors)
+                and self.children() <= children
             ):
                 return True
             time.sleep(0.1)

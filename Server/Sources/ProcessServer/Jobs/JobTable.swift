@@ -134,6 +134,9 @@ final class JobTable: Sendable {
     for job in jobs { logger.info("idle for too long", metadata: job.metadata) }
   }
 
+  /// How many jobs have been made unknown, and are no more.
+  var goneCount: Int { state.withLock(\.past.pastSessions) }
+
   /// Ends all processes, and starts no more; returns when none is left.
   func shutDown() async { await manager.shutDown() }
 

@@ -93,20 +93,3 @@ public final class APIServer: Service {
       logger: logger)
   }
 }
-
-/// Drops idle sessions, from time to time.
-private struct Sweeper: Service {
-  let jobs: JobTable
-  let idleTimeout: Duration
-
-  func run() async throws {
-    // Often enough that nobody is kept for much longer than the timeout.
-    let interval = min(max(idleTimeout / 10, .milliseconds(20)), .seconds(60))
-    try? await cancelWhenGracefulShutdown {
-      while true {
-        try await Task.sleep(for: interval)
-        jobs.sweep()
-      }
-    }
-  }
-}
