@@ -52,6 +52,14 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
+    .executableTarget(
+      name: "ServerBenchmarks",
+      dependencies: [
+        "ProcessServer",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "Processes", package: "swift-processes"),
+      ],
+      path: "Benchmarks", swiftSettings: settings),
     .testTarget(
       name: "ProcessServerTests",
       dependencies: [

@@ -1,5 +1,5 @@
-import NIOCore
-import Processes
+package import NIOCore
+package import Processes
 
 extension ByteBuffer {
   /// Writes what a read found, as `GET …/output` answers it.
@@ -8,7 +8,7 @@ extension ByteBuffer {
   /// first: no byte of output is copied but by its encoding.
   ///
   /// - Parameter signal: The name of the signal that ended the process, if one did.
-  mutating func writeJSON(_ output: Output, signal: String?) {
+  package mutating func writeJSON(_ output: Output, signal: String?) {
     let chunks = output.chunks
     reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
     writeStaticString(#"{"chunks":["#)
@@ -42,19 +42,23 @@ extension ByteBuffer {
 
   /// Writes a chunk with its payload.
   mutating func writeJSON(_ chunk: Chunk) {
-    switch chunk.stream {
-    case .stdout: writeStaticString(#"{"stream":"stdout","data_b64":""#)
-    case .stderr: writeStaticString(#"{"stream":"stderr","data_b64":""#)
-    }
     let data = chunk.data
-    unsafe writeWithUnsafeMutableBytes(minimumWritableBytes: data.base64Count) {
-      unsafe data.encodeBase64(into: $0)
+    unsafe writeWithUnsafeMutableBytes(
+      minimumWritableBytes: Self.chunkFrameSize + data.base64Count
+    ) { room in
+      var text = unsafe TextWriter(room)
+      switch chunk.stream {
+      case .stdout: text.write(#"{"stream":"stdout","data_b64":""#)
+      case .stderr: text.write(#"{"stream":"stderr","data_b64":""#)
+      }
+      unsafe text.write { unsafe data.encodeBase64(into: $0) }
+      text.write(#"","seq":"#)
+      text.write(UInt(chunk.seq))
+      text.write(#","offset":"#)
+      text.write(UInt(chunk.offset))
+      text.write("}")
+      return text.count
     }
-    writeStaticString(#"","seq":"#)
-    writeJSON(chunk.seq)
-    writeStaticString(#","offset":"#)
-    writeJSON(chunk.offset)
-    writeStaticString("}")
   }
 
   private mutating func writeJSON(_ value: Int?) {
@@ -66,9 +70,12 @@ extension ByteBuffer {
   }
 
   /// At least the bytes that ``writeJSON(_:signal:)`` writes.
-  static func sizeOfJSON(of output: Output) -> Int {
-    // What surrounds the data of a chunk, with its two numbers of up to 20 digits; its base64, padded.
+  package static func sizeOfJSON(of output: Output) -> Int {
+    // Each chunk's base64 is padded, and followed by a comma.
     let payload = output.chunks.payload.count
-    return 512 + output.chunks.count * (92 + 4) + (payload + 2) / 3 * 4
+    return 512 + output.chunks.count * (chunkFrameSize + 5) + (payload + 2) / 3 * 4
   }
+
+  /// At least what surrounds the data of a chunk, with two numbers of up to 20 digits.
+  private static var chunkFrameSize: Int { 96 }
 }
