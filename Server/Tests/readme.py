@@ -1,0 +1,56 @@
+"""Runs the commands of Server/README.md as they stand there, daemon and all: python3 Server/Tests/readme.py
+
+Only the daemon's first line is changed: it runs the executable given as argument instead of building one.
+"""
+
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+EXECUTABLE = sys.argv[1] if len(sys.argv) > 1 else "Server/.build/debug/processd"
+
+
+def main():
+    text = (ROOT / "Server/README.md").read_text()
+    before, tried = text.split("## Try it")
+    daemon_block = re.search(r"```sh daemon\n(.*?)```", before, re.S).group(1)
+    tokens, run = daemon_block.strip().splitlines()
+    assert run.startswith("swift run --package-path Server -c release processd "), run
+    subprocess.run(tokens, shell=True, check=True, cwd=ROOT)
+    options = run.split(" processd ")[1]
+    daemon = subprocess.Popen(f"exec {EXECUTABLE} {options}", shell=True, cwd=ROOT)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen("http://127.0.0.1:8787/healthz").read()
+                break
+            except OSError:
+                assert daemon.poll() is None, "the daemon has ended"
+                time.sleep(0.05)
+        blocks = re.findall(r"```sh\n(.*?)```", tried.split("## The API")[0], re.S)
+        script = "set -euxo pipefail\n" + "\necho\n".join(blocks)
+        result = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
+        print(result.stdout)
+        assert result.returncode == 0, result.stderr
+        for expected in [
+            '"data_b64":"NDkK"',  # 49
+            "event: chunk\ndata: ", "event: exit\ndata: {\"exit_code\":0,\"signal\":null}", "event: end",
+            '"data_b64":"NTAgODANCg=="',  # 50 80
+            '"exit_code":129,"session_alive":false', '"signal":"SIGHUP"', '{"processes":[{',
+            '"output":"hello\\n","exit_code":3', "1\n2\n3\n",
+        ]:
+            assert expected in result.stdout, f"missing: {expected}"
+        assert "oh\n" in result.stderr
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        status = daemon.wait()
+    assert status == 0, f"the daemon ended with {status}"
+    print("README: every command works as it stands there")
+
+
+main()
