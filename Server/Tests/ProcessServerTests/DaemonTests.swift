@@ -108,7 +108,9 @@ import Testing
       try await Wire.connect(port: port) { wire in
         try await wire.request(
           "GET", "/api/sdk/processes/\(id)/output?wait_ms=60000", token: "t")
-        try await Task.sleep(for: .milliseconds(50))
+        while try await !request(port, "GET", "/metrics", token: nil).text.contains(
+          "\nprocessd_waits 1\n")
+        { try await Task.sleep(for: .milliseconds(2)) }
         try daemon.signal(.terminate)
         #expect(try await wire.response().decode(OutputReply.self).signal == "SIGTERM")
         #expect(try await wire.isCutOff())

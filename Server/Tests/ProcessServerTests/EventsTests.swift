@@ -17,11 +17,10 @@ private struct Event: Sendable {
 /// The lines of a stream of events.
 private struct EventReader {
   var pending: [UInt8] = []
-  var comments = 0
   /// What a browser would send as Last-Event-ID.
   var lastID: String?
 
-  /// The next event; nil at the end of the stream.
+  /// The next event or comment; nil at the end of the stream.
   mutating func next(_ wire: inout Wire) async throws -> Event? {
     var event = Event()
     var hasData = false
@@ -30,7 +29,7 @@ private struct EventReader {
         if hasData { return event }
         event = Event()
       } else if line.hasPrefix(":") {
-        comments += 1
+        return Event(name: "comment")
       } else {
         let parts = line.split(separator: ":", maxSplits: 1)
         let value = String(parts[1].drop { $0 == " " })
@@ -183,21 +182,32 @@ private struct Exit: Decodable {
 
   @Test func heartbeats() async throws {
     try await TestServer.run {
-      $0.limits.heartbeat = .milliseconds(20)
+      $0.limits.heartbeat = .milliseconds(5)
     } _: { server in
-      let id = try await server.start("sleep 0.3; echo x; cat")
-      let reader = try await events(server, id) { event, _ in event.name != "chunk" }
-      #expect(reader.comments > 0)
+      let id = try await server.start("read x; echo $x; cat")
+      var comments = 0
+      _ = try await events(server, id) { event, _ in
+        if event.name == "comment" { comments += 1 }
+        if comments == 3 { _ = try await server.write("on\n", to: id) }
+        return event.name != "chunk"
+      }
+      #expect(comments >= 3)
     }
   }
 
   /// The exit comes at once, what others write later after it, and then the end.
   @Test func lateOutput() async throws {
     try await TestServer.run { server in
-      let id = try await server.start("(sleep 0.4; echo late) & echo early; exit 9")
+      let id = try await server.start(
+        "(while [ ! -e \"$GO\" ]; do sleep 0.01; done; echo late) & echo early; exit 9",
+        #","env":{"GO":"\#(server.go)"}"#)
+      defer { try? FileManager.default.removeItem(atPath: server.go) }
       var names: [String] = []
       _ = try await events(server, id) { event, _ in
         names.append(event.name)
+        if event.name == "exit" {
+          #expect(FileManager.default.createFile(atPath: server.go, contents: nil))
+        }
         return true
       }
       #expect(names == ["chunk", "exit", "chunk", "end"])

@@ -190,8 +190,3 @@ import Testing
     }
   }
 }
-
-extension TestServer {
-  /// A file that is not there, of this server's own.
-  fileprivate var go: String { NSTemporaryDirectory() + "processd-test-\(port).go" }
-}

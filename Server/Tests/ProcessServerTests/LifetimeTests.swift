@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5))) struct LifetimeTests {
   @Test func endedSessionsStayUntilTheyAreIdle() async throws {
     try await TestServer.run {
-      $0.idleTimeout = .milliseconds(500)
+      $0.idleTimeout = .seconds(3)
     } _: { server in
       let id = try await server.start("echo x; exit 3")
       let closed = try await server.output(id) { $0.closed }
@@ -54,7 +54,7 @@ import Testing
     } _: { server in
       let id = try await server.start("exec sleep 1000")
       async let waiting = server.output(id, "wait_ms=1000000")
-      try await Task.sleep(for: .milliseconds(50))
+      try await server.waits(1)
       #expect(try await server.request("DELETE", "/api/sdk/processes/\(id)").status == 200)
       #expect(try await server.get("processes/\(id)/output").status == 404)
       #expect(try await server.request("DELETE", "/api/sdk/processes/\(id)").status == 404)
@@ -77,7 +77,7 @@ import Testing
       let events = Task {
         try await server.get("processes/\(id)/events").text
       }
-      try await Task.sleep(for: .milliseconds(50))
+      try await server.waits(3)
       await server.shutDown()
       #expect(try await first.signal == "SIGTERM")
       #expect(try await second.signal == "SIGKILL")

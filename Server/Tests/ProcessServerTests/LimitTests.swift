@@ -105,11 +105,11 @@ import Testing
   /// A client that waits for an answer is not idle.
   @Test func waitingIsNotIdling() async throws {
     try await TestServer.run {
-      $0.limits.idleTime = .milliseconds(100)
-      $0.limits.requestTime = .milliseconds(100)
-      $0.limits.stallTime = .milliseconds(100)
+      $0.limits.idleTime = .milliseconds(500)
+      $0.limits.requestTime = .milliseconds(500)
+      $0.limits.stallTime = .milliseconds(500)
     } _: { server in
-      let id = try await server.start("sleep 0.6; echo done; cat")
+      let id = try await server.start("sleep 2; echo done; cat")
       #expect(try await server.output(id, "wait_ms=60000").text == "done\n")
     }
   }

@@ -13,6 +13,12 @@ final class Connections: Sendable {
   /// How many are open.
   var count: Int { state.withLock { $0.open.count } }
 
+  /// How many waits there are on clients' behalf.
+  var waitCount: Int {
+    let open = state.withLock { Array($0.open.values) }
+    return open.reduce(0) { $0 + $1.waitCount }
+  }
+
   func opened(_ channel: any Channel) -> Connection {
     let connection = Connection()
     let mayWait = state.withLock { state in
@@ -57,6 +63,9 @@ final class Connection: Sendable {
 
   /// Whether there is a client to wait for, and the server not about to end.
   var mayWait: Bool { state.withLock(\.mayWait) }
+
+  /// How many waits there are on the client's behalf.
+  var waitCount: Int { state.withLock(\.waits.count) }
 
   /// Waits on the client's behalf: as if cancelled when the client has hung up, or the server ends.
   func waiting<Value: Sendable>(

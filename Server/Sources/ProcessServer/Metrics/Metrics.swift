@@ -43,6 +43,7 @@ final class Metrics: Sendable {
     page.add("sessions", .gauge, "Sessions that can be read.", sessions)
     page.add("sessions_running", .gauge, "Sessions whose process runs.", running)
     page.add("connections", .gauge, "Open connections.", connections.count)
+    page.add("waits", .gauge, "Requests and streams that wait for output.", connections.waitCount)
     page.add("sessions_gone_total", .counter, "Sessions deleted or swept out.", totals.pastSessions)
     page.add(
       "captured_bytes_total", .counter, "Bytes of output captured.", totals.capturedBytes)

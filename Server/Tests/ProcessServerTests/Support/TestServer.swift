@@ -106,6 +106,14 @@ struct TestServer: Sendable {
       "processes/\(id)/stdin", #"{"data_b64":"\#(data)"\#(eof ? #","eof":true"# : "")}"#)
   }
 
+  /// A file that is not there, of this server's own, for a command to wait for.
+  var go: String { NSTemporaryDirectory() + "processd-test-\(port).go" }
+
+  /// Returns when so many requests are waiting for output.
+  func waits(_ count: Int) async throws {
+    while try await metric("waits") < count { try await Task.sleep(for: .milliseconds(2)) }
+  }
+
   /// A number of `GET /metrics`.
   func metric(_ name: String) async throws -> Int {
     let page = try await request("GET", "/metrics", token: nil).text
