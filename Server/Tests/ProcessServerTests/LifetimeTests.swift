@@ -27,24 +27,41 @@ import Testing
     }
   }
 
-  /// A process that nobody asks about and that says nothing is ended; one that someone asks about is not.
-  @Test func runningSessions() async throws {
+  /// A request about a process that runs counts as activity; one about an ended one does not.
+  @Test func whoAsksKeepsAProcessFromBeingIdle() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("exec cat")
+      let session = try server.server.jobs.job(id, of: "alice").session
+      for (method, path, body) in [
+        ("GET", "output", nil), ("POST", "stdin", #"{"data_b64":""}"#),
+        ("POST", "signal", #"{"signal":"SIGCONT"}"#),
+      ] {
+        let before = session.lastActivity
+        try await server.request(method, "/api/sdk/processes/\(id)/\(path)", body: body)
+        #expect(session.lastActivity > before, "\(path)")
+      }
+      try await server.post("processes/\(id)/terminate")
+      _ = try await server.output(id) { $0.closed }
+      let before = session.lastActivity
+      _ = try await server.output(id)
+      _ = try await server.get("processes")
+      #expect(session.lastActivity == before)
+    }
+  }
+
+  /// A process that says nothing and that nobody asks about is ended.
+  @Test func whoIsForgottenIsEnded() async throws {
     try await TestServer.run {
-      $0.idleTimeout = .seconds(3)
+      $0.idleTimeout = .milliseconds(50)
     } _: { server in
-      let asked = try await server.start("exec sleep 1000")
-      let forgotten = try await server.start("exec sleep 1000")
-      struct List: Decodable {
-        struct Process: Decodable { var session_id: String }
-        var processes: [Process]
+      let id = try await server.start("exec sleep 1000")
+      while try await server.get("processes").text.contains(id) {
+        try await Task.sleep(for: .milliseconds(5))
       }
-      while true {
-        #expect(try await server.output(asked).session_alive)
-        let list = try await server.get("processes").decode(List.self).processes.map(\.session_id)
-        #expect(list.contains(asked))
-        if !list.contains(forgotten) { break }
-        try await Task.sleep(for: .milliseconds(10))
+      while try await server.metric("sessions_gone_total") < 1 {
+        try await Task.sleep(for: .milliseconds(5))
       }
+      #expect(try await server.get("processes/\(id)/output").status == 404)
     }
   }
 

@@ -50,16 +50,24 @@ import Testing
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
-      let id = try await server.start("sleep 1000 & echo early; exit 6")
-      let told = try await server.output(id) { !$0.session_alive }
-      #expect(!told.closed && told.exit_code == 6)
-      async let waiting = server.output(id, "since=\(told.cursor)&wait_ms=1000000")
-      // A bare seq does not know, and is answered at once.
-      let bare = try await server.output(id, "since=\(told.next_since)&wait_ms=1000000")
-      #expect(bare.chunks.isEmpty && bare.exit_code == 6)
-      // The grandchild's silence ends the session.
-      let output = try await waiting
-      #expect(output.closed && output.exit_code == 6)
+      let id = try await server.start(
+        "(while [ ! -e \"$GO\" ]; do sleep 0.2; echo; done) & exit 6",
+        #","env":{"GO":"\#(server.go)"}"#)
+      defer { try? FileManager.default.removeItem(atPath: server.go) }
+      var output = try await server.output(id) { !$0.session_alive }
+      for round in 0... {
+        let cursor = output.cursor
+        output = try await server.output(id, "since=\(cursor)&wait_ms=1000000")
+        #expect(output.exit_code == 6)
+        if output.closed { break }
+        // Not for the exit, but for something new.
+        #expect(!output.chunks.isEmpty)
+        if round == 2 {
+          // A bare seq does not know of the exit, and need not wait.
+          _ = try await server.output(id, "since=\(output.next_since)&wait_ms=1000000")
+          #expect(FileManager.default.createFile(atPath: server.go, contents: nil))
+        }
+      }
     }
   }
 

@@ -20,7 +20,7 @@ public final class APIServer: Service {
   public let configuration: Configuration
   private let logger: Logger
   private let access: Access
-  private let jobs: JobTable
+  let jobs: JobTable
   private let connections = Connections()
   private let metrics = Metrics()
   private let onRunning: @Sendable (Int) async -> Void
