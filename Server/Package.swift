@@ -64,6 +64,8 @@ let package = Package(
       name: "ProcessServerTests",
       dependencies: [
         "ProcessServer",
+        // Which some tests start.
+        "processd",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ProcessHost", package: "swift-processes"),
