@@ -2,7 +2,7 @@
 
     python3 Server/Load/malformed.py [--requests 100000] [--seed 1] [PROCESSD]
 
-Fails if one is answered with a status of 500 or more, if one is not answered although it should be, or
+Fails if one is answered with a status of 500 or more, if one with a whole head is not answered at all, or
 if the daemon ends, or is left with more descriptors or processes than before.
 """
 
@@ -195,6 +195,9 @@ def work(arguments):
         found = re.findall(rb"(?:^|[\r\n}])HTTP/1\.1 (\d\d\d) ", received)
         if not found:
             statuses["none"] += 1
+            # Nothing but an incomplete head may go without an answer.
+            if b"\r\n\r\n" in request.lstrip(b"\r\n"):
+                wrong.append(("no answer", request))
         for status in found:
             statuses[status.decode()] += 1
             if status >= b"500":
