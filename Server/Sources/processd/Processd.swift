@@ -115,15 +115,20 @@ struct Processd: AsyncParsableCommand {
     } catch {
       throw ValidationError("--tokens \(error)")
     }
+    typealias Member = ServiceGroupConfiguration.ServiceConfiguration
+    var members = [
+      Member(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
+    ]
+    var endSignals: [UnixSignal] = [.sigterm, .sigint]
+    if tokens == nil {
+      // Most likely at a terminal; when that is gone, nobody has the token any more.
+      endSignals.append(.sighup)
+    } else {
+      members.append(Member(service: TokenReloading(server: server, logger: logger)))
+    }
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
-        services: [
-          ServiceGroupConfiguration.ServiceConfiguration(
-            service: server, successTerminationBehavior: .gracefullyShutdownGroup),
-          ServiceGroupConfiguration.ServiceConfiguration(
-            service: TokenReloading(server: server, logger: logger)),
-        ],
-        gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        services: members, gracefulShutdownSignals: endSignals, logger: logger))
     do {
       try await group.run()
     } catch {

@@ -103,6 +103,31 @@ import Testing
     }
   }
 
+  /// Clients who take no answer, or are in the middle of a request, do not hold up the end.
+  @Test func shuttingDownWithoutThem() async throws {
+    try await TestServer.run {
+      $0.limits.stallTime = .seconds(1000)
+      $0.limits.requestTime = .seconds(1000)
+      $0.limits.idleTime = .seconds(1000)
+      $0.limits.farewell = .milliseconds(100)
+    } _: { server in
+      let id = try await server.start("head -c 1000000 /dev/zero; exit 0")
+      _ = try await server.output(id) { $0.closed }
+      try await Wire.connect(port: server.port, receiveBuffer: 4096) { reader in
+        for _ in 0..<20 {
+          try await reader.request(
+            "GET", "/api/sdk/processes/\(id)/output", token: TestServer.alice)
+        }
+        try await Wire.connect(port: server.port) { writer in
+          try await writer.send("POST /api/sdk/envs/list HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+          #expect(try await server.metric("connections") == 3)
+          await server.shutDown()
+          #expect(try await writer.isCutOff())
+        }
+      }
+    }
+  }
+
   @Test func logsTellNothing() async throws {
     try await TestServer.run { server in
       let id = try await server.start("echo $SECRET; cat", #","env":{"SECRET":"hush-hush"}"#)

@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import Testing
 
 @testable import ProcessServer
@@ -113,6 +114,53 @@ import Testing
       #expect(try await server.output(id, "wait_ms=60000").text == "done\n")
     }
   }
+
+  /// Nor is a request late that stands behind another, which waits.
+  @Test func standingBehindOthers() async throws {
+    try await TestServer.run {
+      $0.limits.requestTime = .seconds(1)
+    } _: { server in
+      let id = try await server.start("sleep 2; echo done; cat")
+      try await Wire.connect(port: server.port) { wire in
+        let output = "/api/sdk/processes/\(id)/output?wait_ms=60000"
+        try await wire.request("GET", output, token: TestServer.alice)
+        // Nor is it told to go on in the middle of the other's response.
+        try await wire.request(
+          "POST", "/api/sdk/envs/list", token: TestServer.alice,
+          headers: ["Expect: 100-continue", "Content-Length: 2"])
+        #expect(try await wire.response().decode(OutputReply.self).text == "done\n")
+        try await wire.send("{}")
+        let reply = try await wire.response()
+        #expect(reply.status == 200 && reply.text.hasPrefix(#"{"envs":"#))
+      }
+    }
+  }
+
+  /// Metrics are for the server's own machine: not for who comes by another address.
+  @Test(.enabled(if: LimitTests.ownAddress != nil, "this machine has no other address"))
+  func metricsFromElsewhere() async throws {
+    let address = try #require(Self.ownAddress)
+    try await TestServer.run {
+      $0.host = "0.0.0.0"
+    } _: { server in
+      try await Wire.connect(host: address, port: server.port) { wire in
+        try await wire.request("GET", "/metrics")
+        let refused = try await wire.response()
+        #expect(refused.status == 403 && refused.code == "forbidden")
+        try await wire.request("GET", "/healthz")
+        #expect(try await wire.response().status == 200)
+      }
+      #expect(try await server.request("GET", "/metrics", token: nil).status == 200)
+    }
+  }
+
+  private static let ownAddress: String? = {
+    let addresses = (try? System.enumerateDevices())?.compactMap(\.address) ?? []
+    return addresses.first { address in
+      guard case .v4 = address, let text = address.ipAddress else { return false }
+      return !isLoopback(address: text)
+    }?.ipAddress
+  }()
 
   /// A client that does not read its response is cut off; one that reads slowly is not.
   @Test(.timeLimit(.minutes(2))) func slowReaders() async throws {

@@ -26,8 +26,8 @@ extension ChunkBytes {
     guard length > 0 else { return 0 }
     unsafe withUnsafeBytes { bytes in
       unsafe pairs.withUnsafeBufferPointer { pairs in
-        var source = unsafe bytes.baseAddress!
-        var place = unsafe target.baseAddress!
+        var source = bytes.baseAddress!
+        var place = target.baseAddress!
         for _ in 0..<bytes.count / 3 {
           let first = unsafe Int(source.load(as: UInt8.self))
           let second = unsafe Int(source.load(fromByteOffset: 1, as: UInt8.self))

@@ -20,6 +20,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let connections: Connections
   private let limits: APIServer.Limits
   private var connection: Connection?
+  /// The requests whose head has come, and whose response has not been written to its end.
+  private var unanswered = 0
   private var requestTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
   /// What the parser did not accept.
@@ -60,10 +62,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch unwrapInboundIn(data) {
     case .head(let head):
-      requestTimer?.cancel()
-      requestTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.requestTime.amount)
-      { context.close(promise: nil) }
-      if head.headerFields[.expect]?.lowercased() == "100-continue",
+      unanswered += 1
+      expectBody(context)
+      // In the middle of another response it would be part of that.
+      if unanswered == 1, head.headerFields[.expect]?.lowercased() == "100-continue",
         head.headerFields[.contentLength].flatMap({ Int($0) }) ?? 0 <= limits.bodyBytes
       {
         context.writeAndFlush(
@@ -75,6 +77,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       requestTimer = nil
     }
     context.fireChannelRead(data)
+  }
+
+  /// Gives the rest of a request its time. One that stands behind others may not be read until they have been
+  /// answered; its time begins then.
+  private func expectBody(_ context: ChannelHandlerContext) {
+    requestTimer?.cancel()
+    requestTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.requestTime.amount) {
+      if self.unanswered > 1 { self.expectBody(context) } else { context.close(promise: nil) }
+    }
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -95,6 +106,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       context.write(wrapOutboundOut(.head(response)), promise: nil)
       context.write(wrapOutboundOut(.body(ByteBuffer(string: error.json.text))), promise: promise)
       return
+    case .end:
+      unanswered -= 1
+      // It is the next one's turn.
+      if requestTimer != nil { expectBody(context) }
     default: break
     }
     context.write(data, promise: promise)

@@ -20,7 +20,7 @@ final class Connections: Sendable {
   }
 
   func opened(_ channel: any Channel) -> Connection {
-    let connection = Connection()
+    let connection = Connection(channel)
     let mayWait = state.withLock { state in
       state.open[ObjectIdentifier(channel)] = connection
       return state.mayWait
@@ -36,7 +36,7 @@ final class Connections: Sendable {
   /// The connection of a channel; one that is gone if the channel is closed.
   func connection(of channel: any Channel) -> Connection {
     if let connection = state.withLock({ $0.open[ObjectIdentifier(channel)] }) { return connection }
-    let connection = Connection()
+    let connection = Connection(channel)
     connection.endWaits()
     return connection
   }
@@ -49,6 +49,12 @@ final class Connections: Sendable {
     }
     for connection in open { connection.endWaits() }
   }
+
+  /// Cuts off who is still connected.
+  func cutOff() {
+    let open = state.withLock { Array($0.open.values) }
+    for connection in open { connection.cutOff() }
+  }
 }
 
 /// A client's connection, for those who wait on its behalf.
@@ -59,7 +65,12 @@ final class Connection: Sendable {
     var waits: [Int: @Sendable () -> Void] = [:]
   }
 
+  private let channel: any Channel
   private let state = Mutex(State())
+
+  init(_ channel: any Channel) { self.channel = channel }
+
+  func cutOff() { channel.close(promise: nil) }
 
   /// Whether there is a client to wait for, and the server not about to end.
   var mayWait: Bool { state.withLock(\.mayWait) }

@@ -55,11 +55,14 @@ public final class APIServer: Service {
     do {
       try await withGracefulShutdownHandler {
         try await application.run()
-      } onGracefulShutdown: { [jobs, connections] in
-        // Who waits for a process is answered by its end; who waits for anything else, then.
+      } onGracefulShutdown: { [jobs, connections, limits = configuration.limits] in
+        // Who waits for a process is answered by its end; who waits for anything else, then. Who takes
+        // no answer, or is in the middle of a request, does not hold up the end for long.
         Task {
           await jobs.shutDown()
           connections.endWaits()
+          try await Task.sleep(for: limits.farewell)
+          connections.cutOff()
         }
       }
     } catch {

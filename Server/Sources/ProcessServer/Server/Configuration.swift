@@ -51,6 +51,8 @@ extension APIServer {
     public var shellTime: Duration = .seconds(600)
     /// How long processes have to end when they are asked to.
     public var grace: Duration = .seconds(2)
+    /// How long, when the server ends and its processes have, clients have to take their answers.
+    public var farewell: Duration = .seconds(5)
 
     /// The defaults.
     public init() {}

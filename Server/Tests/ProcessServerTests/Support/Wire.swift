@@ -9,9 +9,10 @@ struct Wire {
   private var received: [UInt8] = []
   private var position = 0
 
-  /// Connects to a port of this machine, and hangs up in the end.
+  /// Connects, and hangs up in the end.
   static func connect<Result>(
-    port: Int, receiveBuffer: Int32? = nil, _ body: (inout Wire) async throws -> Result
+    host: String = "127.0.0.1", port: Int, receiveBuffer: Int32? = nil,
+    _ body: (inout Wire) async throws -> Result
   ) async throws -> Result {
     var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
     if let receiveBuffer {
@@ -19,7 +20,7 @@ struct Wire {
         ChannelOptions.socketOption(.so_rcvbuf),
         value: ChannelOptions.Types.SocketOption.Value(receiveBuffer))
     }
-    let channel = try await bootstrap.connect(host: "127.0.0.1", port: port) { channel in
+    let channel = try await bootstrap.connect(host: host, port: port) { channel in
       channel.eventLoop.makeCompletedFuture {
         try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
       }
