@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import Logging
+import NIOCore
 import ProcessServer
 import ServiceLifecycle
 import UnixSignals
@@ -42,18 +43,25 @@ struct Processd: AsyncParsableCommand {
 
   @Option(
     name: .customLong("sessions-per-workspace"),
-    help: "The most processes that a workspace may run at a time.")
+    help: ArgumentHelp(
+      "The most processes that a workspace may run at a time.", valueName: "number"))
   var sessionsPerWorkspace = 10
 
   @Option(
     name: .customLong("retained-mib-per-workspace"),
-    help: "The most output that a workspace's ended sessions may retain, in MiB.")
+    help: ArgumentHelp(
+      "The most output that a workspace's ended sessions may retain, in MiB.",
+      valueName: "number"))
   var retainedMiBPerWorkspace = 256
 
-  @Option(name: .customLong("max-connections"), help: "The most connections at a time.")
+  @Option(
+    name: .customLong("max-connections"),
+    help: ArgumentHelp("The most connections at a time.", valueName: "number"))
   var maxConnections = 1024
 
-  @Option(name: .customLong("env-name"), help: "The name of the environment.")
+  @Option(
+    name: .customLong("env-name"),
+    help: ArgumentHelp("The name of the environment.", valueName: "name"))
   var envName = "local"
 
   @Option(
@@ -132,9 +140,15 @@ struct Processd: AsyncParsableCommand {
     do {
       try await group.run()
     } catch {
-      throw Failure(description: "cannot serve on \(host), port \(port): \(error)")
+      throw Failure(description: "cannot serve on \(host), port \(port): \(reason(error))")
     }
   }
+}
+
+/// What is wrong, in the system's words if it was the system that said so.
+private func reason(_ error: any Error) -> String {
+  guard let error = error as? IOError else { return "\(error)" }
+  return unsafe String(cString: strerror(error.errnoCode))
 }
 
 private struct Failure: Error, CustomStringConvertible { let description: String }
