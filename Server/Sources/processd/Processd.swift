@@ -132,7 +132,10 @@ struct Processd: AsyncParsableCommand {
       // Most likely at a terminal; when that is gone, nobody has the token any more.
       endSignals.append(.sighup)
     } else {
-      members.append(Member(service: TokenReloading(server: server, logger: logger)))
+      // Taken from now on, so that none that comes early ends the daemon.
+      let hangUps = await UnixSignalsSequence(trapping: .sighup)
+      members.append(
+        Member(service: TokenReloading(server: server, hangUps: hangUps, logger: logger)))
     }
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
@@ -156,10 +159,11 @@ private struct Failure: Error, CustomStringConvertible { let description: String
 /// Reads the tokens again whenever a SIGHUP comes.
 private struct TokenReloading: Service {
   let server: APIServer
+  let hangUps: UnixSignalsSequence
   let logger: Logger
 
   func run() async throws {
-    for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+    for await _ in hangUps.cancelOnGracefulShutdown() {
       do throws(TokenError) {
         try server.reloadTokens()
         logger.notice("tokens read anew")

@@ -197,7 +197,9 @@ import Testing
     let (daemon, port, _) = try await listening()
     let second = try await launch("--port", "\(port)")
     #expect(try await second.waitUntilClosed() == .exited(1))
-    #expect(second.session.output().chunks.payload.description.contains("port \(port): Address already in use"))
+    #expect(
+      second.session.output().chunks.payload.description.contains(
+        "port \(port): Address already in use"))
     try daemon.signal(.terminate)
     #expect(try await daemon.waitUntilClosed() == .exited(0))
   }

@@ -67,6 +67,19 @@ import Testing
     }
   }
 
+  /// Nor while the end itself waits for the process to read.
+  @Test func behindAnEndThatWaits() async throws {
+    try await TestServer.run {
+      $0.limits.stdinPatience = .milliseconds(5)
+    } _: { server in
+      let id = try await server.start("exec sleep 1000")
+      let reply = try await server.write(String(repeating: "x", count: 500_000), to: id, eof: true)
+      #expect(reply.text.hasPrefix(#"{"ok":true,"pending_bytes":"#))
+      let late = try await server.write("y", to: id)
+      #expect(late.status == 409 && late.code == "stdin_closed")
+    }
+  }
+
   @Test func aProcessThatHasClosedItsStdin() async throws {
     try await TestServer.run { server in
       let id = try await server.start("exec <&-; echo closed; exec sleep 1000")

@@ -119,8 +119,12 @@ import Testing
             "GET", "/api/sdk/processes/\(id)/output", token: TestServer.alice)
         }
         try await Wire.connect(port: server.port) { writer in
-          try await writer.send("POST /api/sdk/envs/list HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
-          #expect(try await server.metric("connections") == 3)
+          try await writer.request(
+            "POST", "/api/sdk/envs/list", token: TestServer.alice,
+            headers: ["Content-Length: 10"])
+          while try await server.metric("connections") != 3 {
+            try await Task.sleep(for: .milliseconds(5))
+          }
           await server.shutDown()
           #expect(try await writer.isCutOff())
         }

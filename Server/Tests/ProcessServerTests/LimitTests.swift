@@ -178,15 +178,17 @@ import Testing
         }
       }
       try await Wire.connect(port: server.port, receiveBuffer: 4096) { wire in
-        try await wire.request("GET", path, token: TestServer.alice)
-        let length = Int(try #require(try await wire.head()?.headers["content-length"])) ?? 0
-        #expect(length > 1_300_000)
-        var left = length
-        while left > 0 {
-          let part = min(left, 100_000)
-          #expect(try await wire.bytes(part).count == part)
-          left -= part
-          try await Task.sleep(for: .milliseconds(50))
+        for _ in 0..<20 { try await wire.request("GET", path, token: TestServer.alice) }
+        for _ in 0..<20 {
+          let length = Int(try #require(try await wire.head()?.headers["content-length"])) ?? 0
+          #expect(length > 1_300_000)
+          var left = length
+          while left > 0 {
+            let part = min(left, 500_000)
+            #expect(try await wire.bytes(part).count == part)
+            left -= part
+            try await Task.sleep(for: .milliseconds(30))
+          }
         }
       }
     }
