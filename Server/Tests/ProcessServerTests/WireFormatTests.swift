@@ -92,6 +92,18 @@ import Testing
     }
   }
 
+  @Test func health() async throws {
+    try await TestServer.run { server in
+      let reply = try await server.request("GET", "/healthz", token: nil)
+      #expect(reply.status == 200 && reply.text == #"{"ok":true}"#)
+      let status = try await Wire.connect(port: server.port) { wire in
+        try await wire.request("HEAD", "/healthz")
+        return try await wire.head()?.status
+      }
+      #expect(status == 200)
+    }
+  }
+
   @Test func theList() async throws {
     struct Reply: Decodable {
       struct Process: Decodable {

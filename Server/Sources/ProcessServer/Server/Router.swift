@@ -32,6 +32,8 @@ func makeRouter(_ api: API) -> Router<APIContext> {
   let router = Router(context: APIContext.self)
   router.add(middleware: Responses(metrics: api.metrics, logger: api.logger))
   router.get("healthz") { _, _ in Response(json: ["ok": true]) }
+  // Balancers like to ask for no more than that.
+  router.head("healthz") { _, _ in Response(status: .ok) }
   router.get("metrics", use: api.metrics(request:context:))
   let sdk = router.group("api/sdk").add(middleware: Authentication(access: api.access))
   sdk.post("envs/list", use: api.environments(request:context:))
