@@ -68,6 +68,8 @@ let package = Package(
         // Which some tests start.
         "processd",
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOEmbedded", package: "swift-nio"),
+        .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ProcessHost", package: "swift-processes"),
         .product(name: "Processes", package: "swift-processes"),

