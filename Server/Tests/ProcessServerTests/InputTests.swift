@@ -123,6 +123,25 @@ import Testing
     }
   }
 
+  /// However few the bytes of each write.
+  @Test func manySmallWritesThatWait() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("exec sleep 1000")
+      let job = try server.server.jobs.job(id, of: "alice")
+      let stdin = try #require(job.stdin)
+      var accepted = 0
+      var answer = await stdin.write(
+        [UInt8](repeating: 0, count: 200_000), isEnd: false, patience: .zero)
+      while case .waiting = answer, accepted < 10_000 {
+        accepted += 1
+        #expect(await stdin.write([], isEnd: false, patience: .zero) == answer)
+        answer = await stdin.write([0], isEnd: false, patience: .zero)
+      }
+      #expect(accepted < 10_000)
+      if case .full = answer {} else { Issue.record("\(answer)") }
+    }
+  }
+
   /// Bytes that wait when the process ends are nobody's; the requests have been answered.
   @Test func anEndWhileBytesWait() async throws {
     try await TestServer.run {

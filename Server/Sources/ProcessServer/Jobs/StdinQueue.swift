@@ -32,6 +32,9 @@ final class StdinQueue: Sendable {
     case failed(InputError)
   }
 
+  /// The most writes that may wait, however few their bytes.
+  private static let maxParts = 4096
+
   private let input: ProcessInput
   private let capacity: Int
   private let state = Mutex(State())
@@ -50,7 +53,10 @@ final class StdinQueue: Sendable {
     let refusal: Answer? = state.withLock { state in
       if let failure = state.failure { return .failed(failure) }
       if state.isEnded { return .failed(.closed) }
-      guard bytes.count <= capacity - state.waitingBytes else {
+      if bytes.isEmpty && !isEnd {
+        return state.waitingBytes == 0 ? .written : .waiting(bytes: state.waitingBytes)
+      }
+      guard bytes.count <= capacity - state.waitingBytes, state.parts.count < Self.maxParts else {
         return .full(waiting: state.waitingBytes)
       }
       state.parts.append(Part(bytes: bytes, isEnd: isEnd, written: latch))
