@@ -73,7 +73,8 @@ let package = Package(
     .target(
       name: "BenchmarkContenders",
       dependencies: [
-        "OutputRing", "Processes", .product(name: "DequeModule", package: "swift-collections"),
+        "CRingShims", "OutputRing", "Processes",
+        .product(name: "DequeModule", package: "swift-collections"),
       ],
       path: "Benchmarks/Contenders", swiftSettings: strict),
     .systemLibrary(

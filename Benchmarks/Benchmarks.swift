@@ -1,7 +1,9 @@
 import ArgumentParser
 import BenchmarkHarness
 import CJemalloc
+import CRingShims
 import Foundation
+import OutputRing
 import Processes
 
 @main
@@ -38,9 +40,25 @@ struct Benchmarks: ParsableCommand {
       """)
   var check = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Copy in another form than the fastest: \(Self.forms.map(\.name).joined(separator: ", ")).",
+      valueName: "form"))
+  var copy: String?
+
+  /// The forms of the ring's copy that this machine has.
+  private static let forms = RingCopyMethod.all.filter(\.isAvailable)
+
   func run() throws {
     ChildWriter.runIfChild()
     try ReleaseBuild.rerunIfDebug()
+    if let copy {
+      guard let form = Self.forms.first(where: { $0.name == copy }) else {
+        let names = Self.forms.map(\.name).joined(separator: ", ")
+        throw ValidationError("--copy '\(copy)' is no form that this machine has: \(names)")
+      }
+      RingCopyMethod.force(form)
+    }
     let matches = try matcher()
     let all =
       appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
@@ -61,7 +79,7 @@ struct Benchmarks: ParsableCommand {
       ? try Check(Threshold.load(thresholdsFile()), paths: all.map(\.path), where: matches) : nil
 
     let run = Run(plan: quick ? .quick : .full, counter: counter)
-    let facts = Machine.facts(allocator: allocator) + run.facts + [command]
+    let facts = Machine.facts(allocator: allocator) + [copyForm] + run.facts + [command]
     for fact in facts { print("\(fact.label):".padded(13) + fact.value) }
     print("")
     let results = run.measure(cases)
@@ -88,6 +106,18 @@ struct Benchmarks: ParsableCommand {
     } catch {
       throw ValidationError("--filter '\(filter)' is not a regular expression: \(error)")
     }
+  }
+
+  private var copyForm: Fact {
+    var text = RingCopyMethod.current.name
+    if copy != nil { text += ", by --copy" }
+    #if arch(x86_64)
+      if RingCopyMethod.AVX2.isAvailable {
+        let ratio = formatSignificant(ring_copy_rep_probe())
+        text += "; the probe found rep movsb at \(ratio) × the time of AVX2"
+      }
+    #endif
+    return Fact("copy", text)
   }
 
   private var command: Fact {

@@ -1,3 +1,4 @@
+import CRingShims
 import OutputRing
 import Processes
 
@@ -20,7 +21,7 @@ package struct Appender {
   /// Their loops are here, beside what they call, so that no contender is favoured by what the
   /// compiler inlines across modules and what not.
   package static var all: [() -> Appender] {
-    [limit, ring, reservation, session, original, deque]
+    [limit, ring, words, reservation, session, original, deque]
   }
 
   private static let cap = Session.maxBufferBytes
@@ -34,9 +35,14 @@ package struct Appender {
     }
   }
 
-  private static func ring() -> Appender {
-    let producer = RingProducer()
-    return Appender(name: "ring") { payload, count in
+  private static func ring() -> Appender { ring("ring", copyMethod: .current) }
+
+  /// The ring without its copy: relaxed words, as portable C would have it.
+  private static func words() -> Appender { ring("words", copyMethod: .atomicWords) }
+
+  private static func ring(_ name: String, copyMethod: RingCopyMethod) -> Appender {
+    let producer = RingProducer(copyMethod: copyMethod)
+    return Appender(name: name) { payload, count in
       let writer = unsafe producer.writer
       unsafe payload.forEach(count) { unsafe writer.pointee.append($0) }
     } retained: {

@@ -1,3 +1,4 @@
+package import CRingShims
 package import OutputRing
 import Processes
 
@@ -7,9 +8,10 @@ import Processes
 package final class RingProducer {
   package let writer: UnsafeMutablePointer<RingWriter>
 
-  package init() {
+  package init(copyMethod: RingCopyMethod = .current) {
+    let layout = RingLayout(capacity: Session.maxBufferBytes)
     unsafe writer = .allocate(capacity: 1)
-    unsafe writer.initialize(to: RingWriter(RingLayout(capacity: Session.maxBufferBytes)))
+    unsafe writer.initialize(to: RingWriter(layout, copyMethod: copyMethod))
   }
 
   deinit {

@@ -30,12 +30,9 @@ final class RingMemory: @unchecked Sendable {
   /// The slot of a seq is `seq & slotMask`.
   var slotMask: Int { layout.slotCount - 1 }
 
-  /// Asking the processor takes microseconds under a hypervisor: once per process.
-  private static let detectedCopyMethod = ring_copy_method_detect()
-
-  init(_ layout: RingLayout, copyMethod: RingCopyMethod? = nil) {
+  init(_ layout: RingLayout, copyMethod: RingCopyMethod = .current) {
     self.layout = layout
-    self.copyMethod = copyMethod ?? Self.detectedCopyMethod
+    self.copyMethod = copyMethod
     let base = unsafe mmap(
       nil, layout.regionSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
     guard let base = unsafe base, unsafe base != MAP_FAILED else {

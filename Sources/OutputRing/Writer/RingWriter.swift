@@ -1,4 +1,4 @@
-import CRingShims
+package import CRingShims
 
 /// The producer's end of a ring: appends chunks, overwriting the oldest.
 ///
@@ -43,6 +43,11 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   /// - Parameter layout: The ring's capacity and limits.
   /// - Complexity: O(1); memory is mapped but not touched, except for one page.
   public init(_ layout: RingLayout) { self.init(memory: RingMemory(layout)) }
+
+  /// Creates a ring that copies in the way given, for tests and benchmarks.
+  package init(_ layout: RingLayout, copyMethod: RingCopyMethod) {
+    self.init(memory: RingMemory(layout, copyMethod: copyMethod))
+  }
 
   init(memory: RingMemory) {
     self.memory = memory
