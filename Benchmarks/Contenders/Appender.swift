@@ -21,7 +21,7 @@ package struct Appender {
   /// Their loops are here, beside what they call, so that no contender is favoured by what the
   /// compiler inlines across modules and what not.
   package static var all: [() -> Appender] {
-    [limit, ring, words, reservation, session, original, deque]
+    [limit, ring, words, reservation, producer, session, original, deque]
   }
 
   private static let cap = Session.maxBufferBytes
@@ -74,6 +74,29 @@ package struct Appender {
       unsafe payload.forEach(count) { unsafe session.append($0, to: .stdout) }
     } retained: {
       session.output().chunks.flatMap { Array($0.data) }
+    }
+  }
+
+  /// A session's exclusive producer, which is told the time, as an event loop tells it once a turn.
+  private static func producer() -> Appender {
+    let box = SessionProducer()
+    return Appender(name: "producer") { payload, count in
+      let producer = unsafe box.producer
+      let now = ActivityClock.system.now
+      unsafe payload.forEach(count) { unsafe producer.pointee.append($0, to: .stdout, at: now) }
+    } retained: {
+      box.retained
+    }
+  }
+
+  /// The same, which reads the clock for each chunk.
+  package static func producerWithClock() -> Appender {
+    let box = SessionProducer()
+    return Appender(name: "producer, clock") { payload, count in
+      let producer = unsafe box.producer
+      unsafe payload.forEach(count) { unsafe producer.pointee.append($0, to: .stdout) }
+    } retained: {
+      box.retained
     }
   }
 

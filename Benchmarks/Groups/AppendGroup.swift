@@ -6,11 +6,11 @@ import Synchronization
 /// Appending, over and over, to something that is full at the 1 MiB cap.
 func appendCases() -> [Case] {
   let limits = [16: 1.3, 64: 1.8, 256: 1.7, 1_024: 1.25, 4_096: 1.05, 16_384: 1.05, 65_536: 1.05]
-  let factors = [64: 10.0, 1_024: 6.0, 65_536: 2.3]
+  let factors = [64: 10.0, 1_024: 8.0]
   let plain = limits.keys.sorted().map { size in
     var targets: [String: Target] = ["ring": .timesLimit(limits[size]!)]
     if let factor = factors[size] {
-      targets["session"] = .timesFaster(than: "original", factor)
+      targets["producer"] = .timesFaster(than: "original", factor)
     }
     return Case("append", "plain", size: size, bytes: size, targets: targets) {
       contenders { Payload(size: size) }
@@ -19,7 +19,7 @@ func appendCases() -> [Case] {
   let jittered = limits.keys.sorted().map { size in
     Case(
       "append", "jittered", size: size, bytes: size,
-      targets: size >= 4_096 ? ["ring": .timesLimit(0.5)] : [:]
+      targets: ["ring": .timesLimit(limits[size]!)]
     ) {
       contenders { Payload(size: size, jitter: 7) }
     }
@@ -27,23 +27,30 @@ func appendCases() -> [Case] {
   return plain + [partsCase()] + jittered
 }
 
-/// What `Session.append` consists of, each part by itself.
+/// What appending to a session consists of, each part by itself.
 private func partsCase() -> Case {
-  Case("append", "parts", size: 64, bytes: 64, targets: ["session": .nanoseconds(15)]) {
-    let whole = contenders { Payload(size: 64) }
+  Case(
+    "append", "parts", size: 64, bytes: 64,
+    targets: [
+      "producer": .over(["ring"], nanoseconds: 1.5),
+      "producer, clock": .over(["ring", "clock"], nanoseconds: 1.5),
+    ]
+  ) {
+    let whole = (Appender.all + [Appender.producerWithClock])
+      .map { contender($0(), Payload(size: 64)) }
     let lock = Mutex(0)
     return whole.filter { [limitName, "ring"].contains($0.name) }
       + [
         Contender("lock") { count in for _ in 0..<count { lock.withLock { $0 &+= 1 } } },
         Contender("clock") { count in for _ in 0..<count { consume(ActivityClock.system.now) } },
-      ] + whole.filter { $0.name == "session" }
+      ] + whole.filter { ["producer", "producer, clock", "session"].contains($0.name) }
   }
 }
 
 private func contenders(_ makePayload: () -> Payload) -> [Contender] {
-  Appender.all.map { make in
-    let appender = make()
-    let payload = makePayload()
-    return Contender(appender.name) { count in appender.append(payload, count) }
-  }
+  Appender.all.map { contender($0(), makePayload()) }
+}
+
+private func contender(_ appender: Appender, _ payload: Payload) -> Contender {
+  Contender(appender.name) { count in appender.append(payload, count) }
 }

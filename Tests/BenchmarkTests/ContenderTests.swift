@@ -32,7 +32,7 @@ import Testing
       return (appender.name, appender.retained())
     }
     let chunked = retained.filter { $0.0 != "limit" }
-    #expect(chunked.count == 5)
+    #expect(chunked.count == 7)
     for (name, bytes) in chunked { #expect(bytes == chunked[0].1, "\(name)") }
   }
 
@@ -40,7 +40,7 @@ import Testing
     for make in Appender.all {
       let appender = make()
       appender.append(Payload(size: 16), 80_000)
-      let bounded = ["ring", "reservation", "session"].contains(appender.name)
+      let bounded = ["ring", "words", "reservation", "producer", "session"].contains(appender.name)
       let chunks = bounded ? Session.maxBufferedChunks : Self.cap / 16
       #expect(appender.retained().count == 16 * chunks, "\(appender.name)")
     }

@@ -42,13 +42,31 @@ import Testing
           ContenderResult(name: limitName, nanoseconds: limit),
           ContenderResult(name: "mine", nanoseconds: mine),
         ]
-      ).leastRatio(of: "mine", to: limitName)
+      ).leastRatio(of: "mine", to: [limitName])
     }
     #expect(ratio([1, 4, 4], [2, 8, 8]) == 2)
     #expect(ratio([1, 4, 4], [4, 8, 8]) == 2)
     #expect(ratio([2, 2, 2], [4, 90, 90]) == 2)
     #expect(ratio([2, 2, 2], [8, 90, 90]) == 4)
     #expect(ratio([2], []) == nil)
+  }
+
+  @Test("a time is compared with the sum of several, round by round")
+  func sumsOfParts() {
+    let result = CaseResult(
+      benchmark: Case("g", "n", size: 1, targets: ["whole": .over(["a", "b"], nanoseconds: 1.5)]) { [] },
+      rows: [
+        ContenderResult(name: "a", nanoseconds: [1, 1, 10]),
+        ContenderResult(name: "b", nanoseconds: [2, 2, 20]),
+        ContenderResult(name: "whole", nanoseconds: [6, 4, 30]),
+        ContenderResult(name: "none"),
+      ])
+    #expect(result.ratios(of: "whole", to: ["a", "b"]) == [2, 4.0 / 3, 1])
+    #expect(result.leastRatio(of: "whole", to: ["a", "b"]) == 4.0 / 3)
+    #expect(result.excess(of: "whole", over: ["a", "b"]) == 1)
+    #expect(result.verdict(on: "whole")?.isMet == true)
+    #expect(result.excess(of: "whole", over: ["a", "missing"]) == nil)
+    #expect(result.leastRatio(of: "whole", to: ["a", "none"]) == nil)
   }
 
   @Test func rowsWithoutTimesHaveNoMedianNorRatio() {

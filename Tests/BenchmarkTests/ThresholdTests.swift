@@ -40,6 +40,26 @@ import Testing
     #expect(outcome.failures == ["g/n/1 mine: 1.600 × limit, allowed 1.5"])
   }
 
+  @Test("a threshold may be a share of the time of several contenders together")
+  func sums() throws {
+    let text = """
+      [{"path": "g/n/1", "contender": "mine", "to": "limit + part", "max": 1.5}]
+      """
+    func failures(_ time: Double) throws -> [String] {
+      let result = CaseResult(
+        benchmark: Case("g", "n", size: 1) { [] },
+        rows: [
+          ContenderResult(name: limitName, nanoseconds: [10]),
+          ContenderResult(name: "part", nanoseconds: [20]),
+          ContenderResult(name: "mine", nanoseconds: [time]),
+        ])
+      return try self.failures(result, text: text).failures
+    }
+    #expect(try failures(45) == [])
+    #expect(try failures(46) == ["g/n/1 mine: 1.533 × limit + part, allowed 1.5"])
+    #expect(try self.failures(result([10]), text: text).failures.count == 1)
+  }
+
   @Test func whatIsTooSlowOnceDoesNotFail() throws {
     let outcome = try failures(result([99]), again: [result([14])])
     #expect(outcome == (1, [], 1))

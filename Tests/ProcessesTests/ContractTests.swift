@@ -3,7 +3,7 @@ import Processes
 import ReferenceModel
 import Testing
 
-/// The contract's table (docs/contract.md; DESIGN §3), a test for each row, in its order and words.
+/// The contract's table (README.md), a test for each row, in its order and words.
 @Suite struct ContractTests {
   @Test("append over the cap: whole chunks leave at the head, never at the tail")
   func appendOverTheCap() {

@@ -54,8 +54,11 @@ import Testing
   func smallSessions(capacity: Int) {
     var random = SplitMix64(seed: UInt64(capacity))
     for _ in 0..<10 {
-      let script = Script.random(in: .session(capacity: capacity), count: 300, &random)
-      expectNoDifference(script, "capacity \(capacity)")
+      for kind in [Geometry.Kind.session, .producer] {
+        let geometry = Geometry.session(capacity: capacity, kind: kind)
+        let script = Script.random(in: geometry, count: 300, &random)
+        expectNoDifference(script, "\(kind) of capacity \(capacity)")
+      }
     }
   }
 

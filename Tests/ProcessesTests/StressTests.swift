@@ -26,18 +26,20 @@ import Testing
     #expect(report.sentChunks == stress.chunks)
   }
 
+  private static let kinds: [Geometry.Kind] = [.session, .producer]
+
   /// A session as it is by default; chunks of 1 byte to beyond the slack.
-  @Test func session() {
+  @Test(arguments: kinds) func session(kind: Geometry.Kind) {
     expectNothingWrong(
       Stress(
-        chunks: Self.chunks, geometry: .session(capacity: Session.maxBufferBytes),
+        chunks: Self.chunks, geometry: .session(capacity: Session.maxBufferBytes, kind: kind),
         largest: 100_000))
   }
 
   /// A small session, so that readers are overtaken all the time.
-  @Test func smallSession() {
+  @Test(arguments: kinds) func smallSession(kind: Geometry.Kind) {
     var stress = Stress(
-      chunks: Self.chunks / 2, geometry: .session(capacity: 10_000), largest: 30_000)
+      chunks: Self.chunks / 2, geometry: .session(capacity: 10_000, kind: kind), largest: 30_000)
     stress.habits = [.spinning, .lagging, .absent]
     expectNothingWrong(stress)
   }

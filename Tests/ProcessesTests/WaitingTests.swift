@@ -79,9 +79,9 @@ import Testing
   @Test func theSameExitOnceMoreIsNews() {
     session.setExit(7, closing: false)
     let cursor = session.output().cursor
-    #expect(!session.output(since: cursor).isNews(to: cursor))
+    #expect(!session.hasNews(past: cursor))
     session.setExit(7, closing: false)
-    #expect(session.output(since: cursor).isNews(to: cursor))
+    #expect(session.hasNews(past: cursor))
   }
 
   @Test func aBareSeqDoesNotKnowOfTheExit() async {
@@ -143,18 +143,63 @@ import Testing
     #expect(session.waiters.count == 0)
   }
 
-  /// The producer was quicker: it published after this waiter looked and before it was on the list,
-  /// whether or not somebody else has called upon producers since.
-  @Test(arguments: [false, true]) func whoComesToTheListTooLateDoesNotSleep(isAwaited: Bool) {
+  /// The producer published after this waiter looked and before it was on the list, whether or not
+  /// another waiter has asked to be woken since.
+  @Test("a waiter that comes to the list too late does not sleep", arguments: [false, true])
+  func comesToTheListTooLate(isAwaited: Bool) {
     append("x")
-    session.producer.withLock { $0.isAwaited = isAwaited }
+    session.waiters.isWakeupRequested = isAwaited
     let thread = ThreadWaiter()
     let ticket = session.waiters.makeTicket()
     let isAdded = session.waiters.add(.thread(thread), as: ticket)
     #expect(isAdded)
-    session.callUponProducers(for: ticket, past: .start)
+    #expect(session.sleep(as: ticket, past: .start, until: nil) == nil)
     #expect(session.waiters.count == 0)
     thread.wait(for: nil)
+  }
+
+  @Test("a position before the first chunk is the beginning, and waits like it", arguments: [-1, Int.min])
+  func negativePositions(seq: Int) async {
+    for cursor in [Cursor(seq: seq, offset: 7), Cursor("\(seq)")!, Cursor("\(seq).5")!] {
+      #expect(cursor == .start)
+      #expect(!session.hasNews(past: cursor))
+    }
+    // Each of these would never come to an end, or never to a sleep, if the two looks differed.
+    let late = Task { await session.output(since: seq, waitingUpTo: nil) }
+    let element = Task {
+      for await output in session.outputs(since: Cursor("\(seq)")!) { return output.chunks.count }
+      return 0
+    }
+    let thread = Task { await onThread { [session] in session.waitForOutput(since: seq, upTo: nil) } }
+    await session.isAwaited(by: 3)
+    append("x")
+    #expect(await late.value.chunks.count == 1)
+    #expect(await element.value == 1)
+    #expect(await thread.value.chunks.count == 1)
+  }
+
+  @Test("every blocked thread is woken by the producer itself, whatever their number")
+  func manyThreads() async {
+    let count = 40
+    let woken = DispatchGroup()
+    for _ in 0..<count {
+      woken.enter()
+      Thread.detachNewThread { [session] in
+        _ = session.waitForOutput(upTo: nil)
+        woken.leave()
+      }
+    }
+    await session.isAwaited(by: count)
+    // No task can run meanwhile, so that none could do the waking.
+    let poolIsBlocked = DispatchSemaphore(value: 0)
+    let threads = ProcessInfo.processInfo.activeProcessorCount * 4
+    for _ in 0..<threads { Task.detached { poolIsBlocked.wait() } }
+    await onThread { [session] in
+      session.append("x".utf8, to: .stdout)
+      woken.wait()
+      for _ in 0..<threads { poolIsBlocked.signal() }
+    }
+    #expect(session.waiters.count == 0)
   }
 
   /// Each side waits for the other, so that one wake-up lost ends everything.
@@ -315,9 +360,9 @@ import Testing
     session.setExit(0, closing: false)
     let cursor = session.output().cursor
     let decoded = try JSONDecoder().decode(Cursor.self, from: JSONEncoder().encode(cursor))
-    #expect(decoded == cursor && !session.output(since: decoded).isNews(to: decoded))
+    #expect(decoded == cursor && !session.hasNews(past: decoded))
     let bare = try JSONDecoder().decode(Cursor.self, from: Data(#"{"seq":1,"offset":3}"#.utf8))
-    #expect(bare == cursor && session.output(since: bare).isNews(to: bare))
+    #expect(bare == cursor && session.hasNews(past: bare))
     #expect(bare.hashValue == cursor.hashValue)
     let start = try JSONEncoder().encode(Cursor.start)
     #expect(!String(decoding: start, as: UTF8.self).contains("status"))
@@ -331,8 +376,8 @@ extension Session {
   }
 }
 
-/// Runs a closure on a thread of its own, where it may block.
-private func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+/// Runs a body on a thread of its own, which may be blocked.
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
   await withCheckedContinuation { continuation in
     Thread.detachNewThread { continuation.resume(returning: body()) }
   }

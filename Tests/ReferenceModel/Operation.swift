@@ -104,7 +104,8 @@ package enum ManagerOperation: Codable, Equatable, Sendable {
 
 /// The numbers that a ring or session is made from.
 package struct Geometry: Codable, Equatable, Sendable {
-  package enum Kind: String, Codable, Sendable { case ring, session }
+  /// A bare ring, a session whose producers take turns, or one with a producer of its own.
+  package enum Kind: String, Codable, CaseIterable, Sendable { case ring, session, producer }
 
   package var kind: Kind
   package var capacity: Int

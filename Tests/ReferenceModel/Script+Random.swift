@@ -11,9 +11,9 @@ extension Geometry {
   }
 
   /// A session; all but its capacity is the library's choice.
-  package static func session(capacity: Int) -> Geometry {
+  package static func session(capacity: Int, kind: Kind = .session) -> Geometry {
     Geometry(
-      kind: .session, capacity: capacity,
+      kind: kind, capacity: capacity,
       chunkLimit: min(capacity, Session.maxBufferedChunks),
       reservationLimit: min(max(capacity, 4_096), 65_536))
   }
@@ -51,7 +51,9 @@ extension Script {
     case 9..<14:
       self = .randomInterleaving(count: random.within(1...40), &random)
     case 14..<17:
-      let geometry = Geometry.session(capacity: random.pick([1, 2, 7, 64, 1_000, 5_000, 70_000]))
+      let geometry = Geometry.session(
+        capacity: random.pick([1, 2, 7, 64, 1_000, 5_000, 70_000]),
+        kind: random.pick([.session, .producer]))
       self = .random(in: geometry, count: random.within(1...100), &random)
     case 17:
       self = .randomJSON(count: random.within(0...20), &random)

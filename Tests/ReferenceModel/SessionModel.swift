@@ -1,4 +1,4 @@
-// The contract (DESIGN §3) as plain arrays. Written from the contract's text, not from the sources,
+// The contract (README.md) as plain arrays. Written from the contract's text, not from the sources,
 // and kept so simple that reading it is enough to believe it.
 
 /// One chunk, as the contract describes it.

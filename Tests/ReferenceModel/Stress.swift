@@ -278,7 +278,9 @@ extension Stress {
     var random = SplitMix64(seed: seed)
     let geometry: Geometry =
       if random.oneIn(3) {
-        .session(capacity: random.pick([1, 100, 5_000, 70_000, Session.maxBufferBytes]))
+        .session(
+          capacity: random.pick([1, 100, 5_000, 70_000, Session.maxBufferBytes]),
+          kind: random.pick([.session, .producer]))
       } else {
         .ring(
           capacity: random.pick([1, 2, 7, 64, 1_000, 40_000]),

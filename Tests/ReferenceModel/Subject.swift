@@ -31,13 +31,14 @@ extension Geometry {
     switch kind {
     case .ring: RingSubject(layout)
     case .session: SessionSubject(Session(id: "model", workspaceID: "tests", capacity: capacity))
+    case .producer: ProducerSubject(capacity: capacity)
     }
   }
 }
 
 // MARK: A session
 
-package final class SessionSubject: Subject {
+package class SessionSubject: Subject, @unchecked Sendable {
   package let session: Session
 
   package init(_ session: Session) { self.session = session }
@@ -73,6 +74,37 @@ package final class SessionSubject: Subject {
     }
     return Observed(memory.output)
   }
+}
+
+/// A session whose producer is exclusive.
+package final class ProducerSubject: SessionSubject, @unchecked Sendable {
+  // Only the one producer touches it.
+  private var producer: Session.Producer
+
+  package init(capacity: Int) {
+    let producer = Session.Producer(id: "model", workspaceID: "tests", capacity: capacity)
+    let session = producer.session
+    self.producer = producer
+    super.init(session)
+  }
+
+  package override func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
+    unsafe producer.append(bytes, to: isError ? .stderr : .stdout)
+  }
+
+  package override func append(
+    reserving count: Int, isError: Bool,
+    filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
+  ) throws -> Int {
+    try unsafe producer.append(
+      reserving: count, to: isError ? .stderr : .stdout, filling: fill)
+  }
+
+  package override func setExit(_ code: Int32, closing: Bool) {
+    producer.setExit(code, closing: closing)
+  }
+
+  package override func close() { producer.close() }
 }
 
 // MARK: A ring

@@ -51,14 +51,15 @@ package struct Check {
     }
     var findings: [Finding] = []
     if let bound = threshold.max, let reference = threshold.reference {
+      let others = reference.joined(separator: " + ")
       if let ratio = result.leastRatio(of: threshold.contender, to: reference) {
         findings.append(
           ratio <= bound
             ? .met
             : .exceeded(
-              "\(threshold.name): \(fixed(ratio, 3)) × \(reference), allowed \(bound)"))
+              "\(threshold.name): \(fixed(ratio, 3)) × \(others), allowed \(bound)"))
       } else {
-        findings.append(.missing("\(threshold.name): no times to divide by those of \(reference)"))
+        findings.append(.missing("\(threshold.name): no times to divide by those of \(others)"))
       }
     }
     // Without jemalloc there is nothing to compare, which is not an error.

@@ -5,8 +5,9 @@ package struct Threshold: Decodable, Sendable {
   /// The case: group/case/size.
   package let path: String
   package let contender: String
-  /// The contender whose time this one's is divided by, in the same round.
-  package let reference: String?
+  /// The contenders whose time together this one's is divided by, in the same round; in the file, their
+  /// names with " + " between them.
+  package let reference: [String]?
   /// The most that the ratio may be.
   package let max: Double?
   /// The most allocations per operation; checked if the allocator can count.
@@ -33,7 +34,8 @@ package struct Threshold: Decodable, Sendable {
     let values = try decoder.container(keyedBy: Key.self)
     path = try values.decode(String.self, forKey: .path)
     contender = try values.decode(String.self, forKey: .contender)
-    reference = try values.decodeIfPresent(String.self, forKey: .reference)
+    let sum = try values.decodeIfPresent(String.self, forKey: .reference)
+    reference = sum?.components(separatedBy: " + ")
     max = try values.decodeIfPresent(Double.self, forKey: .max)
     maxAllocations = try values.decodeIfPresent(Double.self, forKey: .maxAllocations)
     guard (reference == nil) == (max == nil) else {

@@ -37,10 +37,27 @@ package struct CaseResult {
 
   package func row(_ name: String) -> ContenderResult? { rows.first { $0.name == name } }
 
-  /// One contender's time over another's, round by round; empty if one of them has no times.
+  /// The times of several contenders together, round by round; empty if one of them has no times.
+  private func sums(of names: [String]) -> [Double] {
+    let times = names.map { row($0)?.nanoseconds ?? [] }
+    let rounds = times.map(\.count).min() ?? 0
+    return (0..<rounds).map { round in times.reduce(0) { $0 + $1[round] } }
+  }
+
+  /// One contender's time over another's, or over that of several together, round by round; empty if
+  /// one of them has no times.
+  package func ratios(of name: String, to others: [String]) -> [Double] {
+    zip(sums(of: [name]), sums(of: others)).map { $0 / $1 }
+  }
+
   package func ratios(of name: String, to other: String) -> [Double] {
-    guard let mine = row(name), let others = row(other) else { return [] }
-    return zip(mine.nanoseconds, others.nanoseconds).map { $0 / $1 }
+    ratios(of: name, to: [other])
+  }
+
+  /// The median of what one contender takes more than several others together, in nanoseconds.
+  package func excess(of name: String, over others: [String]) -> Double? {
+    let excesses = zip(sums(of: [name]), sums(of: others)).map { $0 - $1 }
+    return excesses.isEmpty ? nil : excesses.median
   }
 
   /// The median of one contender's time over another's, taken round by round.
@@ -52,11 +69,11 @@ package struct CaseResult {
   /// The ratio that the noise of other processes raises least: the lesser of the median of the ratios
   /// round by round, which a machine that changes its speed does not change, and the ratio of the
   /// shortest times, which a processor shared with others does not. Slower code raises both.
-  package func leastRatio(of name: String, to other: String) -> Double? {
-    guard let ratio = ratio(of: name, to: other), let mine = row(name)?.nanoseconds.min(),
-      let others = row(other)?.nanoseconds.min()
-    else { return nil }
-    return min(ratio, mine / others)
+  package func leastRatio(of name: String, to others: [String]) -> Double? {
+    let ratios = ratios(of: name, to: others)
+    guard !ratios.isEmpty, let mine = sums(of: [name]).min() else { return nil }
+    let shortest = others.compactMap { row($0)?.nanoseconds.min() }.reduce(0, +)
+    return min(ratios.median, mine / shortest)
   }
 
   /// Bytes per second at the median time.

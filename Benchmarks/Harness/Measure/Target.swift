@@ -4,6 +4,8 @@ package enum Target: Sendable {
   case timesLimit(Double)
   /// Nanoseconds per operation, at most.
   case nanoseconds(Double)
+  /// The named contenders' times together and so many nanoseconds, at most.
+  case over([String], nanoseconds: Double)
   /// The named contender's time over this one's, at least.
   case timesFaster(than: String, Double)
 }
@@ -27,6 +29,12 @@ extension CaseResult {
     case .nanoseconds(let bound):
       let time = row(name)?.median ?? .infinity
       return Verdict(isMet: time <= bound, text: "≤ \(formatTime(bound))")
+    case .over(let parts, let nanoseconds):
+      let excess = excess(of: name, over: parts) ?? .infinity
+      let sum = parts.joined(separator: " + ")
+      return Verdict(
+        isMet: excess <= nanoseconds,
+        text: "\(sum) + \(fixed(excess, 1)) ns, ≤ + \(fixed(nanoseconds, 1)) ns")
     case .timesFaster(let other, let bound):
       let times = ratio(of: other, to: name) ?? 0
       return Verdict(

@@ -4,6 +4,7 @@
 #define CRINGSHIMS_H
 
 #include "Atomics.h"
+#include "Barriers.h"
 #include "Descriptors.h"
 #include "RacingCopy.h"
 

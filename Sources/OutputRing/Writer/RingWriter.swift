@@ -76,6 +76,11 @@ extension RingWriter {
   /// in that read or before it, every chunk appended before that status was set.
   public var status: UInt64 {
     get { unsafe ring_load_relaxed(memory.status) }
-    set { unsafe ring_store_release(memory.status, newValue) }
+    set { storeStatus(newValue) }
+  }
+
+  /// Sets the status of a writer that is about to go, in a `deinit`.
+  package func storeStatus(_ status: UInt64) {
+    unsafe ring_store_release(memory.status, status)
   }
 }

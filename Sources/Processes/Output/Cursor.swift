@@ -26,8 +26,9 @@ public struct Cursor: Sendable {
     self.init(RingCursor(seq: seq, offset: offset), status: 0)
   }
 
+  /// Every cursor is made here: whatever is before the first chunk is the beginning.
   init(_ position: RingCursor, status: UInt64) {
-    self.position = position
+    self.position = position.seq > 0 ? position : .start
     self.status = status
   }
 
@@ -75,7 +76,7 @@ extension Cursor: LosslessStringConvertible {
     let parts = text.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
     guard parts.count <= 3, let seq = Int(parts[0]) else { return nil }
     guard parts.count > 1 else {
-      self.init(seq: seq, offset: seq <= 0 ? 0 : -1)
+      self.init(seq: seq, offset: -1)
       return
     }
     guard let offset = Int(parts[1]) else { return nil }

@@ -16,6 +16,7 @@ extension Session {
   /// - Parameters:
   ///   - bytes: The chunk's payload, stored as it is.
   ///   - stream: The stream that it was written to.
+  /// - Precondition: the session has no ``Producer`` of its own.
   /// - Complexity: O(`bytes.byteCount`); no allocation, and no waiting except for another producer of
   ///   the same session.
   @inline(__always)
@@ -28,12 +29,11 @@ extension Session {
   /// - Safety: the buffer must be valid for the call.
   @unsafe
   public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
-    let isCalled = producer.withLock { producer in
-      unsafe producer.writer.append(bytes, tag: stream.tag)
-      touch()
-      return producer.takesCall(thereIsNews: bytes.count > 0)
+    producers.withLock { producers in
+      producers.withWriter(of: id) { unsafe $0.append(bytes, tag: stream.tag) }
+      noteActivity()
     }
-    if isCalled { waiters.wakeAll() }
+    if bytes.count > 0 { waiters.wakeIfAwaited() }
   }
 
   /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
@@ -63,7 +63,8 @@ extension Session {
   ///     returns 0 or throws, no chunk is made and ``lastActivity`` stays as it is.
   /// - Returns: The number of bytes appended.
   /// - Throws: What `fill` throws.
-  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for.
+  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for; the session
+  ///   has no ``Producer`` of its own.
   @discardableResult
   @inline(__always)
   public func append<Failure: Error>(
@@ -72,13 +73,15 @@ extension Session {
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
-    let (written, isCalled) = try producer.withLock { producer throws(Failure) in
-      let written = try unsafe producer.writer.append(
-        reserving: count, tag: stream.tag, filling: fill)
-      if written > 0 { touch() }
-      return (written, producer.takesCall(thereIsNews: written > 0))
+    let written = try producers.withLock { producers throws(Failure) in
+      try producers.withWriter(of: id) { writer throws(Failure) in
+        try unsafe writer.append(reserving: count, tag: stream.tag, filling: fill)
+      }
     }
-    if isCalled { waiters.wakeAll() }
+    if written > 0 {
+      noteActivity()
+      waiters.wakeIfAwaited()
+    }
     return written
   }
 }

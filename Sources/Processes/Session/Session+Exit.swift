@@ -10,15 +10,15 @@ extension Session {
   ///   - code: The status; by convention 128 + n for a process ended by signal n.
   ///   - closing: Whether no more output can come, which is the rule. Pass false if the pipes are still
   ///     open, and call ``close()`` when they are not.
+  /// - Precondition: the session has no ``Producer`` of its own.
   public func setExit(_ code: Int32, closing: Bool = true) {
-    changeStatus { status in
-      touch()
-      status.exit(code)
-      if closing { status.close() }
-    }
+    changeStatus { $0.setExit(code, closing: closing) }
+    noteActivity()
   }
 
   /// Records that no more output can ever come. Cannot be undone.
+  ///
+  /// - Precondition: the session has no ``Producer`` of its own.
   public func close() { changeStatus { $0.close() } }
 
   /// The exit status; nil while there is none.
@@ -31,13 +31,25 @@ extension Session {
   public var isClosed: Bool { SessionStatus(word: reader.status).isClosed }
 
   /// The status changes in turn with appends: readers must be able to say which came first.
-  private func changeStatus(_ change: (inout SessionStatus) -> Void) {
-    let isCalled = producer.withLock { producer in
-      var status = SessionStatus(word: producer.writer.status)
-      change(&status)
-      producer.writer.status = status.word
-      return producer.takesCall(thereIsNews: true)
-    }
-    if isCalled { waiters.wakeAll() }
+  private func changeStatus(_ change: (inout RingWriter) -> Void) {
+    producers.withLock { $0.withWriter(of: id, change) }
+    waiters.wakeIfAwaited()
+  }
+}
+
+extension RingWriter {
+  /// Stores an exit status in the status word.
+  mutating func setExit(_ code: Int32, closing: Bool) {
+    var status = SessionStatus(word: status)
+    status.exit(code)
+    if closing { status.close() }
+    self.status = status.word
+  }
+
+  /// Stores in the status word that no more output can come.
+  mutating func close() {
+    var status = SessionStatus(word: status)
+    status.close()
+    self.status = status.word
   }
 }

@@ -5,7 +5,8 @@ import Synchronization
 /// bounded memory and with exact accounting of what was lost.
 ///
 /// Readers take no lock and cannot slow the capture down; a reader that comes too late is told what it
-/// missed. Several threads may append: they take turns, by a lock that no read ever touches.
+/// missed. Several threads may append: they take turns, by a lock that no read ever touches. Where one
+/// thread alone appends, a ``Producer`` of its own does so without a lock.
 ///
 /// ```swift
 /// let session = Session(id: "build-7", workspaceID: "acme")
@@ -36,7 +37,7 @@ public final class Session: Sendable, Identifiable {
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
-  let producer: Mutex<Producer>
+  let producers: Mutex<SharedProducer>
   // A sweep looks at these two, and at nothing else of most sessions.
   let activity: Atomic<Int64>
   /// By what clock this session measures its activity.
@@ -53,32 +54,52 @@ public final class Session: Sendable, Identifiable {
   /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``.
   /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
   ///   default capacity at most 1.7 MiB.
-  public init(
+  public convenience init(
     id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
     clock: ActivityClock = .system
   ) {
-    precondition(
-      1...Self.maxBufferBytes ~= capacity,
-      "a session's capacity must be from 1 to \(Self.maxBufferBytes) bytes, not \(capacity)")
+    let writer = Self.makeWriter(capacity: capacity)
+    let reader = writer.reader
+    self.init(
+      id: id, workspaceID: workspaceID, clock: clock, reader: reader,
+      SharedProducer(writer: writer))
+  }
+
+  init(
+    id: String, workspaceID: String, clock: ActivityClock, reader: RingReader,
+    _ producer: consuming SharedProducer
+  ) {
     self.id = id
     self.workspaceID = workspaceID
-    self.capacity = capacity
     self.clock = clock
-    let writer = RingWriter(
-      RingLayout(
-        capacity: capacity, chunkLimit: Self.maxBufferedChunks,
-        reservationLimit: Self.reservationLimit(capacity: capacity)))
-    reader = writer.reader
+    self.reader = reader
+    capacity = reader.layout.capacity
     padding = (0, 0, 0, 0, 0, 0, 0, 0)
-    producer = Mutex(Producer(writer))
+    producers = Mutex(producer)
     activity = Atomic(clock.nanoseconds)
+  }
+
+  /// Creates the ring of a session.
+  static func makeWriter(capacity: Int) -> RingWriter {
+    precondition(
+      1...maxBufferBytes ~= capacity,
+      "a session's capacity must be from 1 to \(maxBufferBytes) bytes, not \(capacity)")
+    return RingWriter(
+      RingLayout(
+        capacity: capacity, chunkLimit: maxBufferedChunks,
+        reservationLimit: reservationLimit(capacity: capacity)))
   }
 
   /// The most bytes one direct read fills: what a pipe holds, or less for a session that holds less.
   private static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
 
-  /// When something was last appended or an exit set; at first, when the session was made. Registering
-  /// it with a manager counts too.
+}
+
+// MARK: Activity
+
+extension Session {
+  /// When something was last appended or an exit set, or ``noteActivity()`` called; at first, when the
+  /// session was made. Registering it with a manager counts too.
   public var lastActivity: ActivityClock.Instant {
     ActivityClock.Instant(nanoseconds: activity.load(ordering: .relaxed))
   }
@@ -93,10 +114,25 @@ public final class Session: Sendable, Identifiable {
     return now &- activity.load(ordering: .relaxed)
   }
 
-  /// Counts as activity, without output.
-  func noteActivity() { producer.withLock { _ in touch() } }
+  /// Counts as activity, without output: a session whose readers do this is not idle.
+  ///
+  /// - Complexity: O(1).
+  public func noteActivity() { noteActivity(at: now) }
 
-  /// Notes activity, while holding the producers' lock, so that it never moves back.
+  /// The present, as the session's clock has it.
+  @usableFromInline
+  var now: ActivityClock.Instant { clock.now }
+
+  /// Raises ``lastActivity``, which never moves back, to a moment.
+  ///
+  /// The system's coarse clock stands still for milliseconds, so most calls only load.
   @inline(__always)
-  func touch() { activity.store(clock.nanoseconds, ordering: .relaxed) }
+  func noteActivity(at time: ActivityClock.Instant) {
+    if activity.load(ordering: .relaxed) < time.nanoseconds { raiseActivity(to: time) }
+  }
+
+  @inline(never)
+  private func raiseActivity(to time: ActivityClock.Instant) {
+    activity.max(time.nanoseconds, ordering: .relaxed)
+  }
 }

@@ -63,6 +63,6 @@ extension Session {
 
   /// The session's output as it comes; see ``outputs(since:maxBytes:)-(Cursor,_)``.
   public func outputs(since seq: Int = 0, maxBytes: Int? = nil) -> Outputs {
-    outputs(since: seq <= 0 ? .start : Cursor(seq: seq, offset: -1), maxBytes: maxBytes)
+    outputs(since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes)
   }
 }

@@ -28,12 +28,11 @@ extension Session {
     since cursor: Cursor, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
     let deadline = deadline(limit)
-    while true {
-      let output = output(since: cursor, maxBytes: maxBytes)
-      if output.isNews(to: cursor) || Task.isCancelled { return output }
-      if let deadline, deadline <= .now { return output }
+    while !hasNews(past: cursor), !Task.isCancelled {
+      if let deadline, deadline <= .now { break }
       await wait(past: cursor, until: deadline)
     }
+    return output(since: cursor, maxBytes: maxBytes)
   }
 
   /// Waits for news, if there is none; see ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``.
@@ -54,18 +53,17 @@ extension Session {
     since cursor: Cursor, maxBytes: Int? = nil, upTo limit: Duration?
   ) -> Output {
     let deadline = deadline(limit)
-    while true {
-      let output = output(since: cursor, maxBytes: maxBytes)
-      if output.isNews(to: cursor) { return output }
-      let rest = deadline.map { $0 - .now }
-      if let rest, rest <= .zero { return output }
+    while !hasNews(past: cursor) {
+      if let deadline, deadline <= .now { break }
       let thread = ThreadWaiter()
       let ticket = waiters.makeTicket()
       _ = waiters.add(.thread(thread), as: ticket)
-      callUponProducers(for: ticket, past: cursor)
-      thread.wait(for: rest)
+      if let sleep = sleep(as: ticket, past: cursor, until: deadline) {
+        thread.wait(for: sleep.end.map { $0 - .now })
+      }
       waiters.wake(ticket)
     }
+    return output(since: cursor, maxBytes: maxBytes)
   }
 
   /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Int,_,_)``, for threads that are not
@@ -93,13 +91,11 @@ extension Session {
         guard waiters.add(waiter, as: ticket, unless: { Task.isCancelled }) else {
           return waiter.wake()
         }
-        callUponProducers(for: ticket, past: cursor)
-        timer = deadline.map { deadline in
+        guard let sleep = sleep(as: ticket, past: cursor, until: deadline) else { return }
+        timer = sleep.end.map { end in
           Task {
             // Cancelled, if something else came first.
-            guard (try? await Task.sleep(until: deadline, clock: .continuous)) != nil else {
-              return
-            }
+            guard (try? await Task.sleep(until: end, clock: .continuous)) != nil else { return }
             waiters.wake(ticket)
           }
         }
@@ -110,18 +106,36 @@ extension Session {
     timer?.cancel()
   }
 
-  /// Makes sure that producers wake a waiter who is on the list, or wakes it if they have been too
-  /// quick: steps 2 and 3 of `WaitList`.
-  func callUponProducers(for ticket: WaitList.Ticket, past cursor: Cursor) {
-    producer.withLock { $0.isAwaited = true }
-    if reader.lastSeq > cursor.seq || reader.status != cursor.status { waiters.wake(ticket) }
+  /// How long a waiter sleeps that nothing wakes.
+  struct Sleep {
+    /// Its end; nil for none.
+    var end: ContinuousClock.Instant?
   }
-}
 
-extension Output {
-  /// Whether a wait for something after a cursor ends with this output.
-  func isNews(to cursor: Cursor) -> Bool {
-    !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isClosed
-      || cursor.status != batch.status
+  /// Sees to it that producers wake a waiter that is on the list, or wakes it if they have been too
+  /// quick: steps 2 to 4 of ``WaitList``.
+  ///
+  /// - Returns: How long to sleep; nil if the waiter has been woken.
+  func sleep(
+    as ticket: WaitList.Ticket, past cursor: Cursor, until deadline: ContinuousClock.Instant?
+  ) -> Sleep? {
+    let isPromised = waiters.requestWakeup()
+    if hasNews(past: cursor) {
+      waiters.wake(ticket)
+      return nil
+    }
+    if isPromised { return Sleep(end: deadline) }
+    // A producer may overlook the request, so the waiter looks again by itself.
+    let soon = ContinuousClock.Instant.now + .milliseconds(1)
+    return Sleep(end: deadline.map { min($0, soon) } ?? soon)
+  }
+
+  /// Whether a wait for something after a cursor has come to its end: there is a chunk after the cursor,
+  /// or the cursor is ahead of the newest; the exit status is another than the cursor knows of; or there
+  /// is nothing to wait for any more.
+  func hasNews(past cursor: Cursor) -> Bool {
+    let status = reader.status
+    return reader.lastSeq != cursor.seq || status != cursor.status
+      || SessionStatus(word: status).isClosed
   }
 }

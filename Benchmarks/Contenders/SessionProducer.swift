@@ -1,0 +1,22 @@
+package import Processes
+
+/// A session's exclusive producer in memory of its own, for the reason that ``RingProducer`` gives.
+@safe
+package final class SessionProducer {
+  package let producer: UnsafeMutablePointer<Session.Producer>
+
+  package init() {
+    unsafe producer = .allocate(capacity: 1)
+    unsafe producer.initialize(to: Session.Producer(id: "s", workspaceID: "w"))
+  }
+
+  deinit {
+    unsafe producer.deinitialize(count: 1)
+    unsafe producer.deallocate()
+  }
+
+  /// All bytes retained, in order.
+  package var retained: [UInt8] {
+    unsafe [UInt8](producer.pointee.session.output().chunks.payload)
+  }
+}

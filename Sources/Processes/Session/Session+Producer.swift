@@ -1,0 +1,170 @@
+import OutputRing
+
+extension Session {
+  /// The only producer of a session: appends, and sets its exit, without a lock.
+  ///
+  /// It cannot be copied, so the compiler sees to it that one thread at a time uses it.
+  ///
+  /// ```swift
+  /// var producer = Session.Producer(id: "build-7", workspaceID: "acme")
+  /// let session = producer.session  // for readers
+  /// producer.append("compiling…\n".utf8, to: .stdout)
+  /// producer.setExit(0)
+  /// ```
+  ///
+  /// Everything that appends to the session goes through its producer: ``Session/append(_:to:)-(RawSpan,_)``,
+  /// ``Session/setExit(_:closing:)`` and ``Session/close()`` of the session itself end the program.
+  /// When the producer is gone, the session is closed, since no more output can come.
+  public struct Producer: ~Copyable, Sendable {
+    /// The session, for readers.
+    public let session: Session
+    /// nil only after it was given back.
+    private var writer: RingWriter?
+
+    /// Creates a session without output, and its only producer.
+    ///
+    /// The parameters, the precondition and the complexity are those of
+    /// ``Session/init(id:workspaceID:capacity:clock:)``.
+    public init(
+      id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
+      clock: ActivityClock = .system
+    ) {
+      let writer = Session.makeWriter(capacity: capacity)
+      session = Session(
+        id: id, workspaceID: workspaceID, clock: clock, reader: writer.reader,
+        SharedProducer(writer: nil))
+      self.writer = consume writer
+    }
+
+    init(of session: Session, _ writer: consuming RingWriter) {
+      self.session = session
+      self.writer = consume writer
+    }
+
+    deinit {
+      guard writer != nil, !session.isClosed else { return }
+      var status = SessionStatus(word: session.reader.status)
+      status.close()
+      writer!.storeStatus(status.word)
+      session.waiters.wakeIfAwaited()
+    }
+  }
+
+  /// Makes a session's producer an exclusive one, for good unless it is given back.
+  ///
+  /// - Returns: nil if the session has one already.
+  package func takeProducer() -> Producer? {
+    guard let writer = producers.withLock({ $0.take() }) else { return nil }
+    return Producer(of: self, writer)
+  }
+}
+
+extension Session.Producer {
+  /// Appends one chunk; see ``Session/append(_:to:)-(RawSpan,_)``.
+  ///
+  /// - Parameters:
+  ///   - bytes: The chunk's payload, stored as it is.
+  ///   - stream: The stream that it was written to.
+  ///   - time: The present, as the session's clock has it; nil to read that clock. A producer that
+  ///     appends many chunks at a time reads it once for all of them.
+  /// - Complexity: O(`bytes.byteCount`); no lock and no allocation, unless a reader waits and has to be
+  ///   woken.
+  @inline(__always)
+  public mutating func append(
+    _ bytes: RawSpan, to stream: StandardStream, at time: ActivityClock.Instant? = nil
+  ) {
+    unsafe bytes.withUnsafeBytes { unsafe append($0, to: stream, at: time) }
+  }
+
+  /// Appends one chunk, from a buffer; see ``append(_:to:at:)-(RawSpan,_,_)``.
+  ///
+  /// - Safety: the buffer must be valid for the call.
+  @unsafe
+  @inlinable @inline(__always)
+  public mutating func append(
+    _ bytes: UnsafeRawBufferPointer, to stream: StandardStream,
+    at time: ActivityClock.Instant? = nil
+  ) {
+    unsafe append(bytes, to: stream, now: time ?? session.now)
+  }
+
+  @usableFromInline
+  mutating func append(
+    _ bytes: UnsafeRawBufferPointer, to stream: StandardStream, now: ActivityClock.Instant
+  ) {
+    guard bytes.count > 0 else { return session.noteActivity(at: now) }
+    unsafe writer!.append(bytes, tag: stream.tag)
+    noteAppend(at: now)
+  }
+
+  /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
+  /// ``append(_:to:at:)-(RawSpan,_,_)``.
+  ///
+  /// - Complexity: as there, plus a copy of `bytes` if they are not contiguous in memory.
+  @inlinable
+  public mutating func append(
+    _ bytes: some Collection<UInt8>, to stream: StandardStream,
+    at time: ActivityClock.Instant? = nil
+  ) {
+    let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+      unsafe append(UnsafeRawBufferPointer(buffer), to: stream, at: time)
+    }
+    if done == nil {
+      unsafe Array(bytes).withUnsafeBytes { unsafe append($0, to: stream, at: time) }
+    }
+  }
+
+  /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)` can;
+  /// see ``RingWriter/append(reserving:tag:filling:)``.
+  ///
+  /// - Parameters:
+  ///   - count: The most bytes wanted; at most 64 KiB are reserved.
+  ///   - stream: The stream that the bytes were written to.
+  ///   - time: The present, as the session's clock has it; nil to read that clock.
+  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If it
+  ///     returns 0 or throws, no chunk is made and the session's activity stays as it is.
+  /// - Returns: The number of bytes appended.
+  /// - Throws: What `fill` throws.
+  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for.
+  @discardableResult
+  @inline(__always)
+  public mutating func append<Failure: Error>(
+    reserving count: Int, to stream: StandardStream, at time: ActivityClock.Instant? = nil,
+    filling fill: (
+      _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
+    ) throws(Failure) -> Int
+  ) throws(Failure) -> Int {
+    let written = try unsafe writer!.append(reserving: count, tag: stream.tag, filling: fill)
+    if written > 0 { noteAppend(at: time ?? session.now) }
+    return written
+  }
+
+  /// Notes activity, and wakes the readers that wait.
+  @inline(__always)
+  private func noteAppend(at time: ActivityClock.Instant) {
+    // Without counting a reference, which would take longer than all the rest of an append.
+    unsafe Unmanaged.passUnretained(session)._withUnsafeGuaranteedRef { session in
+      session.noteActivity(at: time)
+      session.waiters.wakeIfAwaited()
+    }
+  }
+
+  /// Records that the process has an exit status; see ``Session/setExit(_:closing:)``.
+  public mutating func setExit(_ code: Int32, closing: Bool = true) {
+    writer!.setExit(code, closing: closing)
+    session.noteActivity()
+    session.waiters.wakeIfAwaited()
+  }
+
+  /// Records that no more output can ever come. Cannot be undone.
+  public mutating func close() {
+    writer!.close()
+    session.waiters.wakeIfAwaited()
+  }
+
+  /// Lets several producers take turns with the session again.
+  package consuming func giveBack() {
+    var writer = writer.take()
+    session.producers.withLock { $0.put(back: writer.take()!) }
+  }
+}
