@@ -2,7 +2,6 @@ import ArgumentParser
 import BenchmarkHarness
 import CJemalloc
 import Foundation
-import Processes
 
 @main
 struct Benchmarks: ParsableCommand {
@@ -10,8 +9,8 @@ struct Benchmarks: ParsableCommand {
     abstract: "Measures the ring and sessions against the hardware's limit and the alternatives.",
     discussion: """
       Contenders of one case run in turn, round by round; ratios are taken within a round, because \
-      machines drift. 'x limit' is time over the time of bare memcpy doing the same copies: 1.00 is \
-      as fast as the hardware allows, lower is better.
+      machines drift. 'x limit' is time over the time of what must be done in any case, such as bare \
+      memcpy doing the same copies: 1.00 is as fast as that, lower is better.
       """)
 
   @Option(
@@ -44,11 +43,11 @@ struct Benchmarks: ParsableCommand {
 
   func run() throws {
     ChildWriter.runIfChild()
-    try ReleaseBuild.rerunIfDebug()
-    let matches = try filter.map(CaseFilter.init)?.matches ?? { _ in true }
     let all =
       appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
       + captureCases() + processCases()
+    try ReleaseBuild.rerunIfDebug()
+    let matches = try filter.map(CaseFilter.init)?.matches ?? { _ in true }
     let cases = all.filter { matches($0.path) }
     if list {
       for benchmark in cases { print(benchmark.path) }
@@ -62,19 +61,20 @@ struct Benchmarks: ParsableCommand {
     let folder = try report.map(ReportFolder.init(path:))
     let thresholds =
       check
-      ? try Check(Threshold.load(thresholdsFile()), paths: all.map(\.path), where: matches) : nil
+      ? try Check(
+        Threshold.load(packageRoot() + "/Benchmarks/Thresholds.json"), paths: all.map(\.path),
+        where: matches) : nil
 
     let run = Run(plan: quick ? .quick : .full, counter: counter)
-    let facts = Machine.facts(allocator: allocator) + run.facts + [command]
+    let facts = Machine.facts(allocator: allocator) + run.facts + command
     for fact in facts { print("\(fact.label):".padded(13) + fact.value) }
     print("")
     let results = run.measure(cases)
-    try file?.write(JSON.document(results))
+    let recorded = Record(name: Processor.current.id, facts: facts, results: results)
+    try file?.write(recorded.json)
     if let folder {
-      let figures = Figures(results) { size in
-        min(Session.maxBufferBytes / size, Session.maxBufferedChunks)
-      }
-      try Page(facts: facts, results: results, figures: figures).write(to: folder)
+      let figures = Figures(recorded, retainedChunks: Self.retainedChunks)
+      try Page(record: recorded, figures: figures).write(to: folder)
       print("report: \(folder.path)/index.html")
     }
     guard let thresholds else { return }
@@ -84,22 +84,13 @@ struct Benchmarks: ParsableCommand {
     if !failures.isEmpty { throw ExitCode.failure }
   }
 
-  private var command: Fact {
+  private var command: [Fact] {
     let arguments = CommandLine.arguments.dropFirst().map { argument in
       argument.contains { !$0.isLetter && !$0.isNumber && !"-_./=:".contains($0) }
         ? "'\(argument)'" : argument
     }
     let line = (["swift run Benchmarks"] + arguments).joined(separator: " ")
-    return Fact("command", "\(line)  (\(Date.now.formatted(.iso8601)))")
-  }
-
-  /// Beside this file; or, if the sources have moved since the build, in the package that holds the
-  /// executable.
-  private func thresholdsFile() throws -> String {
-    let beside = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .appendingPathComponent("Thresholds.json").path
-    if FileManager.default.fileExists(atPath: beside) { return beside }
-    return try ReleaseBuild.packageRoot() + "/Benchmarks/Thresholds.json"
+    return [Fact("command", line), Fact("date", Date.now.formatted(.iso8601))]
   }
 
   private var allocator: String {
