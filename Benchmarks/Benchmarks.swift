@@ -45,7 +45,7 @@ struct Benchmarks: ParsableCommand {
     ChildWriter.runIfChild()
     let all =
       appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
-      + captureCases() + processCases()
+      + captureCases() + processCases() + launchCases()
     try ReleaseBuild.rerunIfDebug()
     let matches = try filter.map(CaseFilter.init)?.matches ?? { _ in true }
     let cases = all.filter { matches($0.path) }
