@@ -29,6 +29,23 @@ struct Benchmarks: ParsableCommand {
   @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
   var json: String?
 
+  @Flag(
+    help: """
+      Write the results as JSON into Benchmarks/Results, under the name of this processor. Only whole \
+      runs are recorded.
+      """)
+  var record = false
+
+  @Flag(
+    help: """
+      Run nothing; write what Benchmarks/Results says into README.md and docs, between markers such \
+      as <!-- generated: append --> and <!-- end -->, and the plots into docs/plots.
+      """)
+  var document = false
+
+  @Flag(help: "Run nothing; fail if --document would change a file.")
+  var verify = false
+
   @Option(
     help: ArgumentHelp(
       "Write a page with plots, index.html, and each plot as a file.", valueName: "dir"))
@@ -41,11 +58,18 @@ struct Benchmarks: ParsableCommand {
       """)
   var check = false
 
+  func validate() throws {
+    if record, filter != nil || quick || json != nil {
+      throw ValidationError("--record stands for a whole run: without --filter, --quick and --json")
+    }
+  }
+
   func run() throws {
     ChildWriter.runIfChild()
     let all =
       appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
       + captureCases() + processCases() + launchCases()
+    if document || verify { return try document(all) }
     try ReleaseBuild.rerunIfDebug()
     let matches = try filter.map(CaseFilter.init)?.matches ?? { _ in true }
     let cases = all.filter { matches($0.path) }
@@ -57,7 +81,8 @@ struct Benchmarks: ParsableCommand {
       throw ValidationError("no case matches '\(filter ?? "")'; --list names them all")
     }
     // Whatever could fail does so before the run, not after it.
-    let file = try json.map(OutputFile.init(path:))
+    let path = try record ? Documents.recordFile(in: packageRoot()) : json
+    let file = try path.map(OutputFile.init(path:))
     let folder = try report.map(ReportFolder.init(path:))
     let thresholds =
       check
