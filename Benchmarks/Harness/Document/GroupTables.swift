@@ -8,25 +8,6 @@ struct GroupTables {
       .joined(separator: "\n")
   }
 
-  /// What was measured at which size, such as `plain, 16 B`.
-  static func label(_ benchmark: Case) -> String {
-    "\(benchmark.name), \(size(benchmark))"
-  }
-
-  private static func size(_ benchmark: Case) -> String {
-    switch benchmark.sizeMeaning {
-    case .bytes: formatBytes(Double(benchmark.size))
-    case .sessions: count(benchmark.size, "sessions")
-    case .readers: count(benchmark.size, "readers")
-    case .other(let meaning): count(benchmark.size, meaning)
-    }
-  }
-
-  private static func count(_ size: Int, _ plural: String) -> String {
-    let isSingular = size == 1 && plural.hasSuffix("s")
-    return "\(formatCount(size)) \(isSingular ? String(plural.dropLast()) : plural)"
-  }
-
   /// A contender's time over the limit's, if its case has a limit, else its time; marked if it missed a
   /// target, is slower than an alternative, or varied too much.
   static func cell(_ name: String, in result: CaseResult) -> String {
@@ -48,7 +29,7 @@ struct GroupTables {
       return MarkdownTable(
         header: ["case"] + names.map { hasLimit && $0 != limitName ? "\($0) ÷ limit" : $0 },
         rows: cases.map { result in
-          [Self.label(result.benchmark)] + names.map { Self.cell($0, in: result) }
+          [result.benchmark.label] + names.map { Self.cell($0, in: result) }
         })
     }
   }
@@ -67,7 +48,7 @@ struct GroupTables {
             names.contains($0.name) && !$0.isSampleCount && $0.value != 0
           }
         }.map { row in
-          [Self.label(result.benchmark), row.name]
+          [result.benchmark.label, row.name]
             + names.map { name in
               row.metrics.first { $0.name == name }?.formattedValue ?? ""
             }

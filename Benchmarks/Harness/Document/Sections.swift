@@ -87,7 +87,7 @@ struct Sections {
     let times = cases.map { result in
       let isRatio = result.row(limitName) != nil
       return [
-        "\(result.benchmark.group) \(GroupTables.label(result.benchmark)), "
+        "\(result.benchmark.group) \(result.benchmark.label), "
           + (isRatio ? "time ÷ limit" : "time")
       ] + names.map { GroupTables.cell($0, in: result) }
     }

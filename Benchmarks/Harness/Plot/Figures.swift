@@ -143,13 +143,9 @@ private struct SectionBuilder {
           "\(result.benchmark.name), \(row.name)", styles[row.name]!, Estimate(row.nanoseconds))
       }
     }
-    let sizes = cases.map { result in
-      let size = formatX([result])(x(result.benchmark))
-      return "\(result.benchmark.name): \(xTitle([result])) \(size)"
-    }
     return DotFigure(
       id: slug(group, "times"), title: "\(group): time per operation",
-      caption: "Lower is better. " + sizes.joined(separator: "; ") + ".",
+      caption: "Lower is better. " + cases.map(\.benchmark.label).joined(separator: "; ") + ".",
       axis: axis("time per operation"), format: { formatTime($0) }, rows: rows)
   }
 
