@@ -62,7 +62,8 @@ let package = Package(
       ],
       path: "Benchmarks",
       exclude: [
-        "CBenchmarkShims", "CJemalloc", "Contenders", "Harness", "Instructions", "Thresholds.json",
+        "CBenchmarkShims", "CJemalloc", "Contenders", "Harness", "Instructions", "Results",
+        "Thresholds.json",
       ],
       swiftSettings: strict),
     // Measuring, plots and thresholds, of anything; apart from the benchmarks so that it has tests.

@@ -4,7 +4,6 @@ import CJemalloc
 import CRingShims
 import Foundation
 import OutputRing
-import Processes
 
 @main
 struct Benchmarks: ParsableCommand {
@@ -12,11 +11,15 @@ struct Benchmarks: ParsableCommand {
     abstract: "Measures the ring and sessions against the hardware's limit and the alternatives.",
     discussion: """
       Contenders of one case run in turn, round by round; ratios are taken within a round, because \
-      machines drift. 'x limit' is time over the time of bare memcpy doing the same copies: 1.00 is \
-      as fast as the hardware allows, lower is better.
+      machines drift. 'x limit' is time over the time of what must be done in any case, such as bare \
+      memcpy doing the same copies: 1.00 is as fast as that, lower is better.
       """)
 
-  @Option(help: "Run only the cases whose path (group/case/size) matches this regular expression.")
+  @Option(
+    help: """
+      Run only the cases whose path (group/case/size) matches this regular expression; a number at \
+      the end of a match is a whole number: append/plain/16 does not select append/plain/16384.
+      """)
   var filter: String?
 
   @Flag(help: "Fewer and shorter rounds: the whole run within a minute.")
@@ -27,6 +30,23 @@ struct Benchmarks: ParsableCommand {
 
   @Option(help: ArgumentHelp("Write the results as JSON.", valueName: "file"))
   var json: String?
+
+  @Flag(
+    help: """
+      Write the results as JSON into Benchmarks/Results, under the name of this processor. Only whole \
+      runs are recorded.
+      """)
+  var record = false
+
+  @Flag(
+    help: """
+      Run nothing; write what Benchmarks/Results says into README.md and docs, between markers such \
+      as <!-- generated: append --> and <!-- end -->, and the plots into docs/plots.
+      """)
+  var document = false
+
+  @Flag(help: "Run nothing; fail if --document would change a file.")
+  var verify = false
 
   @Option(
     help: ArgumentHelp(
@@ -49,8 +69,19 @@ struct Benchmarks: ParsableCommand {
   /// The forms of the ring's copy that this machine has.
   private static let forms = RingCopyMethod.all.filter(\.isAvailable)
 
+  func validate() throws {
+    if record, filter != nil || quick || json != nil || copy != nil {
+      throw ValidationError(
+        "--record stands for a whole run: without --filter, --quick, --json and --copy")
+    }
+  }
+
   func run() throws {
     ChildWriter.runIfChild()
+    let all =
+      appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
+      + captureCases() + processCases() + launchCases()
+    if document || verify { return try document(all) }
     try ReleaseBuild.rerunIfDebug()
     if let copy {
       guard let form = Self.forms.first(where: { $0.name == copy }) else {
@@ -59,10 +90,7 @@ struct Benchmarks: ParsableCommand {
       }
       RingCopyMethod.force(form)
     }
-    let matches = try matcher()
-    let all =
-      appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
-      + captureCases() + processCases()
+    let matches = try filter.map(CaseFilter.init)?.matches ?? { _ in true }
     let cases = all.filter { matches($0.path) }
     if list {
       for benchmark in cases { print(benchmark.path) }
@@ -72,23 +100,25 @@ struct Benchmarks: ParsableCommand {
       throw ValidationError("no case matches '\(filter ?? "")'; --list names them all")
     }
     // Whatever could fail does so before the run, not after it.
-    let file = try json.map(OutputFile.init(path:))
+    let path = try record ? Documents.recordFile(in: packageRoot()) : json
+    let file = try path.map(OutputFile.init(path:))
     let folder = try report.map(ReportFolder.init(path:))
     let thresholds =
       check
-      ? try Check(Threshold.load(thresholdsFile()), paths: all.map(\.path), where: matches) : nil
+      ? try Check(
+        Threshold.load(packageRoot() + "/Benchmarks/Thresholds.json"), paths: all.map(\.path),
+        where: matches) : nil
 
     let run = Run(plan: quick ? .quick : .full, counter: counter)
-    let facts = Machine.facts(allocator: allocator) + [copyForm] + run.facts + [command]
+    let facts = Machine.facts(allocator: allocator) + [copyForm] + run.facts + command
     for fact in facts { print("\(fact.label):".padded(13) + fact.value) }
     print("")
     let results = run.measure(cases)
-    try file?.write(JSON.document(results))
+    let recorded = Record(name: Processor.current.id, facts: facts, results: results)
+    try file?.write(recorded.json)
     if let folder {
-      let figures = Figures(results) { size in
-        min(Session.maxBufferBytes / size, Session.maxBufferedChunks)
-      }
-      try Page(facts: facts, results: results, figures: figures).write(to: folder)
+      let figures = Figures(recorded, retainedChunks: Self.retainedChunks)
+      try Page(record: recorded, figures: figures).write(to: folder)
       print("report: \(folder.path)/index.html")
     }
     guard let thresholds else { return }
@@ -96,16 +126,6 @@ struct Benchmarks: ParsableCommand {
     for failure in failures { print("FAILED: \(failure)") }
     print("check: \(compared - failures.count) of \(compared) within their thresholds")
     if !failures.isEmpty { throw ExitCode.failure }
-  }
-
-  private func matcher() throws -> (String) -> Bool {
-    guard let filter else { return { _ in true } }
-    do {
-      let pattern = try Regex(filter)
-      return { $0.contains(pattern) }
-    } catch {
-      throw ValidationError("--filter '\(filter)' is not a regular expression: \(error)")
-    }
   }
 
   private var copyForm: Fact {
@@ -120,22 +140,13 @@ struct Benchmarks: ParsableCommand {
     return Fact("copy", text)
   }
 
-  private var command: Fact {
+  private var command: [Fact] {
     let arguments = CommandLine.arguments.dropFirst().map { argument in
       argument.contains { !$0.isLetter && !$0.isNumber && !"-_./=:".contains($0) }
         ? "'\(argument)'" : argument
     }
     let line = (["swift run Benchmarks"] + arguments).joined(separator: " ")
-    return Fact("command", "\(line)  (\(Date.now.formatted(.iso8601)))")
-  }
-
-  /// Beside this file; or, if the sources have moved since the build, in the package that holds the
-  /// executable.
-  private func thresholdsFile() throws -> String {
-    let beside = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .appendingPathComponent("Thresholds.json").path
-    if FileManager.default.fileExists(atPath: beside) { return beside }
-    return try ReleaseBuild.packageRoot() + "/Benchmarks/Thresholds.json"
+    return [Fact("command", line), Fact("date", Date.now.formatted(.iso8601))]
   }
 
   private var allocator: String {

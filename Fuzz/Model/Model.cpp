@@ -59,16 +59,17 @@ struct NoteScenario : rl::test_suite<NoteScenario, 3> {
   }
 };
 
-template <int WaiterCount, int ProducerCount, int Appends>
-struct WaitScenario
-    : rl::test_suite<WaitScenario<WaiterCount, ProducerCount, Appends>, WaiterCount + ProducerCount> {
-  Waiting waiting;
+// Waiters that have dealt with seq `From`, and producers; a single one takes no lock.
+template <Fencing Fences, int From, int WaiterCount, int ProducerCount, int Appends>
+struct WaitScenario : rl::test_suite<WaitScenario<Fences, From, WaiterCount, ProducerCount, Appends>,
+                                     WaiterCount + ProducerCount> {
+  Waiting waiting{Fences, From};
 
   void before() { waiting.before(); }
 
   void thread(unsigned index) {
     if (index < WaiterCount) return waiting.wait(index);
-    for (int seq = 1; seq <= Appends; ++seq) waiting.append(seq);
+    for (int seq = 1; seq <= Appends; ++seq) waiting.append(seq, ProducerCount == 1);
   }
 
   void after() { waiting.after(WaiterCount); }
@@ -109,8 +110,11 @@ const Case cases[] = {
     {"a chunk larger than the cap", simulate<Scenario5>},
     {"an exit between appends", simulate<Scenario6>},
     {"the note of the window: two write, one reads", simulate<NoteScenario>},
-    {"waiting: two waiters, one producer", simulate<WaitScenario<2, 1, 2>>},
-    {"waiting: one waiter, two producers", simulate<WaitScenario<1, 2, 1>>},
+    {"waiting: two waiters, one producer", simulate<WaitScenario<Fencing::bySystem, 0, 2, 1, 2>>},
+    {"waiting: one waiter, two producers", simulate<WaitScenario<Fencing::bySystem, 3, 1, 2, 1>>},
+    {"waiting: the same, without the system's fence",
+     simulate<WaitScenario<Fencing::byProducers, 0, 2, 1, 2>>},
+    {"waiting: the same, likewise", simulate<WaitScenario<Fencing::byProducers, 3, 1, 2, 1>>},
 };
 
 // Prints the scenario's line for one kind of search; returns whether there was no error.

@@ -33,9 +33,14 @@ enum Mutant {
   NoteUnlocked,
   // Waiting.
   NoSecondLook,
-  CallWithoutLock,
-  ListAfterCall,
-  CallTakenBeforePublish,
+  NoRequest,
+  NoWaiterFence,
+  WaiterFencesItselfAlone,
+  FenceBeforeRequest,
+  FenceAfterLook,
+  NoProducerFence,
+  ListAfterRequest,
+  LookBeforePublish,
   mutantCount
 };
 
@@ -66,9 +71,14 @@ inline const char* const mutantNames[mutantCount] = {
     "note: loaded without a fence",
     "note: stored by two at once",
     "wait: no second look",
-    "wait: the call made without the lock",
-    "wait: on the list only after the call",
-    "wait: the call taken before publishing",
+    "wait: no request to be woken",
+    "wait: no fence of the waiter's",
+    "wait: the waiter's fence is its own alone",
+    "wait: the fence before the request",
+    "wait: the fence after the second look",
+    "wait: no fence of the producer's own",
+    "wait: on the list only after the request",
+    "wait: the producer looks before it publishes",
 };
 
 // The one that is tried now.

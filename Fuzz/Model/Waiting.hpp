@@ -3,25 +3,36 @@
 
 #include "Ring.hpp"
 
+// How the full fences of both sides come about. `systemwide_fence` is a fence of all threads at one
+// instant, where membarrier(2) interrupts each at an instant of its own between call and return; as the
+// waiter stands still meanwhile, a producer cannot tell the difference.
+enum class Fencing {
+  bySystem,     // the waiter alone, by membarrier(2): a fence of every thread
+  byProducers,  // each side its own, where the system has no such call
+};
+
 struct Waiting {
-  rl::atomic<int> publishedSeq;
+  const Fencing fencing;
+  const int from;  // the seq that waiters have dealt with
+
+  rl::atomic<int> publishedSeq, isAwaited;
   rl::mutex producers, list;
-  rl::var<int> isAwaited;        // guarded by `producers`
-  rl::atomic<int> unguarded;     // what a mutant uses instead
-  rl::var<int> waiters[2];       // guarded by `list`: 1 for one on the list
+  rl::var<int> waiters[2];  // guarded by `list`: 1 for one on the list
   bool isAsleep[2];
-  int sawAtLast[2];
+
+  Waiting(Fencing fencing, int from) : fencing(fencing), from(from) {}
 
   void before() {
-    publishedSeq($).store(0, mo_relaxed);
-    unguarded($).store(0, mo_relaxed);
-    isAwaited($) = 0;
+    publishedSeq($).store(from, mo_relaxed);
+    isAwaited($).store(0, mo_relaxed);
     for (int index = 0; index < 2; ++index) {
       waiters[index]($) = 0;
       isAsleep[index] = false;
-      sawAtLast[index] = 0;
     }
   }
+
+  // What both looks of a waiter ask; a negative position is taken for the beginning where it enters.
+  bool hasNews(int seq) { return publishedSeq($).load(mo_acquire) != seq; }
 
   void join(int index) {
     list.lock($);
@@ -29,33 +40,51 @@ struct Waiting {
     list.unlock($);
   }
 
-  // Waits for anything after seq 0; sleeping is the end of the thread.
-  void wait(int index) {
-    if (publishedSeq($).load(mo_acquire) > 0) return;
-    isAsleep[index] = true;
-    if (!is(ListAfterCall)) join(index);  // 1
-    if (is(CallWithoutLock)) {
-      unguarded($).store(1, mo_relaxed);
-    } else {
-      producers.lock($);  // 2
-      isAwaited($) = 1;
-      producers.unlock($);
-    }
-    if (!is(NoSecondLook) && publishedSeq($).load(mo_acquire) > 0) isAsleep[index] = false;  // 3
-    if (is(ListAfterCall)) join(index);
+  // The fence of step 3: ProcessFence.issue.
+  void fence() {
+    if (is(NoWaiterFence)) return;
+    if (fencing == Fencing::byProducers || is(WaiterFencesItselfAlone))
+      rl::atomic_thread_fence(mo_seq_cst, $);
+    else
+      rl::systemwide_fence($);
   }
 
-  void append(int seq) {
-    producers.lock($);  // a
-    int isCalled = 0;
-    if (is(CallTakenBeforePublish)) isCalled = take();
-    producers.unlock($);
+  // Waits for anything after `from`; sleeping is the end of the thread.
+  void wait(int index) {
+    if (hasNews(from)) return;
+    isAsleep[index] = true;
+    if (!is(ListAfterRequest)) join(index);  // 1
+    if (is(FenceBeforeRequest)) fence();
+    if (!is(NoRequest)) isAwaited($).store(1, mo_relaxed);  // 2
+    if (!is(FenceBeforeRequest) && !is(FenceAfterLook)) fence();  // 3
+    if (!is(NoSecondLook) && hasNews(from)) isAsleep[index] = false;  // 4
+    if (is(FenceAfterLook)) fence();
+    if (is(ListAfterRequest)) join(index);
+  }
+
+  // Producers take turns, or there is one that needs no lock: `isExclusive`.
+  void append(int seq, bool isExclusive) {
+    if (is(LookBeforePublish)) return look(), publish(seq, isExclusive);
+    publish(seq, isExclusive);  // a
+    look();
+  }
+
+  void publish(int seq, bool isExclusive) {
+    if (isExclusive) return publishedSeq($).store(from + seq, mo_release);
     producers.lock($);
-    publishedSeq($).store(std::max(seq, publishedSeq($).load(mo_relaxed)), mo_release);
-    if (!is(CallTakenBeforePublish)) isCalled = take();
+    publishedSeq($).store(publishedSeq($).load(mo_relaxed) + 1, mo_release);
     producers.unlock($);
-    if (!isCalled) return;
-    list.lock($);  // b
+  }
+
+  void look() {
+    if (fencing == Fencing::byProducers && !is(NoProducerFence))
+      rl::atomic_thread_fence(mo_seq_cst, $);
+    if (!isAwaited($).load(mo_relaxed)) return;            // b
+    if (isAwaited($).exchange(0, rl::mo_acq_rel)) wake();  // c
+  }
+
+  void wake() {
+    list.lock($);
     for (int index = 0; index < 2; ++index) {
       if (waiters[index]($)) isAsleep[index] = false;
       waiters[index]($) = 0;
@@ -63,14 +92,7 @@ struct Waiting {
     list.unlock($);
   }
 
-  int take() {
-    if (is(CallWithoutLock)) return unguarded($).load(mo_relaxed);
-    const int isCalled = isAwaited($);
-    isAwaited($) = 0;
-    return isCalled;
-  }
-
-  // Everything has been published: nobody may sleep on.
+  // Everything has been published: no waiter may sleep on.
   void after(int waiterCount) {
     for (int index = 0; index < waiterCount; ++index) CHECK(!isAsleep[index]);
   }

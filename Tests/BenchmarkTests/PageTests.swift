@@ -31,7 +31,11 @@ import Testing
     ]
   }
 
-  private let figures = Figures(Self.results) { 1_024 / $0 }
+  private static func record(_ results: [CaseResult]) -> Record {
+    Record(name: "a", facts: [Fact("processor", "a <chip>")], results: results)
+  }
+
+  private let figures = Figures(Self.record(Self.results)) { 1_024 / $0 }
 
   @Test func everyGroupGetsThePicturesThatSuitIt() {
     #expect(figures.sections.map(\.group) == ["append", "read", "sessions", "together"])
@@ -50,7 +54,9 @@ import Testing
       #expect(!figure.svg.contains("nan") && !figure.svg.contains("inf"), "\(figure.id)")
     }
     let plot = figures.all[0].svg
-    for label in ["16 B", "64 B", "throughput, GB/s", "size of a chunk", ">limit<"] {
+    for label in [
+      "16 B", "64 B", "throughput, GB/s · a &lt;chip&gt;", "size of a chunk", ">limit<",
+    ] {
       #expect(plot.contains(label))
     }
     #expect(plot.contains("a &lt;&amp;&gt; &quot;b&quot;"))
@@ -69,7 +75,7 @@ import Testing
       let results = [1, 4].map { size in
         CaseResult(benchmark: Case("together", "latency", size: size) { [] }, rows: rows)
       }
-      return Figures(results) { $0 }.all.map(\.id)
+      return Figures(Self.record(results)) { $0 }.all.map(\.id)
     }
     let ring = ContenderResult(name: "ring", metrics: metrics)
     let session = ContenderResult(name: "session", metrics: metrics)
@@ -87,8 +93,7 @@ import Testing
   }
 
   @Test func thePageNeedsNoOtherFileAndHoldsEverything() {
-    let facts = [Fact("processor", "a <chip>")]
-    let page = Page(facts: facts, results: Self.results, figures: figures).html
+    let page = Page(record: Self.record(Self.results), figures: figures).html
     #expect(page.contains("a &lt;chip&gt;"))
     for figure in figures.all { #expect(page.contains(figure.svg)) }
     for forbidden in ["<script", "<link", "@import", "url(", "src="] {
@@ -97,5 +102,37 @@ import Testing
     #expect(page.components(separatedBy: "<tr").count - 1 == 18 + 4)
     #expect(page.contains("missed 25 %"))
     #expect(!page.contains("a <"))
+  }
+
+  @Test(
+    "A metric that is the same in every row is a sentence, a count of samples nothing; neither is a picture"
+  )
+  func constants() {
+    let results = [2, 4].map { size in
+      Self.result(
+        "together", "rate", size,
+        metrics: [
+          Metric("torn", 0, .count), Metric("missed", Double(size) / 8, .share),
+          Metric("count", Double(size), .count),
+        ])
+    }
+    let figures = Figures(Self.record(results)) { $0 }
+    #expect(figures.all.map(\.id) == ["together-rate", "together-missed"])
+    #expect(figures.sections[0].notes == ["torn: 0 in all 2 rows"])
+    let page = Page(record: Self.record(results), figures: figures).html
+    #expect(page.contains("torn: 0 in all 2 rows."))
+  }
+
+  @Test("Sentences are shown where there is no picture")
+  func notesAlone() {
+    let results = [2, 4].map { size in
+      CaseResult(
+        benchmark: Case("g", "n", size: size) { [] },
+        rows: [ContenderResult(name: "a", metrics: [Metric("torn", 0, .count)])])
+    }
+    let figures = Figures(Self.record(results)) { $0 }
+    #expect(figures.all.isEmpty)
+    let page = Page(record: Self.record(results), figures: figures).html
+    #expect(page.contains("torn: 0 in all 2 rows."))
   }
 }

@@ -54,7 +54,9 @@ import Testing
   @Test("a time is compared with the sum of several, round by round")
   func sumsOfParts() {
     let result = CaseResult(
-      benchmark: Case("g", "n", size: 1, targets: ["whole": .over(["a", "b"], nanoseconds: 1.5)]) { [] },
+      benchmark: Case("g", "n", size: 1, targets: ["whole": .over(["a", "b"], nanoseconds: 1.5)]) {
+        []
+      },
       rows: [
         ContenderResult(name: "a", nanoseconds: [1, 1, 10]),
         ContenderResult(name: "b", nanoseconds: [2, 2, 20]),
@@ -64,7 +66,7 @@ import Testing
     #expect(result.ratios(of: "whole", to: ["a", "b"]) == [2, 4.0 / 3, 1])
     #expect(result.leastRatio(of: "whole", to: ["a", "b"]) == 4.0 / 3)
     #expect(result.excess(of: "whole", over: ["a", "b"]) == 1)
-    #expect(result.verdict(on: "whole")?.isMet == true)
+    #expect(result.verdicts(on: "whole").map(\.isMet) == [true])
     #expect(result.excess(of: "whole", over: ["a", "missing"]) == nil)
     #expect(result.leastRatio(of: "whole", to: ["a", "none"]) == nil)
   }
@@ -90,12 +92,39 @@ import Testing
           ContenderResult(name: "slow", nanoseconds: [45]),
         ])
     }
-    #expect(result(.timesLimit(1.5)).verdict(on: "mine")?.isMet == true)
-    #expect(result(.timesLimit(1.4)).verdict(on: "mine")?.isMet == false)
-    #expect(result(.nanoseconds(15)).verdict(on: "mine")?.isMet == true)
-    #expect(result(.nanoseconds(14)).verdict(on: "mine")?.isMet == false)
-    #expect(result(.timesFaster(than: "slow", 3)).verdict(on: "mine")?.isMet == true)
-    #expect(result(.timesFaster(than: "slow", 3.1)).verdict(on: "mine")?.isMet == false)
-    #expect(result(.nanoseconds(1)).verdict(on: "slow") == nil)
+    func isMet(_ target: Target) -> [Bool] { result(target).verdicts(on: "mine").map(\.isMet) }
+    #expect(isMet(.timesLimit(1.5)) == [true])
+    #expect(isMet(.timesLimit(1.4)) == [false])
+    #expect(isMet(.nanoseconds(15)) == [true])
+    #expect(isMet(.nanoseconds(14)) == [false])
+    #expect(isMet(.timesFaster(than: "slow", 3)) == [true])
+    #expect(isMet(.timesFaster(than: "slow", 3.1)) == [false])
+    #expect(isMet(.both(.timesLimit(1.5), .nanoseconds(14))) == [true, false])
+    #expect(result(.nanoseconds(1)).verdicts(on: "slow") == [])
+  }
+
+  @Test("A loss is to the fastest alternative, and only if three of four rounds agree")
+  func losses() {
+    let result = CaseResult(
+      benchmark: Case("g", "n", size: 1) { [] },
+      rows: [
+        ContenderResult(name: limitName, nanoseconds: [1, 1, 1, 1]),
+        ContenderResult(name: "mine", nanoseconds: [10, 10, 10, 10]),
+        ContenderResult(name: "deque", nanoseconds: [5, 5, 5, 5]),
+        ContenderResult(name: "original", nanoseconds: [8, 8, 8, 8]),
+        ContenderResult(name: "quick", nanoseconds: [4, 6, 4, 6]),
+      ])
+    #expect(result.loss(of: "mine")?.alternative == "deque")
+    #expect(result.loss(of: "mine")?.ratio == 2)
+    #expect(result.loss(of: "quick") == nil)
+    #expect(result.loss(of: "original") == nil)
+    #expect(result.loss(of: limitName) == nil)
+  }
+
+  @Test("One round has a median and no spread")
+  func oneRound() {
+    let row = ContenderResult(name: "a", nanoseconds: [7])
+    #expect(row.median == 7)
+    #expect(row.spread == nil)
   }
 }

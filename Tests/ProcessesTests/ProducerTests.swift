@@ -65,7 +65,8 @@ import Testing
     #expect(session.reader.status == status)
   }
 
-  @Test("beside an exclusive producer, the session's own append, setExit and close say why they end")
+  @Test(
+    "beside an exclusive producer, the session's own append, setExit and close say why they end")
   func sessionTraps() async throws {
     let append = await #expect(
       processExitsWith: .failure, observing: [\.standardErrorContent]

@@ -158,7 +158,9 @@ import Testing
     thread.wait(for: nil)
   }
 
-  @Test("a position before the first chunk is the beginning, and waits like it", arguments: [-1, Int.min])
+  @Test(
+    "a position before the first chunk is the beginning, and waits like it",
+    arguments: [-1, Int.min])
   func negativePositions(seq: Int) async {
     for cursor in [Cursor(seq: seq, offset: 7), Cursor("\(seq)")!, Cursor("\(seq).5")!] {
       #expect(cursor == .start)
@@ -170,7 +172,9 @@ import Testing
       for await output in session.outputs(since: Cursor("\(seq)")!) { return output.chunks.count }
       return 0
     }
-    let thread = Task { await onThread { [session] in session.waitForOutput(since: seq, upTo: nil) } }
+    let thread = Task {
+      await onThread { [session] in session.waitForOutput(since: seq, upTo: nil) }
+    }
     await session.isAwaited(by: 3)
     append("x")
     #expect(await late.value.chunks.count == 1)

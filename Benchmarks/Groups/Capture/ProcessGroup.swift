@@ -59,9 +59,8 @@ private enum Crowd {
     }
     let time = Machine.nanoseconds() - start
     return ContenderResult(
-      name: name,
+      name: name, nanoseconds: [Double(time)],
       metrics: [
-        Metric("time", Double(time), .nanoseconds),
         Metric("threads", Double(tally.threads.withLock { $0 }), .count),
         Metric("missing_bytes", Double(tally.missing.withLock { $0 }), .bytes),
       ])

@@ -50,28 +50,3 @@ package enum JSON: Equatable {
     return result + "\""
   }
 }
-
-extension JSON {
-  /// The form that `--json` writes: an array with one object, on one line, for each contender.
-  package static func document(_ results: [CaseResult]) -> String {
-    let rows = results.flatMap { result in result.rows.map { row($0, of: result).text } }
-    return rows.isEmpty ? "[]\n" : "[\n" + rows.joined(separator: ",\n") + "\n]\n"
-  }
-
-  package static func row(_ row: ContenderResult, of result: CaseResult) -> JSON {
-    let metrics = row.metrics.map { Member(key: $0.name, value: .optional($0.value)) }
-    return .object([
-      Member(key: "group", value: .string(result.benchmark.group)),
-      Member(key: "case", value: .string(result.benchmark.name)),
-      Member(key: "contender", value: .string(row.name)),
-      Member(key: "size", value: .integer(result.benchmark.size)),
-      Member(key: "ns_per_op", value: .optional(row.median)),
-      Member(key: "bytes_per_second", value: .optional(result.bytesPerSecond(row))),
-      Member(key: "ratio_to_limit", value: .optional(result.ratio(of: row.name, to: limitName))),
-      Member(key: "spread", value: .optional(row.spread)),
-      Member(key: "allocations_per_op", value: .optional(row.allocations?.count)),
-      Member(key: "bytes_allocated_per_op", value: .optional(row.allocations?.bytes)),
-      Member(key: "metrics", value: metrics.isEmpty ? .null : .object(metrics)),
-    ])
-  }
-}

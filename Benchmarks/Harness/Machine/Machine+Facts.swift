@@ -1,7 +1,7 @@
 import Foundation
 
 /// One line of the header.
-package struct Fact: Sendable {
+package struct Fact: Codable, Equatable, Sendable {
   package let label: String
   package let value: String
 
@@ -18,7 +18,8 @@ extension Machine {
   package static func facts(allocator: String) -> [Fact] {
     pin(to: 0)
     return [
-      Fact("processor", "\(processor), \(ProcessInfo.processInfo.activeProcessorCount) cores"),
+      Fact(Record.processorLabel, Processor.current.name),
+      Fact("cores", "\(ProcessInfo.processInfo.activeProcessorCount)"),
       Fact("caches", caches),
       Fact("system", system),
       Fact("load before", load),
@@ -39,24 +40,6 @@ extension Machine {
 
   private static func text(_ bytes: UnsafeRawBufferPointer) -> String {
     unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-  }
-
-  private static var processor: String {
-    #if canImport(Darwin)
-      var size = 0
-      unsafe sysctlbyname("machdep.cpu.brand_string", nil, &size, nil, 0)
-      var brand = [UInt8](repeating: 0, count: size)
-      guard unsafe sysctlbyname("machdep.cpu.brand_string", &brand, &size, nil, 0) == 0 else {
-        return "unknown processor"
-      }
-      return String(decoding: brand.prefix { $0 != 0 }, as: UTF8.self)
-    #else
-      for line in contents("/proc/cpuinfo").split(separator: "\n")
-      where line.hasPrefix("model name") {
-        return line.drop { $0 != ":" }.dropFirst().trimmingCharacters(in: .whitespaces)
-      }
-      return "unknown processor"
-    #endif
   }
 
   /// The caches that the first processor sees.

@@ -19,6 +19,10 @@ package struct Contender {
 /// The name of the contender that does only what the hardware must.
 package let limitName = "limit"
 
+/// The names of contenders that do the work as others do it, or as this library would without a part
+/// of its own: being slower than one of them is a loss.
+let alternativeNames: Set = ["original", "deque", "subprocess", "Foundation", "words"]
+
 /// Several contenders for the same work.
 package struct Case {
   /// What `size` counts, for the axes of plots.
@@ -86,7 +90,11 @@ package struct Case {
   }
 
   /// What `--filter`, `--list` and thresholds know it by.
-  package var path: String { "\(group)/\(name)/\(size)" }
+  package var path: String { Self.path(group, name, size) }
+
+  static func path(_ group: String, _ name: String, _ size: Int) -> String {
+    "\(group)/\(name)/\(size)"
+  }
 
   /// Runs the contenders in turn, round by round.
   package func run(_ plan: Plan, counting counter: AllocationCounter? = nil) -> CaseResult {

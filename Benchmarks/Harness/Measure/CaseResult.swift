@@ -19,7 +19,8 @@ package struct ContenderResult: Sendable {
   /// Nanoseconds per operation; nil if times are not what was measured.
   package var median: Double? { nanoseconds.isEmpty ? nil : nanoseconds.median }
 
-  package var spread: Double? { nanoseconds.isEmpty ? nil : nanoseconds.spread }
+  /// How far the rounds differ; nil if there is one or none.
+  package var spread: Double? { nanoseconds.count < 2 ? nil : nanoseconds.spread }
 
   /// Whether the rounds differ so much that their median says nothing.
   package var isTooNoisy: Bool { (spread ?? 0) > 0.25 }

@@ -1,10 +1,10 @@
 /// A figure that is not the time of an operation: a percentile, a share, a size.
-package struct Metric: Sendable, Equatable {
-  package enum Unit: Sendable, Equatable {
+package struct Metric: Codable, Sendable, Equatable {
+  package enum Unit: String, Codable, Sendable {
     case nanoseconds, bytes, bytesPerSecond, share, count
   }
 
-  /// Its key in the JSON form, such as `p99.9` or `missed`.
+  /// Such as `p99.9` or `missed`.
   package let name: String
   package let value: Double
   package let unit: Unit
@@ -22,6 +22,9 @@ package struct Metric: Sendable, Equatable {
     unit == .nanoseconds
       && (name == "max" || (name.hasPrefix("p") && Double(name.dropFirst()) != nil))
   }
+
+  /// Whether it says how often was measured, and not what came of it.
+  var isSampleCount: Bool { name == "count" || name == "runs" }
 }
 
 extension Metric.Unit {

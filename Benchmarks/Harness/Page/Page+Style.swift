@@ -11,6 +11,7 @@ extension Page {
     h2 { font-size: 20px; margin: 40px 0 12px; text-transform: capitalize; }
     p { max-width: 76ch; margin: 0 0 12px; }
     .lead { color: #3c4043; }
+    .note { margin: 12px 0 0; }
     .machine {
       display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 6px 24px;
       margin: 20px 0 0; padding: 14px 18px; background: #fff; border: 1px solid #dfe2e6;

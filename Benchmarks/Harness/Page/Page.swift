@@ -2,13 +2,11 @@ import Foundation
 
 /// A page that shows a whole run, in one file that needs no other.
 package struct Page {
-  let facts: [Fact]
-  let results: [CaseResult]
+  let record: Record
   let figures: Figures
 
-  package init(facts: [Fact], results: [CaseResult], figures: Figures) {
-    self.facts = facts
-    self.results = results
+  package init(record: Record, figures: Figures) {
+    self.record = record
     self.figures = figures
   }
 
@@ -32,17 +30,17 @@ package struct Page {
     the median of its rounds, a ratio the median of the ratios within each round. The vertical strokes
     in the plots span the middle half of the rounds.</p>
     <dl class="machine">
-    \(facts.map { "<div><dt>\(escapeMarkup($0.label))</dt><dd>\(escapeMarkup($0.value))</dd></div>" }
+    \(record.facts.map { "<div><dt>\(escapeMarkup($0.label))</dt><dd>\(escapeMarkup($0.value))</dd></div>" }
       .joined(separator: "\n"))
     </dl>
     </header>
     \(targets)
-    \(figures.sections.filter { !$0.figures.isEmpty }.map(section).joined())
+    \(figures.sections.map(section).joined())
     <section>
     <h2>All figures</h2>
     <p>“limit” is the contender that does only what the hardware must. Spread is half the distance
     between the quartiles, relative to the median.</p>
-    \(PageTable(results: results).html)
+    \(PageTable(results: record.results).html)
     </section>
     </main>
     </body>
@@ -52,29 +50,30 @@ package struct Page {
   }
 
   private func section(_ section: Figures.Section) -> String {
+    guard !section.figures.isEmpty || !section.notes.isEmpty else { return "" }
     let figures = section.figures.map { figure in
       "<figure id=\"\(figure.id)\">\n\(figure.svg)"
         + "<figcaption>\(escapeMarkup(figure.caption))</figcaption>\n</figure>\n"
     }
+    let notes = section.notes.map { "<p class=\"note\">\(escapeMarkup($0)).</p>\n" }
     return "<section>\n<h2>\(escapeMarkup(section.group))</h2>\n"
-      + "<div class=\"figures\">\n\(figures.joined())</div>\n</section>\n"
+      + "<div class=\"figures\">\n\(figures.joined())</div>\n\(notes.joined())</section>\n"
   }
 
   /// What was to be reached beside what was, first the targets that were missed.
   private var targets: String {
-    let rows = results.flatMap { result in
-      result.rows.compactMap { row in
-        result.verdict(on: row.name).map { (result: result, row: row, verdict: $0) }
+    let rows = record.results.flatMap { result in
+      result.rows.flatMap { row in
+        result.verdicts(on: row.name).map {
+          (name: "\(result.benchmark.path) \(row.name)", verdict: $0)
+        }
       }
     }
     guard !rows.isEmpty else { return "" }
     let met = rows.count { $0.verdict.isMet }
-    let missed = rows.filter { !$0.verdict.isMet }.map { result, row, verdict in
-      "<li><b>\(escapeMarkup("\(result.benchmark.path) \(row.name)"))</b>: to reach "
-        + "\(escapeMarkup(verdict.text)); measured "
-        + "\(row.median.map(formatTime) ?? "no time")"
-        + (result.ratio(of: row.name, to: limitName).map { ", \(fixed($0, 3)) × limit" } ?? "")
-        + "</li>\n"
+    let missed = rows.filter { !$0.verdict.isMet }.map { name, verdict in
+      "<li><b>\(escapeMarkup(name))</b>: to reach \(escapeMarkup(verdict.target)); measured "
+        + "\(escapeMarkup(verdict.measured))</li>\n"
     }
     return "<section>\n<h2>Targets</h2>\n<p><b>\(met) of \(rows.count)</b> met"
       + (missed.isEmpty ? ".</p>\n" : "; missed:</p>\n<ul>\n\(missed.joined())</ul>\n")

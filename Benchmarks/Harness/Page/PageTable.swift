@@ -36,13 +36,10 @@ struct PageTable {
   }
 
   private func notes(_ row: ContenderResult, _ result: CaseResult) -> String {
-    var notes: [String] = []
-    if let verdict = result.verdict(on: row.name) {
+    var notes = result.verdicts(on: row.name).map { verdict in
       let text = escapeMarkup(verdict.text)
-      notes.append(
-        verdict.isMet
-          ? "<span class=\"met\">✓ \(text)</span>"
-          : "<span class=\"missed\">✗ \(text)</span>")
+      return verdict.isMet
+        ? "<span class=\"met\">✓ \(text)</span>" : "<span class=\"missed\">✗ \(text)</span>"
     }
     notes += row.metrics.map { escapeMarkup("\($0.name) \($0.formattedValue)") }
     if row.isTooNoisy { notes.append("too noisy to mean anything") }

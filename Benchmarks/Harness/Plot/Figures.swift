@@ -3,18 +3,21 @@ package struct Figures {
   package struct Section {
     package let group: String
     package let figures: [any Figure]
+    /// What a sentence says better than a picture.
+    package let notes: [String]
   }
 
   package let sections: [Section]
 
   /// - Parameter retainedChunks: How many chunks of a size a full session retains.
-  package init(_ results: [CaseResult], retainedChunks: @escaping (_ chunkBytes: Int) -> Int) {
-    let palette = Palette(results.flatMap { $0.rows.map(\.name) })
-    sections = results.map(\.benchmark.group).uniqued.map { group in
+  package init(_ record: Record, retainedChunks: @escaping (_ chunkBytes: Int) -> Int) {
+    let palette = Palette(record.results.flatMap { $0.rows.map(\.name) })
+    sections = record.results.map(\.benchmark.group).uniqued.map { group in
+      let results = record.results(of: group)
       let builder = SectionBuilder(
-        group: group, results: results.filter { $0.benchmark.group == group },
-        palette: palette, retainedChunks: retainedChunks)
-      return Section(group: group, figures: builder.figures)
+        group: group, results: results, processor: record.processor, palette: palette,
+        retainedChunks: retainedChunks)
+      return Section(group: group, figures: builder.figures, notes: results.constantNotes)
     }
   }
 
@@ -25,6 +28,7 @@ package struct Figures {
 private struct SectionBuilder {
   let group: String
   let results: [CaseResult]
+  let processor: String
   let palette: Palette
   let retainedChunks: (_ chunkBytes: Int) -> Int
 
@@ -47,6 +51,9 @@ private struct SectionBuilder {
     return figures + otherMetrics
   }
 
+  /// An axis's title, and the processor, which a picture must name wherever it is shown.
+  private func axis(_ title: String) -> String { "\(title) · \(processor)" }
+
   // MARK: Cost and throughput against size
 
   private func lines(_ name: String, _ cases: [CaseResult]) -> [any Figure] {
@@ -62,7 +69,8 @@ private struct SectionBuilder {
         caption: isThroughput
           ? "Higher is better. \(axes)"
           : "Lower is better; a flat line costs the same however much there is. \(axes)",
-        xTitle: xTitle(cases), yTitle: isThroughput ? "throughput, GB/s" : "time per operation",
+        xTitle: xTitle(cases),
+        yTitle: axis(isThroughput ? "throughput, GB/s" : "time per operation"),
         formatX: formatX(cases),
         formatY: isThroughput ? { formatSignificant($0 / 1e9) } : { formatTime($0) },
         series: series(cases) { result, row in
@@ -75,9 +83,9 @@ private struct SectionBuilder {
       figures.append(
         LineFigure(
           id: slug(group, name, "ratio"), title: "\(group), \(name): time ÷ limit",
-          caption: "Lower is better; on the dashed line as fast as bare memcpy doing the same "
-            + "copies, below it faster. Ratios are taken round by round.",
-          xTitle: xTitle(cases), yTitle: "time ÷ time of the limit",
+          caption: "Lower is better; on the dashed line as fast as the limit, below it faster. "
+            + "Ratios are taken round by round.",
+          xTitle: xTitle(cases), yTitle: axis("time ÷ time of the limit"),
           formatX: formatX(cases), formatY: { formatSignificant($0) },
           reference: (1, limitName),
           series: series(cases) { result, row in
@@ -135,14 +143,10 @@ private struct SectionBuilder {
           "\(result.benchmark.name), \(row.name)", styles[row.name]!, Estimate(row.nanoseconds))
       }
     }
-    let sizes = cases.map { result in
-      let size = formatX([result])(x(result.benchmark))
-      return "\(result.benchmark.name): \(xTitle([result])) \(size)"
-    }
     return DotFigure(
       id: slug(group, "times"), title: "\(group): time per operation",
-      caption: "Lower is better. " + sizes.joined(separator: "; ") + ".",
-      axis: "time per operation", format: { formatTime($0) }, rows: rows)
+      caption: "Lower is better. " + cases.map(\.benchmark.label).joined(separator: "; ") + ".",
+      axis: axis("time per operation"), format: { formatTime($0) }, rows: rows)
   }
 
   // MARK: Metrics
@@ -185,46 +189,36 @@ private struct SectionBuilder {
       title: "\(title): percentiles",
       caption: "Lower is better. p99 is the time that 99 of 100 operations stay below.",
       xTitle: cases.count > 1 ? "percentile; labels are \(xTitle(cases))" : "percentile",
-      yTitle: "time of one operation",
+      yTitle: axis("time of one operation"),
       formatX: { labels[Int($0)] }, formatY: { formatTime($0) }, series: series)
   }
 
-  /// One picture for each metric that several rows have, and that is no percentile.
+  /// One picture for each metric that several rows have and that differs among them, but for
+  /// percentiles and counts of samples.
   private var otherMetrics: [any Figure] {
-    let rows = results.flatMap { result in result.rows.map { (result, $0) } }
-    let names = rows.flatMap { _, row in row.metrics.filter { !$0.isPercentile }.map(\.name) }
-      .uniqued
-    return names.compactMap { name in
-      let styles = palette.styles(for: rows.map(\.1.name).uniqued)
-      let looks = Dictionary(uniqueKeysWithValues: zip(rows.map(\.1.name).uniqued, styles))
-      var unit = Metric.Unit.count
-      let values = rows.compactMap { result, row -> DotFigure.Row? in
-        guard let metric = row.metrics.first(where: { $0.name == name }) else { return nil }
-        unit = metric.unit
-        let size = formatX([result])(x(result.benchmark))
-        return DotFigure.Row(
-          "\(result.benchmark.name), \(size), \(row.name)", looks[row.name]!,
-          Estimate(metric.value))
-      }
-      guard values.count > 1 else { return nil }
-      let format = unit.format
+    let constants = Set(results.constantMetrics)
+    let names = results.flatMap { $0.rows.map(\.name) }.uniqued
+    let looks = Dictionary(uniqueKeysWithValues: zip(names, palette.styles(for: names)))
+    return results.metricNames.filter { !constants.contains($0) }.compactMap { name in
+      let values = results.values(of: name)
+      let first = values[0].metric
+      guard values.count > 1, !first.isPercentile, !first.isSampleCount else { return nil }
+      let unit = first.unit
       return DotFigure(
         id: slug(group, name), title: "\(group): \(name)",
-        caption: "Each row is a case, its \(xTitle(results)), and a contender.",
-        axis: unit.title, format: format, isBinary: unit == .bytes, rows: values)
+        caption: "Each row is a case, its \(xTitle([values[0].result])), and a contender.",
+        axis: axis(unit.title), format: unit.format, isBinary: unit == .bytes,
+        rows: values.map { result, row, metric in
+          let size = formatX([result])(x(result.benchmark))
+          return DotFigure.Row(
+            "\(result.benchmark.name), \(size), \(row.name)", looks[row.name]!,
+            Estimate(metric.value))
+        })
     }
   }
 }
 
-/// A name for a file: letters, digits and hyphens.
+/// A name for a figure and its file.
 package func slug(_ parts: String...) -> String {
-  var result = ""
-  for character in parts.joined(separator: "-").lowercased() {
-    if character.isASCII, character.isLetter || character.isNumber {
-      result.append(character)
-    } else if result.last != "-" {
-      result.append("-")
-    }
-  }
-  return result
+  hyphenated(parts.joined(separator: "-")).lowercased()
 }

@@ -50,7 +50,7 @@ package struct LineFigure: Figure {
   }
 
   private static let size = (width: 640.0, height: 400.0)
-  private static let frame = (left: 72.0, right: 506.0, top: 64.0, bottom: 340.0)
+  private static let frame = (left: 72.0, right: 496.0, top: 64.0, bottom: 340.0)
 
   package var svg: String {
     let points = series.flatMap(\.points)

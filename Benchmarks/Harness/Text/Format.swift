@@ -37,6 +37,9 @@ package func formatSignificant(_ value: Double) -> String {
   return grouped(text[..<point]) + text[point...]
 }
 
+/// A time over another.
+func formatRatio(_ ratio: Double) -> String { fixed(ratio, ratio < 10 ? 2 : 1) }
+
 /// A count with a comma between thousands.
 package func formatCount(_ value: Int) -> String { grouped(Substring(String(value))) }
 
@@ -69,6 +72,19 @@ package func formatBytes(_ bytes: Double) -> String {
     return "\(formatSignificant(bytes / unit)) \(name)"
   }
   return "\(formatSignificant(bytes)) B"
+}
+
+/// A text with a hyphen in place of all that is neither an ASCII letter nor a digit, for file names.
+func hyphenated(_ text: String) -> String {
+  var result = ""
+  for character in text {
+    if character.isASCII, character.isLetter || character.isNumber {
+      result.append(character)
+    } else if result.last != "-" {
+      result.append("-")
+    }
+  }
+  return result
 }
 
 extension String {

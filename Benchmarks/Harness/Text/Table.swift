@@ -28,7 +28,7 @@ package struct Table {
     line += rate.padded(left: 9) + ratio.padded(left: 9)
     line += (row.spread.map { "±\(fixed($0 * 100, 1))%" } ?? "").padded(left: 9)
     line += (row.allocations.map { fixed($0.count, 2) } ?? "").padded(left: 8)
-    if let verdict = result.verdict(on: row.name) {
+    for verdict in result.verdicts(on: row.name) {
       targets += 1
       if !verdict.isMet { missed += 1 }
       line += "  " + verdict.text + (verdict.isMet ? "" : "  MISSED")

@@ -31,8 +31,9 @@ extension Session {
   public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
     producers.withLock { producers in
       producers.withWriter(of: id) { unsafe $0.append(bytes, tag: stream.tag) }
-      noteActivity()
     }
+    // Outside of the lock, since the clock may be the caller's.
+    noteActivity()
     if bytes.count > 0 { waiters.wakeIfAwaited() }
   }
 

@@ -17,7 +17,8 @@ struct SharedProducer: ~Copyable {
     guard writer != nil else {
       // Not a precondition, which says nothing in release builds.
       fatalError(
-        "session '\(id)' has an exclusive producer: append to it, set its exit and close it with that")
+        "session '\(id)' has an exclusive producer: "
+          + "append, set the exit and close through that producer")
     }
     return try body(&writer!)
   }
