@@ -11,7 +11,7 @@ import Testing
 
   @Test("the examples in the README are those that are compiled here")
   func examplesAreCompiled() throws {
-    for name in ["Example.swift", "DialogueExample.swift"] {
+    for name in ["Example.swift", "DialogueExample.swift", "ProducerExample.swift"] {
       let example = try Self.text("Tests/ReadmeTests/\(name)")
       #expect(try Self.text("README.md").contains("```swift\n\(example)```"))
     }
@@ -24,6 +24,12 @@ import Testing
 
   @Test("the dialogue runs")
   func dialogueRuns() async throws { #expect(try await square(of: 12) == "144\n") }
+
+  @Test("the producer's example runs, and closes its session")
+  func producerRuns() {
+    let output = countDown(from: 3)
+    #expect(output.chunks.payload.description == "3\n2\n1\n" && output.isComplete)
+  }
 
   @Test("the README's test command is the one that CI runs")
   func ciRunsTheReadmesTests() throws {
