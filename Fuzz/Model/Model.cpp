@@ -45,6 +45,8 @@ SCENARIO(4, 1, 1, GEOMETRY(1, 3, 8, 1), 0, 4, APPEND(1), APPEND(1), RESERVE(3, 1
 SCENARIO(5, 1, 1, GEOMETRY(2, 1, 4, 2), 0, 3, APPEND(1), APPEND(5), APPEND(1))
 SCENARIO(6, 1, 2, GEOMETRY(2, 1, 4, 2), 2, 3, APPEND(1), APPEND(1), APPEND(1))
 SCENARIO(7, 1, 1, GEOMETRY(2, 2, 4, 2), 0, 4, APPEND(2), RESERVE(2, 1), APPEND(1), RESERVE(2, 1))
+SCENARIO(8, 1, 1, GEOMETRY(2, 1, 4, 2), 0, 3, APPEND(1), APPEND(2), APPEND(2))
+SCENARIO(9, 2, 1, GEOMETRY(3, 1, 4, 3), 0, 2, APPEND(3), APPEND(3))
 
 // Readers that note a window, and one that looks for a note.
 struct NoteScenario : rl::test_suite<NoteScenario, 3> {
@@ -108,6 +110,8 @@ const Case cases[] = {
     {"a reservation filled in part, reader lapped", simulate<Scenario4>},
     {"reservations filled in part, wrapping", simulate<Scenario7>},
     {"a chunk larger than the cap", simulate<Scenario5>},
+    {"chunks larger than the slack, in pieces", simulate<Scenario8>},
+    {"chunks as large as the cap, two readers", simulate<Scenario9>},
     {"an exit between appends", simulate<Scenario6>},
     {"the note of the window: two write, one reads", simulate<NoteScenario>},
     {"waiting: two waiters, one producer", simulate<WaitScenario<Fencing::bySystem, 0, 2, 1, 2>>},

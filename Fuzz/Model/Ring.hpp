@@ -164,12 +164,12 @@ class Ring {
 
   int physical() const { return g.capacity + g.slack; }
 
-  void announce(int seq, int offset) {
+  void announce(int seq, int offset, bool fences = true) {
     const rl::memory_order order =
         is(AnnounceBySeqCst) ? mo_seq_cst : is(AnnounceByRelease) ? mo_release : mo_relaxed;
     announcedSeq($).store(seq, order);
     announcedOffset($).store(offset, order);
-    if (!is(AnnounceUnfenced) && !is(AnnounceBySeqCst) && !is(AnnounceByRelease))
+    if (fences && !is(AnnounceUnfenced) && !is(AnnounceBySeqCst) && !is(AnnounceByRelease))
       rl::atomic_thread_fence(mo_release, $);  // RING(announce)
   }
 
@@ -185,12 +185,18 @@ class Ring {
 
   void append(int count) {
     const int end = endOffset + count;
-    const int announced = std::max(end, is(AnnouncementFalls) ? 0 : reservedOffset);
-    if (!is(AnnounceAfterCopy)) announce(lastSeq + 1, announced);
-    // Of a chunk larger than the cap, the last words.
-    for (int offset = std::max(endOffset, end - g.capacity); offset < end; ++offset)
-      payload[offset % physical()]($).store(stamp(offset), mo_relaxed);
-    if (is(AnnounceAfterCopy)) announce(lastSeq + 1, announced);
+    // Of a chunk larger than the cap, the last words; in pieces no larger than the slack.
+    const int begin = std::max(endOffset, end - g.capacity);
+    for (int from = begin; from < end; from += g.slack) {
+      const int to = std::min(from + g.slack, end);
+      const int announced = std::max(to, is(AnnouncementFalls) ? 0 : reservedOffset);
+      const bool isFirst = from == begin;
+      if (!is(AnnounceAfterCopy) && (isFirst || !is(FirstPieceAnnounced)))
+        announce(lastSeq + 1, announced, isFirst || !is(FirstPieceFenced));
+      for (int offset = from; offset < to; ++offset)
+        payload[offset % physical()]($).store(stamp(offset), mo_relaxed);
+      if (is(AnnounceAfterCopy)) announce(lastSeq + 1, announced);
+    }
     publish(end);
   }
 

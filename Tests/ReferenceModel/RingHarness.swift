@@ -41,6 +41,21 @@ package final class RingHarness {
     model.append(bytes, isError: tag)
   }
 
+  private struct Meanwhile: WriteProbe {
+    let body: () -> Void
+    func announcedPiece() { body() }
+  }
+
+  /// Appends in pieces, and calls a closure when each has been announced.
+  package func append(_ size: Int, meanwhile: @escaping () -> Void) {
+    let bytes = Stamp.bytes(size, at: model.totalBytes)
+    let tag = Self.tag(model.lastSeq + 1)
+    unsafe bytes.withUnsafeBytes {
+      unsafe writer.append($0, tag: tag, probe: Meanwhile(body: meanwhile))
+    }
+    model.append(bytes, isError: tag)
+  }
+
   /// Reserves, scribbles over all of it, and commits as much as told; nil throws.
   @discardableResult
   package func reserve(_ count: Int, commit: Int?, meanwhile: () -> Void = {}) -> Int {

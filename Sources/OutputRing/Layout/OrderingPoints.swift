@@ -18,7 +18,7 @@ import CRingShims
 //   announced    its slot and its bytes' places are being overwritten; nobody reads it yet
 //   published    readers may copy it
 //   retained     published, and among the newest chunks within the cap (a pure function of the
-//                published descriptors, plus an append of more than the slack in flight)
+//                published descriptors, less what the announced pieces of an append in flight overwrite)
 //   dropped      published and no longer retained; its bytes may happen to be intact
 //
 // Retained is what the contract promises; intact is what a copy must check. They are two questions,
@@ -26,7 +26,8 @@ import CRingShims
 //
 // ORDERING POINTS
 //
-//   RING(announce)     producer  release fence   after announcing, before overwriting
+//   RING(announce)     producer  release fence   after announcing, before overwriting; once for each
+//                                                piece of an append that is larger than the slack
 //   RING(publish)      producer  release store   after descriptor and payload
 //   RING(observe)      reader    acquire load    before anything else
 //   RING(descriptors)  reader    acquire fence   after loading descriptors, before using their values

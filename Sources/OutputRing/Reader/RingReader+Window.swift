@@ -55,7 +55,7 @@ extension RingReader {
   private func search<Probe: ReadProbe>(newest: Int, hint: Window?, probe: Probe) -> Window? {
     let end = memory.descriptor(newest).end
     // Retained is what begins within the cap. An append of more than the slack overwrites some of
-    // that before it is published; what it has announced is as good as dropped.
+    // that before it is published; what its pieces have announced is as good as dropped.
     let overwritten = memory.control.announcedOffsetHint() - layout.payloadSize
     let bound = max(end - layout.capacity, overwritten)
     let oldest = max(1, newest - layout.chunkLimit + 1)

@@ -132,7 +132,7 @@ package protocol ReadProbe {
   func reached(_ step: ReadStep)
 }
 
-/// What every read but a test's uses; compiles to nothing.
+/// What every read and append but a test's uses; compiles to nothing.
 struct NoProbe: ReadProbe {
   @inline(__always) func reached(_ step: ReadStep) {}
 }

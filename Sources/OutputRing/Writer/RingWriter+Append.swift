@@ -20,12 +20,12 @@ extension RingWriter {
   /// - Safety: the buffer must be valid for the call, and must not be part of the ring.
   @unsafe
   public mutating func append(_ bytes: UnsafeRawBufferPointer, tag: Bool = false) {
-    // Steps 1 to 3 of the protocol, three times: for chunks copied inline, by call, and in pieces.
+    // Steps 1 to 3 of the protocol, three times: for chunks copied inline, by a call, and in pieces.
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     let count = bytes.count
     let place = position &+ count
     guard place < inlineLimit else {
-      unsafe appendAcrossWrap(source, count, tag)
+      unsafe appendInPieces(source, count, tag, probe: NoProbe())
       return
     }
     guard count <= RING_COPY_SMALL else {
@@ -57,6 +57,9 @@ extension RingWriter {
   /// A chunk whose copy is worth a call.
   @inline(never)
   private mutating func appendLarge(_ source: UnsafeRawPointer, _ count: Int, _ tag: Bool) {
+    guard count <= memory.layout.reservationLimit else {
+      return unsafe appendInPieces(source, count, tag, probe: NoProbe())
+    }
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
     control.announce(seq: seq, offset: max(end, reservedOffset))
@@ -65,23 +68,44 @@ extension RingWriter {
     publish(seq: seq, end: end, tag: tag)
   }
 
-  /// A chunk that reaches the end of the payload storage, or exceeds the capacity; or any chunk where
-  /// the copy must not be assembly.
+  /// Any chunk: one that reaches the end of the payload storage, is larger than the slack or than the
+  /// capacity, or must not be copied by assembly.
+  ///
+  /// Announces and copies pieces of no more than the slack, one after the other, so that readers lose
+  /// what is overwritten little by little: a chunk that was announced as a whole would take all that it
+  /// is about to overwrite from them before its copy begins.
   @inline(never)
-  private mutating func appendAcrossWrap(_ source: UnsafeRawPointer, _ count: Int, _ tag: Bool) {
+  private mutating func appendInPieces<Probe: WriteProbe>(
+    _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
+  ) {
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
-    control.announce(seq: seq, offset: max(end, reservedOffset))
+    // Of a chunk larger than the capacity, the last bytes.
     let skipped = max(0, count - memory.layout.capacity)
-    let stored = count - skipped
-    var place = (position + skipped) % payloadSize
-    let beforeWrap = min(stored, payloadSize - place)
-    let kept = unsafe source + skipped
-    unsafe ring_copy_in(payload + place, kept, beforeWrap, copyMethod)
-    unsafe ring_copy_in(payload, kept + beforeWrap, stored - beforeWrap, copyMethod)
-    place += stored
-    position = place < payloadSize ? place : place - payloadSize
+    var offset = endOffset &+ skipped
+    var from = unsafe source + skipped
+    position = (position + skipped) % payloadSize
+    while offset < end {
+      let piece = min(end &- offset, memory.layout.reservationLimit)
+      offset &+= piece
+      control.announce(seq: seq, offset: max(offset, reservedOffset))
+      probe.announcedPiece()
+      let beforeWrap = min(piece, payloadSize - position)
+      unsafe ring_copy_in(payload + position, from, beforeWrap, copyMethod)
+      unsafe ring_copy_in(payload, from + beforeWrap, piece - beforeWrap, copyMethod)
+      unsafe from += piece
+      position &+= piece
+      if position >= payloadSize { position &-= payloadSize }
+    }
     publish(seq: seq, end: end, tag: tag)
+  }
+
+  /// Appends one chunk in pieces, whatever its size, for a test that reads between them.
+  package mutating func append<Probe: WriteProbe>(
+    _ bytes: UnsafeRawBufferPointer, tag: Bool, probe: Probe
+  ) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    unsafe appendInPieces(source, bytes.count, tag, probe: probe)
   }
 
   /// Step 3 of the protocol: stores the descriptor of a chunk whose payload is in place, and publishes
@@ -94,4 +118,16 @@ extension RingWriter {
     lastSeq = seq
     endOffset = end
   }
+}
+
+// MARK: White-box testing
+
+/// Something that is called in the middle of an append, where a test may let readers read.
+package protocol WriteProbe {
+  /// A piece has been announced and not been copied yet.
+  func announcedPiece()
+}
+
+extension NoProbe: WriteProbe {
+  @inline(__always) func announcedPiece() {}
 }

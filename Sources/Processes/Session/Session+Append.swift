@@ -10,8 +10,9 @@ extension Session {
   /// After ``setExit(_:closing:)`` or ``close()`` this is late output: stored and counted like any
   /// other, but readers that have seen ``Output/isComplete`` may be gone.
   ///
-  /// While more than 64 KiB are being copied in, readers already find what they overwrite dropped; an
-  /// append as large as the capacity hides everything until it is complete.
+  /// A chunk of more than 64 KiB is copied in pieces of 64 KiB, and readers find what each piece
+  /// overwrites dropped from when its copy begins. So the readers of a chunk of size c have a head start of
+  /// ``capacity`` + 64 KiB − c: they receive it if the producer appends no more than that while they copy it.
   ///
   /// - Parameters:
   ///   - bytes: The chunk's payload, stored as it is.
