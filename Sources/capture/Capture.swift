@@ -102,7 +102,8 @@ struct Capture: AsyncParsableCommand {
     let session = Session(id: "capture", workspaceID: "")
     let clock = ContinuousClock()
     let start = clock.now
-    let host = CommandHost()
+    // Many may run beside each other, and share with all else what the user's pipes may hold.
+    let host = CommandHost(pipeBudget: PipeBudget(part: 256))
     let process: HostedProcess
     var command = Command(self.command[0], arguments: Array(self.command.dropFirst()))
     // As in a pipeline: whoever holds its output open may still have something to say.

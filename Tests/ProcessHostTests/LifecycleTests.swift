@@ -138,7 +138,7 @@ import Testing
     }
     _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
     let writer = OwnedDescriptor(owning: ends[1])
-    let reader = OutputPipe(OwnedDescriptor(owning: ends[0]), .stdout, of: lifecycle)
+    let reader = OutputPipe(OwnedDescriptor(owning: ends[0]), .stdout, of: lifecycle, on: pump)
     let watch = ExitWatch(
       process: 0, descriptor: -1,
       outputs: Outputs([reader], of: lifecycle, on: pump, quietGrace: nil))

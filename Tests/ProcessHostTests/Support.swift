@@ -1,4 +1,5 @@
 import Processes
+import Testing
 
 @testable import ProcessHost
 
@@ -103,6 +104,14 @@ func exists(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 func isGone(_ process: Int32) -> Bool {
   guard let stat = contents("/proc/\(process)/stat") else { return true }
   return stat[stat.lastIndex(of: ")")!...].hasPrefix(") Z")
+}
+
+/// Writes bytes to a pipe that has room for them.
+func expectWritten(_ bytes: [UInt8], to descriptor: Int32) {
+  let count = unsafe bytes.withUnsafeBytes { bytes in
+    unsafe write(descriptor, bytes.baseAddress, bytes.count)
+  }
+  #expect(count == bytes.count)
 }
 
 /// A directory for one test, removed with what is in it.

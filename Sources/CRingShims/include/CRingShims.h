@@ -1,5 +1,5 @@
 //! What Swift cannot say by itself, and nothing else: ordered loads and stores, fences, a copy that
-//! may race, and two calls that the C library's module map leaves out.
+//! may race, and calls that the C library's module map leaves out.
 #ifndef CRINGSHIMS_H
 #define CRINGSHIMS_H
 
@@ -7,5 +7,6 @@
 #include "Barriers.h"
 #include "Descriptors.h"
 #include "RacingCopy.h"
+#include "Waiting.h"
 
 #endif

@@ -28,9 +28,13 @@ public final class CommandHost: Sendable {
   }
 
   private let state = Mutex(State())
+  private let pipeBudget: PipeBudget
 
   /// A host without processes.
-  public init() {}
+  public convenience init() { self.init(pipeBudget: .shared) }
+
+  /// A host whose pipes are widened from a budget of its own.
+  package init(pipeBudget: PipeBudget) { self.pipeBudget = pipeBudget }
 
   deinit { state.withLock { _ = $0.pump?.stop(grace: Self.defaultGrace) } }
 
@@ -62,7 +66,7 @@ public final class CommandHost: Sendable {
       if state.isClosed { throw .hostClosed }
       if let pump = state.pump { return pump }
       do throws(SystemError) {
-        let started = try Pump.start()
+        let started = try Pump.start(pipeBudget: pipeBudget)
         state.pump = started
         return started
       } catch {

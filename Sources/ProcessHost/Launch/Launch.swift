@@ -82,15 +82,15 @@ final class Launch: Sendable {
         let terminal = try PseudoTerminal.open(size)
         terminalPath = terminal.path
         inputPipe = InputPipe(try terminal.primary.duplicate(), isTerminal: true, on: pump)
-        pipes = [OutputPipe(terminal.primary, .stdout, of: lifecycle)]
+        pipes = [OutputPipe(terminal.primary, .stdout, of: lifecycle, on: pump)]
         ends = ChildEnds(null: try .null())
       } else {
         terminalPath = nil
         let output = try PipeEnds.open(.fromChild)
         let error = try PipeEnds.open(.fromChild)
         pipes = [
-          OutputPipe(output.read, .stdout, of: lifecycle),
-          OutputPipe(error.read, .stderr, of: lifecycle),
+          OutputPipe(output.read, .stdout, of: lifecycle, on: pump),
+          OutputPipe(error.read, .stderr, of: lifecycle, on: pump),
         ]
         if command.input == .none {
           inputPipe = nil

@@ -1,5 +1,6 @@
 // The one place that knows how each platform waits for many descriptors at once.
 import CEvents
+import CRingShims
 
 #if canImport(Darwin)
   import Darwin
@@ -20,6 +21,9 @@ struct Poller: ~Copyable, Sendable {
 
   private let queue: OwnedDescriptor
 
+  /// Whether a wait ends when it is due, and not up to a millisecond later.
+  let isExact: Bool
+
   #if os(Linux) || os(Android)
     private let alarm: OwnedDescriptor
 
@@ -36,6 +40,8 @@ struct Poller: ~Copyable, Sendable {
       guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, alarm.number, &event) == 0 else {
         throw .last
       }
+      // Nothing has been added but the alarm, which is silent.
+      isExact = unsafe ring_epoll_wait(queue.number, &event, 1, 0, 0) == 0
       self.queue = queue
       self.alarm = alarm
     }
@@ -83,12 +89,8 @@ struct Poller: ~Copyable, Sendable {
     func wait(
       _ events: UnsafeMutableBufferPointer<Event>, upTo limit: Duration?, _ body: (Token?) -> Void
     ) {
-      // Rounded up, so that what is due then is due indeed.
-      let limit = limit.map { Int32(clamping: Int64(max($0, .zero) / .milliseconds(1)) + 1) }
-      let count = unsafe epoll_wait(
-        queue.number, events.baseAddress, Int32(events.count), limit ?? -1)
       // Fails only with EINTR.
-      for index in 0..<Int(max(0, count)) {
+      for index in 0..<Int(max(0, unsafe wait(events, upTo: limit))) {
         let token = unsafe events[index].data.ptr
         if unsafe token == nil {
           var ignored: UInt64 = 0
@@ -97,6 +99,24 @@ struct Poller: ~Copyable, Sendable {
         unsafe body(token)
       }
     }
+
+    private func wait(
+      _ events: UnsafeMutableBufferPointer<Event>, upTo limit: Duration?
+    ) -> Int32 {
+      let (start, capacity) = (events.baseAddress!, Int32(events.count))
+      let limit = limit.map { max($0, .zero) }
+      if isExact {
+        let (seconds, attoseconds) = limit?.components ?? (-1, 0)
+        return unsafe ring_epoll_wait(
+          queue.number, start, capacity, seconds, attoseconds / 1_000_000_000)
+      }
+      // Rounded up, so that what is due then is due indeed.
+      let milliseconds = limit.map { Int32(clamping: Int64($0 / .milliseconds(1)) + 1) }
+      return unsafe epoll_wait(queue.number, start, capacity, milliseconds ?? -1)
+    }
+
+    /// Makes the waits of the calling thread as exact as ``isExact`` says.
+    func prepareThread() { if isExact { ring_drop_timer_slack() } }
   #else
     typealias Event = kevent
 
@@ -104,6 +124,8 @@ struct Poller: ~Copyable, Sendable {
       let number = kqueue()
       guard number >= 0 else { throw .last }
       queue = try OwnedDescriptor(owning: number).aboveStandard()
+      // The system puts timers together as it sees fit.
+      isExact = false
       _ = fcntl(queue.number, F_SETFD, FD_CLOEXEC)
       try unsafe change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token: nil)
     }
@@ -165,5 +187,8 @@ struct Poller: ~Copyable, Sendable {
       }
       for index in 0..<Int(max(0, count)) { unsafe body(events[index].udata) }
     }
+
+    /// Makes the waits of the calling thread as exact as ``isExact`` says.
+    func prepareThread() {}
   #endif
 }

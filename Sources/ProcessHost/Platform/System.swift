@@ -91,25 +91,46 @@ func peekState(of child: Int32) -> ChildState {
     unsafe Int(info.si_code) == Int(CLD_EXITED) ? .exited(status) : .signaled(status))
 }
 
-/// The most bytes that a pipe holds, or about what a terminal does.
-func pipeCapacity(_ descriptor: Int32) -> Int {
+/// The most bytes that a pipe holds; nil for a terminal, and where the system does not tell.
+func pipeCapacity(_ descriptor: Int32) -> Int? {
   #if os(Linux) || os(Android)
     // F_GETPIPE_SZ, which the C library only shows to C.
     let capacity = fcntl(descriptor, 1032)
-    // A terminal has none.
-    return capacity > 0 ? Int(capacity) : 65_536
+    return capacity > 0 ? Int(capacity) : nil
   #else
-    return 65_536
+    return nil
   #endif
 }
 
-/// Lets a pipe hold more, if the system permits it.
-func widenPipe(_ descriptor: Int32, to size: Int) {
+/// Lets a pipe hold more or less.
+///
+/// - Returns: What it holds now; nil if the system has refused: because the user's pipes have enough, or
+///   because this one holds more at the moment.
+func setPipeCapacity(_ descriptor: Int32, to size: Int) -> Int? {
   #if os(Linux) || os(Android)
     // F_SETPIPE_SZ, likewise.
-    _ = fcntl(descriptor, 1031, Int32(size))
+    let capacity = fcntl(descriptor, 1031, Int32(size))
+    return capacity > 0 ? Int(capacity) : nil
+  #else
+    return nil
   #endif
 }
+
+/// How many pages the pipes of a user may have before the system gives new ones two pages only, or 0 if
+/// there is no limit; nil if the system does not tell.
+func userPipePages() -> Int? {
+  let descriptor = unsafe open("/proc/sys/fs/pipe-user-pages-soft", O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { return nil }
+  defer { close(descriptor) }
+  return unsafe withUnsafeTemporaryAllocation(byteCount: 32, alignment: 1) { buffer in
+    let count = unsafe read(descriptor, buffer.baseAddress, buffer.count)
+    let digits = unsafe buffer[..<max(0, count)].prefix { $0 != UInt8(ascii: "\n") }
+    return unsafe Int(String(decoding: digits, as: UTF8.self))
+  }
+}
+
+/// The size of a page of memory.
+func pageSize() -> Int { Int(sysconf(Int32(_SC_PAGESIZE))) }
 
 /// Starts a detached thread that handles no signals, which are for threads of the program's own.
 ///

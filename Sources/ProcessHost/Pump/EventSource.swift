@@ -2,8 +2,12 @@
 ///
 /// After it has been added, only the pump's thread uses it.
 class EventSource: @unchecked Sendable {
-  /// What to do next about a source.
-  enum Next { case wait, finish }
+  /// What to do next about a source: wait until it is ready, give it a turn after a pause whether it is
+  /// ready or not, or never ask it again.
+  enum Next { case wait, rest, finish }
+
+  /// Whether it is in such a pause. The poller does not know it then.
+  var isResting = false
 
   /// Does a bounded amount of work, without ever blocking.
   func handleEvent() -> Next { fatalError("must be overridden") }

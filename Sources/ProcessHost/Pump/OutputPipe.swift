@@ -10,28 +10,36 @@ import Synchronization
 
 /// The reading end of a child's stdout or stderr.
 final class OutputPipe: EventSource, @unchecked Sendable {
-  /// What a pipe holds by default, and the most that one turn reads.
-  static let turn = 65_536
+  /// The most that one `readv` takes, and one chunk of a session holds.
+  static let readSize = 65_536
 
-  /// What a pipe holds once it has proved busy: the child need not wait for each turn. With both ends
-  /// on one processor this halves the context switches, and saves 3 to 4 % of processor time.
-  static let wide = 262_144
+  /// How often a wide pipe is looked at, whether it needs to be.
+  static let widthInterval: Duration = .seconds(1)
 
   private var end: OwnedDescriptor?
   private let descriptor: Int32
   private let stream: StandardStream
   private let session: Session
   private let lifecycle: Lifecycle
+  private let pump: Pump
   private(set) var hasEnded = false
   /// Whether the session is closed, and what comes is only counted.
   private var isDropping = false
   /// Grows with whatever comes.
   private(set) var receivedBytes = 0
-  /// How many turns in a row found as much as they can take.
-  private var fullTurns = 0
+  private var width: PipeWidth?
+  /// Nil where a pump cannot rest, and for terminals, at which people look.
+  var moderation: Moderation?
 
-  init(_ end: consuming OwnedDescriptor, _ stream: StandardStream, of lifecycle: Lifecycle) {
+  init(
+    _ end: consuming OwnedDescriptor, _ stream: StandardStream, of lifecycle: Lifecycle,
+    on pump: Pump
+  ) {
     descriptor = end.number
+    let width = PipeWidth(descriptor, pump.pipeBudget)
+    if pump.canRest, width.capacity != nil { moderation = Moderation(at: .now) }
+    self.width = consume width
+    self.pump = pump
     self.end = consume end
     self.stream = stream
     self.lifecycle = lifecycle
@@ -45,14 +53,45 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   override func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
   override func handleEvent() -> Next {
-    fullTurns = read() < Self.turn ? 0 : fullTurns + 1
-    // Once, and not at first: the pages that a user's pipes may have are few, and most need none.
-    if fullTurns == 16 { widenPipe(descriptor, to: Self.wide) }
-    return hasEnded ? .finish : .wait
+    let count = takeTurn()
+    if hasEnded { return .finish }
+    return rests(after: count) ? .rest : .wait
+  }
+
+  /// Reads until the pipe is empty or the turn's share is used up; returns the number of bytes.
+  private func takeTurn() -> Int {
+    var total = read()
+    if total < Self.readSize { return total }
+    // Only who reads much needs to know how much it may.
+    let share = pump.share
+    while total < share {
+      let count = read()
+      total += count
+      if count < Self.readSize { break }
+    }
+    return total
+  }
+
+  private func rests(after count: Int) -> Bool {
+    guard let capacity = width?.capacity else { return false }
+    return moderation?.rests(after: count, of: capacity, at: .now) ?? false
+  }
+
+  /// Looks again and again whether the pipe needs to be wide, until it is not.
+  private func watchWidth() {
+    // A pipe that has ended shall not be held for this.
+    pump.schedule(after: Self.widthInterval) { [weak self] in
+      guard let self else { return }
+      width?.narrowIfUnneeded()
+      if width?.isWide == true { watchWidth() }
+    }
   }
 
   /// Closes the descriptor; the pump must not be waiting for it.
-  func close() { end = nil }
+  func close() {
+    width = nil
+    end = nil
+  }
 
   override func didFinish() {
     close()
@@ -76,16 +115,17 @@ final class OutputPipe: EventSource, @unchecked Sendable {
         drop()
       } else {
         // Straight into the ring.
-        unsafe session.append(reserving: Self.turn, to: stream) { first, second in
+        unsafe session.append(reserving: Self.readSize, to: stream) { first, second in
           unsafe read(into: first, second)
         }
       }
     receivedBytes += count
+    if width?.adapt(to: count) == true { watchWidth() }
     return count
   }
 
   private func drop() -> Int {
-    unsafe withUnsafeTemporaryAllocation(byteCount: Self.turn, alignment: 1) { nowhere in
+    unsafe withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 1) { nowhere in
       let count = unsafe read(into: nowhere, UnsafeMutableRawBufferPointer(start: nil, count: 0))
       lifecycle.droppedBytes.add(count, ordering: .relaxed)
       return count
@@ -116,7 +156,8 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   /// writes to it cannot keep this from ending.
   func drain() {
     guard !hasEnded else { return }
-    var remaining = pipeCapacity(descriptor)
+    // About what a terminal holds, if it is one.
+    var remaining = pipeCapacity(descriptor) ?? Self.readSize
     while remaining > 0 {
       let count = read()
       if count == 0 { return }

@@ -2,9 +2,13 @@ import Synchronization
 
 /// One thread that moves the output of any number of processes into their sessions.
 ///
-/// It sleeps until something is ready, and then gives each source that is one turn: one `readv` of at
-/// most 64 KiB for a pipe. So a flood from one process holds another's line up by no more than one turn
-/// of each source. There is one producer per session: this thread.
+/// It sleeps until something is ready, and then gives each source that is one turn. A pipe's turn ends when
+/// the pipe is empty, or with its share of what all processes get: 1 MiB for one alone, a single `readv`
+/// of 64 KiB for each of sixteen or more. So a flood from one process holds another's line up by no more
+/// than one such turn. There is one producer per session: this thread.
+///
+/// A pipe that is flooded with small writes rests between two turns (``Moderation``): the poller forgets
+/// it, and a timer gives it its next turn. The thread itself never sleeps while something else is ready.
 ///
 /// The thread runs until `stop()` was called and no source is left.
 final class Pump: Sendable {
@@ -16,6 +20,10 @@ final class Pump: Sendable {
   private let timers = Mutex(Timers())
   private let groups = Mutex(ProcessGroups())
   private let population = Mutex(Population())
+  /// What its pipes may be widened from.
+  let pipeBudget: PipeBudget
+  /// How long a source rests.
+  private let pause: Duration
 
   /// The processes that are not over.
   private struct Population {
@@ -24,11 +32,19 @@ final class Pump: Sendable {
     var grace: Duration?
   }
 
-  private init() throws(SystemError) { poller = try Poller() }
+  private init(_ pipeBudget: PipeBudget, _ pause: Duration) throws(SystemError) {
+    self.pipeBudget = pipeBudget
+    self.pause = pause
+    poller = try Poller()
+  }
 
   /// Starts a pump without sources.
-  static func start() throws(SystemError) -> Pump {
-    let pump = try Pump()
+  ///
+  /// - Parameter pause: How long a source rests; another for tests alone.
+  static func start(
+    pipeBudget: PipeBudget = .shared, pause: Duration = Moderation.pause
+  ) throws(SystemError) -> Pump {
+    let pump = try Pump(pipeBudget, pause)
     try startThread { pump.run() }
     return pump
   }
@@ -60,7 +76,11 @@ final class Pump: Sendable {
 
   /// Withdraws a source that has not finished: before its first event, or between two turns.
   func withdraw(_ source: EventSource) {
-    source.remove(from: poller)
+    if source.isResting {
+      source.isResting = false
+    } else {
+      source.remove(from: poller)
+    }
     sourceCount.subtract(1, ordering: .relaxed)
     unsafe Unmanaged.passUnretained(source).release()
   }
@@ -89,9 +109,11 @@ final class Pump: Sendable {
   /// Whether somebody in a process group has not ended.
   func isGroupAlive(_ group: Int32) -> Bool { groups.withLock { $0.isAlive(group) } }
 
-  /// What is due now, in turn.
+  /// What is due now, in turn; nothing that becomes due meanwhile, so that this ends.
   private func runTimers() {
-    while let body = timers.withLock({ $0.next == nil ? nil : $0.pop(at: .now) }) { body() }
+    guard timers.withLock(\.next) != nil else { return }
+    let now = ContinuousClock.Instant.now
+    while let body = timers.withLock({ $0.pop(at: now) }) { body() }
   }
 
   private func receiveVisits() {
@@ -105,21 +127,58 @@ final class Pump: Sendable {
     }
   }
 
+  /// Gives a source one turn.
+  ///
+  /// - Parameter isWatched: Whether the poller knows it.
+  private func giveTurn(to source: EventSource, isWatched: Bool) {
+    let reference = unsafe Unmanaged.passUnretained(source)
+    switch source.handleEvent() {
+    case .wait:
+      if isWatched { return }
+      do throws(SystemError) {
+        try unsafe source.add(to: poller, token: reference.toOpaque())
+      } catch {
+        // The system is short of memory. Until it is not, the source is asked again and again.
+        rest(source)
+      }
+    case .rest:
+      if isWatched { source.remove(from: poller) }
+      rest(source)
+    case .finish:
+      if isWatched { source.remove(from: poller) }
+      source.didFinish()
+      sourceCount.subtract(1, ordering: .relaxed)
+      unsafe reference.release()
+    }
+  }
+
+  /// Whether a source can rest for so short a time.
+  var canRest: Bool { poller.isExact }
+
+  /// Gives a source that the poller does not know its next turn after a pause.
+  private func rest(_ source: EventSource) {
+    source.isResting = true
+    // Nobody has to be woken: this is the thread, which looks at its timers before it waits.
+    timers.withLock { timers in
+      timers.add(at: .now + pause) { [self] in
+        // Unless it was withdrawn.
+        guard source.isResting else { return }
+        source.isResting = false
+        giveTurn(to: source, isWatched: false)
+      }
+    }
+  }
+
   private func run() {
+    poller.prepareThread()
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
     while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
       let limit = timers.withLock(\.next).map { $0 - .now }
       unsafe poller.wait(events, upTo: limit) { token in
         guard let token = unsafe token else { return }
-        let reference = unsafe Unmanaged<EventSource>.fromOpaque(token)
-        let source = unsafe reference.takeUnretainedValue()
-        if source.handleEvent() == .finish {
-          source.remove(from: poller)
-          source.didFinish()
-          sourceCount.subtract(1, ordering: .relaxed)
-          unsafe reference.release()
-        }
+        let source = unsafe Unmanaged<EventSource>.fromOpaque(token).takeUnretainedValue()
+        giveTurn(to: source, isWatched: true)
       }
       // Between turns, since they may withdraw a source that has an event in this one.
       receiveVisits()
@@ -148,6 +207,14 @@ extension Pump {
     population.withLock { _ = $0.members.removeValue(forKey: ObjectIdentifier(lifecycle)) }
     sourceCount.subtract(1, ordering: .relaxed)
     if isStopping.load(ordering: .acquiring) { poller.wake() }
+  }
+
+  /// How many bytes a pipe may bring in one turn, so that all get theirs: 1 MiB among all processes, and at
+  /// least one read.
+  var share: Int { Self.share(among: population.withLock(\.members.count)) }
+
+  static func share(among processes: Int) -> Int {
+    max(OutputPipe.readSize, 1_048_576 / max(1, processes))
   }
 
   /// Ends all processes, those as well that still enter, and then the thread.

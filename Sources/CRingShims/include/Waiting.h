@@ -1,0 +1,32 @@
+//! Waits that end when they are due, rather than up to a millisecond later.
+#ifndef CRINGSHIMS_WAITING_H
+#define CRINGSHIMS_WAITING_H
+
+#include "Atomics.h"
+#include <stddef.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <unistd.h>
+#endif
+
+#pragma clang assume_nonnull begin
+
+#if defined(__linux__)
+/// `epoll_pwait2(2)`, of Linux 5.11, without a signal mask: by its number, since glibc has it from 2.35 on
+/// and musl does not have it at all. -1 with `errno` set where the kernel, or a sandbox, lacks it.
+///
+/// `seconds` below 0: waits as long as it takes.
+RING_INLINE int ring_epoll_wait(int queue, void *events, int capacity, int64_t seconds,
+                                int64_t nanoseconds) {
+  // The kernel's own `timespec`, of this size on every architecture.
+  int64_t limit[2] = {seconds, nanoseconds};
+  return (int)syscall(441, queue, events, capacity, seconds < 0 ? NULL : limit, NULL, (size_t)0);
+}
+
+/// Ends the calling thread's waits when they are due. By default they may end 50 µs later.
+RING_INLINE void ring_drop_timer_slack(void) { prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
+#endif
+
+#pragma clang assume_nonnull end
+
+#endif

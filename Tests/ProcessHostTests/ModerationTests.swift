@@ -1,0 +1,85 @@
+import Testing
+
+@testable import ProcessHost
+
+/// When the reader of a pipe rests between two turns.
+@Suite struct ModerationTests {
+  private let start = ContinuousClock.Instant.now
+  private static let capacity = 65_536
+
+  /// What is decided about turns that follow each other at an interval.
+  private func decisions(
+    _ moderation: inout Moderation, _ count: Int, of capacity: Int = capacity,
+    every interval: Duration, turns: Int = Moderation.sample
+  ) -> [Bool] {
+    (1...turns).map { turn in
+      moderation.rests(after: count, of: capacity, at: start + interval * turn)
+    }
+  }
+
+  private func resting() -> Moderation {
+    var moderation = Moderation(at: start)
+    #expect(decisions(&moderation, 80, every: .microseconds(1)).last == true)
+    return moderation
+  }
+
+  @Test("Turns that are frequent and short end in a rest, the last of a sample and not before")
+  func smallWrites() {
+    var moderation = Moderation(at: start)
+    let decisions = decisions(&moderation, 80, every: .microseconds(5))
+    #expect(decisions == Array(repeating: false, count: Moderation.sample - 1) + [true])
+  }
+
+  @Test("A child that writes a line now and then is read at once")
+  func quietChild() {
+    var moderation = Moderation(at: start)
+    let decisions = decisions(&moderation, 80, every: Moderation.pause, turns: 1_000)
+    #expect(!decisions.contains(true))
+  }
+
+  @Test("A few lines in a row after a silence are read at once")
+  func burst() {
+    var moderation = Moderation(at: start - .seconds(1))
+    #expect(!decisions(&moderation, 80, every: .microseconds(1)).contains(true))
+  }
+
+  @Test(
+    "Turns of whole pages do not end in a rest, however frequent",
+    arguments: [2_048, 4_096, 65_536])
+  func largeWrites(count: Int) {
+    var moderation = Moderation(at: start)
+    let decisions = decisions(
+      &moderation, count, of: 1 << 30, every: .nanoseconds(10), turns: 1_000)
+    #expect(!decisions.contains(true))
+  }
+
+  @Test("No rest begins that would fill more than half of the pipe")
+  func fastWrites() {
+    // 1,000 bytes a microsecond: 70,000 in a pause.
+    var narrow = Moderation(at: start)
+    #expect(
+      !decisions(&narrow, 1_000, of: 131_072, every: .microseconds(1), turns: 80).contains(true))
+    var wide = Moderation(at: start)
+    #expect(decisions(&wide, 1_000, of: 262_144, every: .microseconds(1)).last == true)
+  }
+
+  @Test("Rests go on while something gathers that leaves half of the pipe free")
+  func goingOn() {
+    var moderation = resting()
+    for count in [80, 1, 32_767, 8_000] {
+      let rests = moderation.rests(after: count, of: Self.capacity, at: start)
+      #expect(rests)
+    }
+  }
+
+  @Test(
+    "Rests end when nothing came, or half a pipe; then a whole sample decides again",
+    arguments: [0, 32_768, 65_536])
+  func ending(count: Int) {
+    var moderation = resting()
+    let rests = moderation.rests(after: count, of: Self.capacity, at: start)
+    #expect(!rests)
+    let decisions = decisions(&moderation, 80, every: .microseconds(1))
+    #expect(decisions == Array(repeating: false, count: Moderation.sample - 1) + [true])
+  }
+}

@@ -1,0 +1,262 @@
+import Processes
+import Testing
+
+@testable import ProcessHost
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What becomes of sources, and of pipes, while the poller does not know them.
+@Suite(.timeLimit(.minutes(1))) struct RestTests {
+  /// A source that always has something to say, and does as it is told.
+  private final class Source: EventSource, @unchecked Sendable {
+    private let ends: PipeEnds
+    private var decisions: [Next]
+    private(set) var turns: [ContinuousClock.Instant] = []
+    let begun = Latch<Void>()
+    let finished = Latch<Void>()
+
+    /// - Parameter decisions: What it answers; the last one again and again.
+    init(_ decisions: [Next]) throws {
+      ends = try PipeEnds.open(.fromChild)
+      self.decisions = decisions
+      expectWritten([1], to: ends.write.number)
+    }
+
+    override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+      try unsafe poller.add(ends.read.number, token: token)
+    }
+
+    override func remove(from poller: borrowing Poller) { poller.remove(ends.read.number) }
+
+    override func handleEvent() -> Next {
+      turns.append(.now)
+      begun.set(())
+      return decisions.count > 1 ? decisions.removeFirst() : decisions[0]
+    }
+
+    override func didFinish() { finished.set(()) }
+  }
+
+  /// Runs a closure on the pump's thread.
+  private func visit(_ pump: Pump, _ body: @escaping @Sendable () -> Void) async throws {
+    let visited = Latch<Void>()
+    pump.expectVisit()
+    pump.visit {
+      body()
+      visited.set(())
+    }
+    try await visited.wait()
+  }
+
+  @Test("A source that rests gets its next turn after the pause, and not before")
+  func pause() async throws {
+    let pause = Duration.milliseconds(2)
+    let pump = try Pump.start(pause: pause)
+    defer { pump.stop(grace: .zero) }
+    let source = try Source([.rest, .rest, .finish])
+    try pump.add(source)
+    try await source.finished.wait()
+    let turns = source.turns
+    #expect(turns.count == 3)
+    #expect(zip(turns, turns.dropFirst()).allSatisfy { $1 - $0 >= pause })
+  }
+
+  @Test("After its rest a source that waits is reported again")
+  func waitingAgain() async throws {
+    let pump = try Pump.start()
+    defer { pump.stop(grace: .zero) }
+    let source = try Source([.rest, .wait, .wait, .rest, .wait, .finish])
+    try pump.add(source)
+    try await source.finished.wait()
+    #expect(source.turns.count == 6)
+  }
+
+  @Test("While one source rests, others get their turns")
+  func others() async throws {
+    let pump = try Pump.start(pause: .seconds(1_000))
+    let resting = try Source([.rest])
+    try pump.add(resting)
+    try await resting.begun.wait()
+    let other = try Source([.wait, .wait, .finish])
+    try pump.add(other)
+    try await other.finished.wait()
+    try await visit(pump) { pump.withdraw(resting) }
+    #expect(resting.turns.count == 1)
+    pump.stop(grace: .zero)
+  }
+
+  @Test("A source that is withdrawn from its rest gets no more turns, and is let go")
+  func withdrawing() async throws {
+    let pump = try Pump.start(pause: .milliseconds(1))
+    defer { pump.stop(grace: .zero) }
+    weak var witness: Source?
+    do {
+      let source = try Source([.rest])
+      witness = source
+      try pump.add(source)
+      try await source.begun.wait()
+      let turns = Latch<Int>()
+      let later = Latch<Int>()
+      try await visit(pump) {
+        pump.withdraw(source)
+        turns.set(source.turns.count)
+        // The rest is over by then.
+        pump.schedule(after: .milliseconds(10)) { later.set(source.turns.count) }
+      }
+      #expect(try await turns.wait() == later.wait())
+    }
+    #expect(await eventually { witness == nil })
+  }
+
+  @Test("The thread does not end while a source rests")
+  func stopping() async throws {
+    let pump = try Pump.start(pause: .milliseconds(20))
+    let source = try Source([.rest, .rest, .finish])
+    try pump.add(source)
+    try await source.begun.wait()
+    pump.stop(grace: .zero)
+    try await source.finished.wait()
+    #expect(source.turns.count == 3)
+  }
+
+  // MARK: Pipes
+
+  /// A pipe whose reader rests after each turn that finds a little, on a pump of its own.
+  private final class Output {
+    let pump: Pump
+    let lifecycle: Lifecycle
+    let abandon: @Sendable () -> Void
+    let childEnded: @Sendable (ProcessExit) -> Void
+    var writer: OwnedDescriptor?
+
+    init(pause: Duration, quietGrace: Duration? = nil) throws {
+      pump = try Pump.start(pause: pause)
+      lifecycle = Lifecycle(session: freshSession(), pipes: 1, on: pump)
+      // Closed at the end of this, so that the end of the pipe depends on the copy alone.
+      let ends = try PipeEnds.open(.fromChild)
+      writer = try ends.write.duplicate()
+      let pipe = OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: pump)
+      let now = ContinuousClock.Instant.now
+      var moderation = Moderation(at: now - .microseconds(8))
+      for _ in 0..<Moderation.sample { _ = moderation.rests(after: 1, of: 65_536, at: now) }
+      pipe.moderation = moderation
+      let outputs = Outputs([pipe], of: lifecycle, on: pump, quietGrace: quietGrace)
+      abandon = { outputs.abandon() }
+      childEnded = { outputs.childEnded($0) }
+      try pump.add(pipe)
+    }
+
+    deinit { pump.stop(grace: .zero) }
+
+    func write(_ text: String) {
+      guard let number = writer?.number else { return }
+      expectWritten(Array(text.utf8), to: number)
+    }
+
+    /// Waits until something has been read, so that the pipe rests.
+    func waitForTurn() async { _ = await lifecycle.session.output(since: 0, waitingUpTo: nil) }
+  }
+
+  @Test("What a resting pipe holds is in the session before the exit is")
+  func exit() async throws {
+    let output = try Output(pause: .seconds(1_000))
+    output.write("hello")
+    await output.waitForTurn()
+    output.write(", world")
+    let childEnded = output.childEnded
+    let (lifecycle, abandon) = (output.lifecycle, output.abandon)
+    try await visit(output.pump) {
+      // Resting, or the pump would have read it before.
+      #expect(lifecycle.session.totalBytes == 5)
+      childEnded(.exited(3))
+    }
+    #expect(lifecycle.session.exitCode == 3)
+    #expect(text(lifecycle.session) == "hello, world")
+    try await visit(output.pump) { abandon() }
+    #expect(lifecycle.session.isClosed)
+  }
+
+  @Test("A resting pipe is abandoned at once")
+  func abandoning() async throws {
+    let output = try Output(pause: .seconds(1_000))
+    output.write("hello")
+    await output.waitForTurn()
+    let (lifecycle, abandon) = (output.lifecycle, output.abandon)
+    lifecycle.exited(.exited(0))
+    try await visit(output.pump, abandon)
+    lifecycle.reaped()
+    try await lifecycle.over.wait()
+    #expect(lifecycle.session.isClosed)
+  }
+
+  @Test("The end of a resting pipe is noticed")
+  func end() async throws {
+    let output = try Output(pause: .milliseconds(1))
+    output.write("hello")
+    await output.waitForTurn()
+    output.write(", world")
+    output.writer = nil
+    let lifecycle = output.lifecycle
+    lifecycle.exited(.exited(0))
+    lifecycle.reaped()
+    try await lifecycle.over.wait()
+    #expect(text(lifecycle.session) == "hello, world")
+  }
+
+  @Test("Output that is held open falls quiet though its pipe rests")
+  func quiet() async throws {
+    let output = try Output(pause: .seconds(1_000), quietGrace: .milliseconds(5))
+    output.write("hello")
+    await output.waitForTurn()
+    let (lifecycle, abandon) = (output.lifecycle, output.abandon)
+    let childEnded = output.childEnded
+    try await visit(output.pump) { childEnded(.exited(0)) }
+    try await lifecycle.done.wait()
+    #expect(lifecycle.session.isClosed)
+    try await visit(output.pump, abandon)
+  }
+
+  // MARK: Children
+
+  private static let flood = "while :; do echo x; echo y; done"
+
+  @Test("Every byte of many small writes arrives, in order")
+  func smallWrites() async throws {
+    let session = try await capture(
+      .shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo $i; done; printf end"))
+    #expect(text(session) == (1...20_000).map { "\($0)\n" }.joined() + "end")
+  }
+
+  @Test("A child that floods its output with small writes can be terminated")
+  func terminating() async throws {
+    for _ in 0..<10 {
+      let process = try await CommandHost.shared.launch(.shell(Self.flood), into: freshSession())
+      while process.session.lastSeq < 100 {
+        _ = await process.session.output(since: process.session.lastSeq, waitingUpTo: nil)
+      }
+      process.terminate(grace: .zero)
+      #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+    }
+  }
+
+  @Test("A host with such children can be closed, and leaves nothing")
+  func closing() async {
+    await #expect(processExitsWith: .success) {
+      let before = try await settledDescriptorCount()
+      let host = CommandHost()
+      for _ in 0..<5 {
+        let process = try await host.launch(.shell(RestTests.flood), into: freshSession())
+        _ = await process.session.output(since: 0, waitingUpTo: nil)
+      }
+      await host.close(grace: .zero)
+      #expect(children() == [])
+      #expect(await eventually { descriptorCount() == before })
+    }
+  }
+}
