@@ -158,7 +158,8 @@ extension LaunchError {
     switch self {
     case .executableNotFound: 127
     case .notExecutable, .invalidCommand: 126
-    case .badWorkingDirectory, .outOfResources, .hostClosed, .tooManySessions, .idTaken, .cancelled,
+    case .badWorkingDirectory, .outOfResources, .hostClosed, .sessionInUse, .tooManySessions,
+      .idTaken, .cancelled,
       .other:
       125
     }

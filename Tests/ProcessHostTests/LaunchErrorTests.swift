@@ -109,9 +109,56 @@ import Testing
       .notExecutable(path: "/x", reason: .noPermission), .invalidCommand(reason: "no"),
       .notExecutable(path: "/x", reason: .argumentsTooLong),
       .badWorkingDirectory(path: "/x", code: ENOENT), .outOfResources(code: EMFILE),
+      .sessionInUse(id: "x"), .hostClosed,
       .other(reason: "reason", code: EINVAL), .other(reason: "reason", code: nil),
     ]
     #expect(Set(errors.map(\.description)).count == errors.count)
     #expect(errors[7].description.contains("ulimit -n"))
+  }
+
+  @Test("a session that has run a process refuses a second one, and is not changed by it")
+  func aSecondProcess() async throws {
+    let session = freshSession()
+    let first = try await CommandHost.shared.launch(Command("echo", "one"), into: session)
+    try await first.waitUntilClosed()
+    await #expect(throws: LaunchError.sessionInUse(id: session.id)) {
+      try await CommandHost.shared.launch(Command("echo", "two"), into: session)
+    }
+    #expect(text(session) == "one\n" && session.exitCode == 0)
+  }
+
+  @Test("a session whose launch failed is as it was")
+  func aFailedLaunch() async throws {
+    let session = freshSession()
+    session.append("before\n".utf8, to: .stdout)
+    await #expect(throws: LaunchError.self) {
+      try await CommandHost.shared.launch(Command("/nowhere/to/be/found", "x"), into: session)
+    }
+    let command = Command("true", arguments: [], workingDirectory: "/nowhere")
+    await #expect(throws: LaunchError.self) {
+      try await CommandHost.shared.launch(command, into: session)
+    }
+    let closed = CommandHost()
+    await closed.close()
+    await #expect(throws: LaunchError.hostClosed) {
+      try await closed.launch(Command("true"), into: session)
+    }
+    #expect(!session.isClosed)
+    session.append("after\n".utf8, to: .stdout)
+    try await CommandHost.shared.launch(Command("echo", "run"), into: session).waitUntilClosed()
+    #expect(text(session) == "before\nafter\nrun\n")
+  }
+
+  @Test("a session that a process writes to takes nothing from others, and says so")
+  func theProcessIsTheOnlyProducer() async throws {
+    let result = await #expect(
+      processExitsWith: .failure, observing: [\.standardErrorContent]
+    ) {
+      let session = freshSession()
+      try await CommandHost.shared.launch(Command("true"), into: session)
+      session.append("mine".utf8, to: .stdout)
+    }
+    let message = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+    #expect(message.contains("has an exclusive producer"))
   }
 }

@@ -112,7 +112,7 @@ import Testing
     // As if it had been reaped before the pump looked.
     let pump = try Pump.start()
     defer { pump.stop(grace: .zero) }
-    let lifecycle = Lifecycle(session: freshSession(), on: pump)
+    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: pump)
     let process = try await CommandHost.shared.launch(Command("true"), into: freshSession())
     try await process.waitUntilClosed()
     lifecycle.launched(as: process.processID)
@@ -123,14 +123,14 @@ import Testing
     #expect(watch.handleEvent() == .finish)
     watch.didFinish()
     #expect(lifecycle.exit.value == .unknown)
-    #expect(lifecycle.session.exitCode == 255)
+    #expect(lifecycle.sink.session.exitCode == 255)
     #expect(!ProcessExit.unknown.isSuccess)
   }
 
   @Test func anExitToldByOthersComesAfterTheOutput() async throws {
     // As without process descriptors; the pump does not read by itself here.
     let pump = try Pump.start()
-    let lifecycle = Lifecycle(session: freshSession(), on: pump)
+    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: pump)
     var ends: [2 of Int32] = [-1, -1]
     var span = ends.mutableSpan
     unsafe span.withUnsafeMutableBufferPointer { ends in
@@ -147,7 +147,7 @@ import Testing
     unsafe _ = write(writer.number, "hello", 5)
     pump.visit { watch.finish(.exited(3)) }
     #expect(try await lifecycle.exit.wait() == .exited(3))
-    #expect(text(lifecycle.session) == "hello")
+    #expect(text(lifecycle.sink.session) == "hello")
   }
 
   @Test func waitingCanBeCancelled() async throws {

@@ -31,7 +31,7 @@ import Testing
       // Whatever the user's other pipes have left of the default.
       _ = setPipeCapacity(ends.read.number, to: capacity)
       _ = fcntl(ends.write.number, F_SETFL, O_NONBLOCK)
-      let lifecycle = Lifecycle(session: session, pipes: 1, on: pump)
+      let lifecycle = Lifecycle(OutputSink(session)!, pipes: 1, on: pump)
       pipe = OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: pump)
     }
 
@@ -255,7 +255,7 @@ import Testing
   func turnBesideOthers() throws {
     let output = try Output(PipeBudget(limit: 0), capacity: PipeWidth.wide)
     let lifecycles = (0..<8).map { _ in
-      let lifecycle = Lifecycle(session: freshSession(), pipes: 0, on: output.pump)
+      let lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 0, on: output.pump)
       output.pump.enter(
         lifecycle, Outputs([], of: lifecycle, on: output.pump, quietGrace: nil))
       return lifecycle

@@ -137,7 +137,7 @@ import Testing
 
     init(pause: Duration, quietGrace: Duration? = nil) throws {
       pump = try Pump.start(pause: pause)
-      lifecycle = Lifecycle(session: freshSession(), pipes: 1, on: pump)
+      lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 1, on: pump)
       // Closed at the end of this, so that the end of the pipe depends on the copy alone.
       let ends = try PipeEnds.open(.fromChild)
       writer = try ends.write.duplicate()
@@ -160,7 +160,7 @@ import Testing
     }
 
     /// Waits until something has been read, so that the pipe rests.
-    func waitForTurn() async { _ = await lifecycle.session.output(since: 0, waitingUpTo: nil) }
+    func waitForTurn() async { _ = await lifecycle.sink.session.output(since: 0, waitingUpTo: nil) }
   }
 
   @Test("What a resting pipe holds is in the session before the exit is")
@@ -173,13 +173,13 @@ import Testing
     let (lifecycle, abandon) = (output.lifecycle, output.abandon)
     try await visit(output.pump) {
       // Resting, or the pump would have read it before.
-      #expect(lifecycle.session.totalBytes == 5)
+      #expect(lifecycle.sink.session.totalBytes == 5)
       childEnded(.exited(3))
     }
-    #expect(lifecycle.session.exitCode == 3)
-    #expect(text(lifecycle.session) == "hello, world")
+    #expect(lifecycle.sink.session.exitCode == 3)
+    #expect(text(lifecycle.sink.session) == "hello, world")
     try await visit(output.pump) { abandon() }
-    #expect(lifecycle.session.isClosed)
+    #expect(lifecycle.sink.session.isClosed)
   }
 
   @Test("A resting pipe is abandoned at once")
@@ -192,7 +192,7 @@ import Testing
     try await visit(output.pump, abandon)
     lifecycle.reaped()
     try await lifecycle.over.wait()
-    #expect(lifecycle.session.isClosed)
+    #expect(lifecycle.sink.session.isClosed)
   }
 
   @Test("The end of a resting pipe is noticed")
@@ -206,7 +206,7 @@ import Testing
     lifecycle.exited(.exited(0))
     lifecycle.reaped()
     try await lifecycle.over.wait()
-    #expect(text(lifecycle.session) == "hello, world")
+    #expect(text(lifecycle.sink.session) == "hello, world")
   }
 
   @Test("Output that is held open falls quiet though its pipe rests")
@@ -218,7 +218,7 @@ import Testing
     let childEnded = output.childEnded
     try await visit(output.pump) { childEnded(.exited(0)) }
     try await lifecycle.done.wait()
-    #expect(lifecycle.session.isClosed)
+    #expect(lifecycle.sink.session.isClosed)
     try await visit(output.pump, abandon)
   }
 

@@ -7,6 +7,8 @@ import Testing
 /// ``Session/Producer``. What it appends and how that is read, the model compares (`ModelTests`,
 /// `StressTests` and `Fuzz` run on sessions of both kinds).
 @Suite(.timeLimit(.minutes(2))) struct ProducerTests {
+  init() async { await untilWakeupsArePromised() }
+
   private func makeProducer(clock: ActivityClock = .system) -> Session.Producer {
     Session.Producer(id: "s", workspaceID: "w", capacity: 1_000, clock: clock)
   }
@@ -53,6 +55,21 @@ import Testing
     }
     let output = await waitForEnd(makeProducer())
     #expect(output.isComplete && output.exitCode == nil && output.chunks.isEmpty)
+  }
+
+  @Test("the exit, and then the close, wake the readers that wait")
+  func exitAndCloseWake() async {
+    var producer = makeProducer()
+    let session = producer.session
+    let exit = Task { await session.output(since: .start, waitingUpTo: nil) }
+    await session.isAwaited(by: 1)
+    producer.setExit(3, closing: false)
+    let cursor = await exit.value.cursor
+    #expect(session.exitCode == 3)
+    let close = Task { await session.output(since: cursor, waitingUpTo: nil) }
+    await session.isAwaited(by: 1)
+    producer.close()
+    #expect(await close.value.isComplete)
   }
 
   @Test("a session that is closed already does not change when its producer is let go")

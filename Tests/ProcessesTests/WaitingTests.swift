@@ -8,6 +8,8 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct WaitingTests {
   private let session = Session("s", capacity: 1_000)
 
+  init() async { await untilWakeupsArePromised() }
+
   private func append(_ text: String) { session.append(text.utf8, to: .stdout) }
 
   /// Lets a task wait, does something once it does, and returns what it got.
@@ -378,6 +380,12 @@ extension Session {
   func isAwaited(by count: Int) async {
     while waiters.count < count { await Task.yield() }
   }
+}
+
+/// Waits until the system knows that this process issues fences: before, waiters look again every
+/// millisecond by themselves, and a wake-up that is missing would go unnoticed.
+func untilWakeupsArePromised() async {
+  while !ProcessFence.issue() { await Task.yield() }
 }
 
 /// Runs a body on a thread of its own, which may be blocked.

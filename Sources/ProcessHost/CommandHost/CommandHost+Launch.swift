@@ -29,7 +29,9 @@ extension CommandHost {
   ///
   /// - Parameters:
   ///   - command: What to run.
-  ///   - session: Where its output goes. It should be fresh: one session, one process.
+  ///   - session: Where its output goes. The process becomes its only producer, for good: from now on
+  ///     ``Session/append(_:to:)-(RawSpan,_)``, ``Session/setExit(_:closing:)`` and ``Session/close()``
+  ///     of the session itself end the program.
   /// - Returns: The process, which is running or has just ended.
   /// - Throws: ``LaunchError`` if it could not be started; nothing is left of it then, and the session
   ///   is as it was.
@@ -43,13 +45,17 @@ extension CommandHost {
     try command.validate()
     return try await LaunchGate.shared.pass { () async throws(LaunchError) -> HostedProcess in
       if Task.isCancelled { throw .cancelled }
-      let launch = try Launch(command, on: runningPump(), into: session)
+      guard let sink = OutputSink(session) else { throw .sessionInUse(id: session.id) }
+      var hasStarted = false
+      defer { if !hasStarted { sink.giveBack() } }
+      let launch = try Launch(command, on: runningPump(), into: sink)
       let configuration = Configuration(command, path: path, terminalPath: launch.terminalPath)
       let answer: Result<Launch.Started, LaunchError> = await withCheckedContinuation { answer in
         // Not a child task: it accompanies the process to its end, and does not hold the host.
         Task.detached { await launch.run(configuration, path: path, answer: answer) }
       }
       let started = try answer.get()
+      hasStarted = true
       let process = HostedProcess(
         processID: started.processID, lifecycle: started.lifecycle,
         input: input(of: started, command),

@@ -30,7 +30,7 @@ public final class HostedProcess: Sendable, Identifiable {
     self.input = input
     self.lifecycle = lifecycle
     self.host = host
-    session = lifecycle.session
+    session = lifecycle.sink.session
   }
 
   /// How the process ended; nil while it runs.

@@ -27,6 +27,7 @@ final class Lifecycle: Sendable {
     var pump: Pump?
     var process: Int32 = 0
     var openPipes: Int
+    var hasExited = false
     /// Someone asked for the end of the whole group, which must not be out of reach before it has come.
     var isEnding = false
     var isClosed = false
@@ -34,7 +35,7 @@ final class Lifecycle: Sendable {
     var isReaped = false
   }
 
-  let session: Session
+  let sink: OutputSink
   /// How the child ended: set as soon as that is known.
   let exit = Latch<ProcessExit>()
   private let ended = Latch<Void>()
@@ -47,29 +48,30 @@ final class Lifecycle: Sendable {
   let droppedBytes = Atomic<Int>(0)
   private let state: Mutex<State>
 
-  init(session: Session, pipes: Int = 2, on pump: Pump) {
-    self.session = session
+  init(_ sink: OutputSink, pipes: Int = 2, on pump: Pump) {
+    self.sink = sink
     state = Mutex(State(pump: pump, openPipes: pipes))
   }
 
   /// The child runs, as this process and leader of this group.
   func launched(as process: Int32) { state.withLock { $0.process = process } }
 
-  /// One of the pipes has ended, and is closed.
+  /// One of the pipes has ended, and is closed. On the pump's thread.
   func pipeEnded() { advance { $0.openPipes -= 1 } }
 
-  /// The child has ended; what it wrote is in the session.
+  /// The child has ended; what it wrote is in the session. On the pump's thread.
   func exited(_ exit: ProcessExit) {
     guard self.exit.value == nil else { return }
-    session.setExit(exit.code, closing: false)
+    sink.setExit(exit.code)
     self.exit.set(exit)
-    advance { _ in }
+    advance { $0.hasExited = true }
   }
 
-  /// The child has ended, others hold its output open, and nothing has come for long enough.
+  /// The child has ended, others hold its output open, and nothing has come for long enough. On the pump's
+  /// thread.
   func fellQuiet() {
     state.withLock { $0.isClosed = true }
-    session.close()
+    sink.close()
     done.set(())
   }
 
@@ -79,7 +81,8 @@ final class Lifecycle: Sendable {
   private func advance(_ change: (inout State) -> Void) {
     let (closes, isEnd, isOver) = state.withLock { state in
       change(&state)
-      guard state.openPipes == 0, exit.value != nil else { return (false, false, false) }
+      guard state.openPipes == 0, state.hasExited else { return (false, false, false) }
+      // Only the last of these two closes the session, and both happen on the pump's thread.
       let closes = !state.isClosed
       state.isClosed = true
       let isEnd = !state.mayBeReaped && !state.isEnding
@@ -87,7 +90,7 @@ final class Lifecycle: Sendable {
       if state.isReaped { state.pump = nil }
       return (closes, isEnd, state.isReaped)
     }
-    if closes { session.close() }
+    if closes { sink.close() }
     if isEnd { ended.set(()) }
     if isOver {
       done.set(())
@@ -162,7 +165,7 @@ extension Lifecycle {
   private func watchGroup(on pump: Pump) {
     pump.schedule(after: Self.watchInterval) {
       let (isWaiting, group) = self.state.withLock { state in
-        (state.isEnding, state.openPipes == 0 && self.exit.value != nil ? state.process : nil)
+        (state.isEnding, state.openPipes == 0 && state.hasExited ? state.process : nil)
       }
       guard isWaiting else { return }
       if let group, !pump.isGroupAlive(group) {

@@ -72,10 +72,10 @@ final class Launch: Sendable {
   /// Opens the pipes, and lets the pump wait for them: whatever can fail should fail before there is a
   /// process.
   init(
-    _ command: Command, on pump: Pump, into session: Session
+    _ command: Command, on pump: Pump, into sink: OutputSink
   ) throws(LaunchError) {
     self.pump = pump
-    lifecycle = Lifecycle(session: session, pipes: command.terminal == nil ? 2 : 1, on: pump)
+    lifecycle = Lifecycle(sink, pipes: command.terminal == nil ? 2 : 1, on: pump)
     do throws(SystemError) {
       let ends: ChildEnds
       if let size = command.terminal {

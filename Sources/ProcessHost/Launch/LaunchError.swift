@@ -34,6 +34,9 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// The host has been closed.
   case hostClosed
 
+  /// The session has a producer already: another process, or a ``Session/Producer``.
+  case sessionInUse(id: String)
+
   /// A ``ProcessManager`` has as many sessions as it may have.
   case tooManySessions(limit: Int)
 
@@ -96,6 +99,8 @@ extension LaunchError: CustomStringConvertible {
         + (code == EMFILE ? " (ulimit -n raises the limit)" : "")
     case .hostClosed:
       return "the host has been closed: it starts no more processes"
+    case .sessionInUse(let id):
+      return "the session “\(id)” has a producer already: a process needs a session of its own"
     case .tooManySessions(let limit):
       return
         "there are \(limit) sessions, and there may be no more: forget one, or wait for a sweep"

@@ -19,7 +19,6 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   private var end: OwnedDescriptor?
   private let descriptor: Int32
   private let stream: StandardStream
-  private let session: Session
   private let lifecycle: Lifecycle
   private let pump: Pump
   private(set) var hasEnded = false
@@ -43,7 +42,6 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     self.end = consume end
     self.stream = stream
     self.lifecycle = lifecycle
-    session = lifecycle.session
   }
 
   override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
@@ -115,8 +113,8 @@ final class OutputPipe: EventSource, @unchecked Sendable {
         drop()
       } else {
         // Straight into the ring.
-        unsafe session.append(reserving: Self.readSize, to: stream) { first, second in
-          unsafe read(into: first, second)
+        unsafe lifecycle.sink.append(reserving: Self.readSize, to: stream, at: pump.turnStart) {
+          first, second in unsafe read(into: first, second)
         }
       }
     receivedBytes += count

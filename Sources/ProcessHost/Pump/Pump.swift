@@ -1,3 +1,4 @@
+import Processes
 import Synchronization
 
 /// One thread that moves the output of any number of processes into their sessions.
@@ -20,6 +21,8 @@ final class Pump: Sendable {
   private let timers = Mutex(Timers())
   private let groups = Mutex(ProcessGroups())
   private let population = Mutex(Population())
+  /// What ``turnStart`` has read; 0 before the first source of a round asks.
+  private let turnNanoseconds = Atomic<Int64>(0)
   /// What its pipes may be widened from.
   let pipeBudget: PipeBudget
   /// How long a source rests.
@@ -169,12 +172,23 @@ final class Pump: Sendable {
     }
   }
 
+  /// When the sources that were ready began to get their turns: one reading of the system's activity clock
+  /// for all that they bring. On the thread.
+  var turnStart: ActivityClock.Instant {
+    let known = turnNanoseconds.load(ordering: .relaxed)
+    if known != 0 { return ActivityClock.Instant(nanoseconds: known) }
+    let now = ActivityClock.system.now
+    turnNanoseconds.store(now.nanoseconds, ordering: .relaxed)
+    return now
+  }
+
   private func run() {
     poller.prepareThread()
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
     while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
       let limit = timers.withLock(\.next).map { $0 - .now }
+      turnNanoseconds.store(0, ordering: .relaxed)
       unsafe poller.wait(events, upTo: limit) { token in
         guard let token = unsafe token else { return }
         let source = unsafe Unmanaged<EventSource>.fromOpaque(token).takeUnretainedValue()

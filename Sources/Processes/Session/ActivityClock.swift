@@ -36,7 +36,7 @@ public struct ActivityClock: Sendable {
   }
 
   /// Whether this is ``system``, so that one reading serves for many sessions.
-  var isSystem: Bool { source == nil }
+  package var isSystem: Bool { source == nil }
 
   @inline(__always)
   var nanoseconds: Int64 {
@@ -55,7 +55,7 @@ public struct ActivityClock: Sendable {
     /// Nanoseconds since the clock's own fixed moment.
     public let nanoseconds: Int64
 
-    init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     /// The instant a duration later; as late as can be represented, if that is too late.
     public func advanced(by duration: Duration) -> Instant {

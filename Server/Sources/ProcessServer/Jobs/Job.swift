@@ -36,7 +36,7 @@ final class Job: Sendable {
 
   /// Says that someone is interested in it: it is not idle while it runs. How long an ended one can
   /// still be read does not depend on who reads.
-  func touch() { if process.isRunning { session.append([], to: .stdout) } }
+  func touch() { if process.isRunning { session.noteActivity() } }
 
   /// The name of the signal that ended it, if an output that says that it has ended is right and one did.
   func signalName(for output: Output) async -> String? {

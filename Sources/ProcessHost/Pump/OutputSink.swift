@@ -1,0 +1,37 @@
+import Processes
+
+/// Where the output of one process goes: the exclusive producer of a session, which the process's pipes
+/// and its exit have in common.
+///
+/// Only the pump's thread uses it, from when the process runs.
+final class OutputSink: @unchecked Sendable {
+  let session: Session
+  private var producer: Session.Producer?
+
+  /// Takes a session's producer; nil if another process, or somebody else, has taken it before.
+  init?(_ session: Session) {
+    self.session = session
+    guard let producer = session.takeProducer() else { return nil }
+    self.producer = consume producer
+  }
+
+  /// Leaves the session as it was: no process has come to write to it.
+  func giveBack() { producer.take()?.giveBack() }
+
+  /// Appends what a closure reads; see ``Session/Producer/append(reserving:to:at:filling:)``.
+  ///
+  /// - Parameter time: The present, by the system's clock.
+  func append(
+    reserving count: Int, to stream: StandardStream, at time: ActivityClock.Instant,
+    filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) -> Int
+  ) -> Int {
+    unsafe producer!.append(
+      reserving: count, to: stream, at: session.clock.isSystem ? time : nil, filling: fill)
+  }
+
+  /// Records the process's exit status, while others may still hold its output open.
+  func setExit(_ code: Int32) { producer!.setExit(code, closing: false) }
+
+  /// Records that no more output can come.
+  func close() { producer!.close() }
+}
