@@ -24,25 +24,22 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.1.0"),
-    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
-    .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
     // Only what Benchmarks, Fuzz and tests need; consumers of the library do not get these.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+    // swift-subprocess's types for paths.
+    .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
   ],
   targets: [
     // The library. Data flows one way: pipe → ProcessHost → Processes → OutputRing → caller.
     .target(name: "CRingShims"),
+    .target(name: "CSpawn"),
     .systemLibrary(name: "CEvents"),
     .target(name: "OutputRing", dependencies: ["CRingShims"], swiftSettings: strict),
     .target(name: "Processes", dependencies: ["OutputRing"], swiftSettings: strict),
     .target(
       name: "ProcessHost",
-      dependencies: [
-        "CEvents", "CRingShims", "Processes",
-        .product(name: "Subprocess", package: "swift-subprocess"),
-        // swift-subprocess's types for paths and descriptors, where the system brings none.
-        .product(name: "SystemPackage", package: "swift-system"),
-      ],
+      dependencies: ["CEvents", "CRingShims", "CSpawn", "Processes"],
       swiftSettings: strict),
 
     // Executables.

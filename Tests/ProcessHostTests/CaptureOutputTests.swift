@@ -27,8 +27,8 @@ import Testing
   @Test func environmentIsInheritedChangedOrReplaced() async throws {
     let show = "printf '%s|%s|%s' \"${HOME-none}\" \"${ADDED-none}\" \"${PATH-none}\""
     var command = Command.shell(show)
-    let home = try #require(environmentVariable("HOME"))
-    let path = try #require(environmentVariable("PATH"))
+    let home = String(decoding: try #require(environmentVariable("HOME")), as: UTF8.self)
+    let path = String(decoding: try #require(environmentVariable("PATH")), as: UTF8.self)
     #expect(text(try await capture(command)) == "\(home)|none|\(path)")
     command.environment = .inherited(changing: ["ADDED": "1", "HOME": nil])
     #expect(text(try await capture(command)) == "none|1|\(path)")

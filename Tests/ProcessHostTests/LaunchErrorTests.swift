@@ -31,7 +31,9 @@ import Testing
     command.environment = ["PATH": "relative:/bin:/usr/bin"]
     let error = await launchError(command)
     #expect(
-      error == .executableNotFound(name: command.executable, searched: ["/bin", "/usr/bin"]))
+      error
+        == .executableNotFound(
+          name: "no-such-command-anywhere", searched: ["/bin", "/usr/bin"]))
     #expect(error?.description.contains("/bin:/usr/bin") == true)
     #expect(await launchError(Command("")) == .executableNotFound(name: "", searched: []))
   }

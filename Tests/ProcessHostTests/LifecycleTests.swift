@@ -115,7 +115,7 @@ import Testing
     let lifecycle = Lifecycle(OutputSink(freshSession())!, on: pump)
     let process = try await CommandHost.shared.launch(Command("true"), into: freshSession())
     try await process.waitUntilClosed()
-    lifecycle.launched(as: process.processID)
+    lifecycle.launched(as: process.processID, descriptor: nil, input: nil)
     #expect(throws: SignalError.processEnded) { try lifecycle.send(.kill) }
     let watch = ExitWatch(
       process: process.processID, descriptor: -1,

@@ -190,7 +190,6 @@ import Testing
     let (lifecycle, abandon) = (output.lifecycle, output.abandon)
     lifecycle.exited(.exited(0))
     try await visit(output.pump, abandon)
-    lifecycle.reaped()
     try await lifecycle.over.wait()
     #expect(lifecycle.sink.session.isClosed)
   }
@@ -204,7 +203,6 @@ import Testing
     output.writer = nil
     let lifecycle = output.lifecycle
     lifecycle.exited(.exited(0))
-    lifecycle.reaped()
     try await lifecycle.over.wait()
     #expect(text(lifecycle.sink.session) == "hello, world")
   }

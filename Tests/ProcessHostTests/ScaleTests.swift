@@ -88,8 +88,8 @@ import Testing
       let result = await ScaleTests.crowd(500, on: host)
       #expect(result.wrong == [])
       #expect(result.ended == 500)
-      // The runtime's own pool may still grow to its size.
-      #expect(threadCount() <= threads + 4)
+      // The runtime's own pool may still grow to its size, and there may be eight launchers.
+      #expect(threadCount() <= threads + 12)
       #expect(await eventually { descriptorCount() == descriptors })
       #expect(children() == [])
     }

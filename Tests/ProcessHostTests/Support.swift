@@ -60,7 +60,7 @@ private func entries(of directory: String) -> [String] {
 /// How many descriptors this process has open, one more for looking.
 func descriptorCount() -> Int { entries(of: "/proc/self/fd").count }
 
-/// The same, once the runtime and swift-subprocess have opened what they open once and keep: for the
+/// The same, once the runtime and the shared host have opened what they open once and keep: for the
 /// first process, and for the first times that a task sleeps.
 func settledDescriptorCount() async throws -> Int {
   try await capture(Command("true"))

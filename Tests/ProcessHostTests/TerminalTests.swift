@@ -135,7 +135,7 @@ import Testing
     let directory = TemporaryDirectory()
     _ = directory.file("-x", "#!/bin/sh\npwd\n", mode: 0o755)
     var script = Command("./-x")
-    script.workingDirectory = directory.path
+    script.workingDirectory = Command.Text(directory.path)
     script.terminal = TerminalSize()
     #expect(text(try await capture(script)) == directory.path + "\r\n")
   }

@@ -1,18 +1,4 @@
 public import Processes
-import Subprocess
-
-#if canImport(System)
-  import System
-#else
-  import SystemPackage
-#endif
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 
 extension CommandHost {
   /// Starts a command, and captures its stdout and stderr into a session from now on.
@@ -25,7 +11,7 @@ extension CommandHost {
   /// been quiet for ``Command/quietGrace``.
   ///
   /// If the task is cancelled, the launch fails with ``LaunchError/cancelled``, and a process that was
-  /// started already has been killed.
+  /// started already has been killed; its output is not waited for, whoever else holds it open.
   ///
   /// - Parameters:
   ///   - command: What to run.
@@ -41,29 +27,48 @@ extension CommandHost {
   public func launch(
     _ command: Command, into session: Session
   ) async throws(LaunchError) -> HostedProcess {
-    let path = try ExecutableLookup.path(of: command)
     try command.validate()
-    return try await LaunchGate.shared.pass { () async throws(LaunchError) -> HostedProcess in
-      if Task.isCancelled { throw .cancelled }
-      guard let sink = OutputSink(session) else { throw .sessionInUse(id: session.id) }
-      var hasStarted = false
-      defer { if !hasStarted { sink.giveBack() } }
-      let launch = try Launch(command, on: runningPump(), into: sink)
-      let configuration = Configuration(command, path: path, terminalPath: launch.terminalPath)
-      let answer: Result<Launch.Started, LaunchError> = await withCheckedContinuation { answer in
-        // Not a child task: it accompanies the process to its end, and does not hold the host.
-        Task.detached { await launch.run(configuration, path: path, answer: answer) }
+    if Task.isCancelled { throw .cancelled }
+    let pump = try runningPump()
+    guard let sink = OutputSink(session) else { throw .sessionInUse(id: session.id) }
+    let launch = Launch(command, on: pump, into: sink)
+    guard pump.begin(launch) else {
+      sink.giveBack()
+      throw .hostClosed
+    }
+    switch await run(launch, on: pump) {
+    case .failure(let error):
+      sink.giveBack()
+      throw launch.cancellation ?? error
+    case .success(let started):
+      if Task.isCancelled { launch.cancel(.cancelled) }
+      if let reason = launch.cancellation {
+        await started.lifecycle.end(started.outputs)
+        throw reason
       }
-      let started = try answer.get()
-      hasStarted = true
-      let process = HostedProcess(
+      return HostedProcess(
         processID: started.processID, lifecycle: started.lifecycle,
         input: input(of: started, command),
         terminal: command.terminal == nil ? nil : started.input, host: self)
-      guard Task.isCancelled else { return process }
-      process.terminate(grace: .zero)
-      await process.waitUntilOver()
-      throw .cancelled
+    }
+  }
+
+  /// Runs a launch to its end, on a thread that it may block.
+  private func run(_ launch: Launch, on pump: Pump) async -> Launch.Answer {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let answer: @Sendable (Launch.Answer) -> Void = { answer in
+          pump.finish(launch)
+          continuation.resume(returning: answer)
+        }
+        do throws(SystemError) {
+          try Launchers.shared.run { launch.run(answer) }
+        } catch {
+          answer(.failure(error.launchError("cannot start a thread that starts processes")))
+        }
+      }
+    } onCancel: {
+      launch.cancel(.cancelled)
     }
   }
 
@@ -83,59 +88,17 @@ extension CommandHost {
   }
 }
 
-extension Configuration {
-  fileprivate init(_ command: Command, path: String, terminalPath: String?) {
-    var options = PlatformOptions()
-    let executable: String
-    let arguments: Arguments
-    if let terminalPath {
-      // The leader of a session that opens a terminal by its path gets it as controlling terminal. The
-      // shell does so, and becomes the command. (What begins with "-" might be an option of `exec`.)
-      options.createSession = true
-      let line = "exec \"$@\" <>\"$0\" >&0 2>&0"
-      let path = path.hasPrefix("-") ? "./\(path)" : path
-      executable = "/bin/sh"
-      arguments = Arguments(["-c", line, terminalPath, path] + command.arguments)
-    } else {
-      options.processGroupID = 0
-      executable = path
-      arguments = Arguments(
-        executablePathOverride: command.executable, remainingValues: command.arguments)
-    }
-    self.init(
-      executable: .path(FilePath(executable)), arguments: arguments,
-      environment: Subprocess.Environment(command.environment, inTerminal: terminalPath != nil),
-      workingDirectory: command.workingDirectory.map { FilePath($0) },
-      platformOptions: options)
-  }
-}
-
-extension Subprocess.Environment {
-  fileprivate init(_ environment: Command.Environment, inTerminal: Bool) {
-    var changes: [Key: String?] = [:]
-    let isInherited = environment.base == .inherited && environmentVariable("TERM") != nil
-    if inTerminal, !isInherited { changes["TERM"] = "xterm-256color" }
-    for (name, value) in environment.changes {
-      changes.updateValue(value, forKey: Key(stringLiteral: name))
-    }
-    switch environment.base {
-    case .inherited: self = .inherit.updating(changes)
-    case .empty: self = .custom(changes.compactMapValues { $0 })
-    }
-  }
-}
-
 extension Command {
   /// What a C string or an environment cannot hold.
   fileprivate func validate() throws(LaunchError) {
-    func check(_ text: String, _ what: String) throws(LaunchError) {
-      if text.utf8.contains(0) { throw .invalidCommand(reason: "\(what) contains a zero byte") }
+    func check(_ text: Text, _ what: String) throws(LaunchError) {
+      if text.bytes.contains(0) { throw .invalidCommand(reason: "\(what) contains a zero byte") }
     }
     try check(executable, "the command's name")
     for argument in arguments { try check(argument, "an argument") }
     if let workingDirectory { try check(workingDirectory, "the working directory") }
     for (name, value) in environment.changes {
-      if name.isEmpty || name.utf8.contains(UInt8(ascii: "=")) {
+      if name.bytes.isEmpty || name.bytes.contains(UInt8(ascii: "=")) {
         throw .invalidCommand(reason: "an environment variable cannot be named “\(name)”")
       }
       try check(name, "an environment variable's name")

@@ -3,7 +3,8 @@ import Synchronization
 /// Starts commands, and captures what they write.
 ///
 /// One thread serves all processes of a host, however many there are. It starts with the first
-/// launch, and ends when the host is gone and so are its processes.
+/// launch, and ends when the host is gone and so are its processes. Up to eight more, which all hosts share
+/// and which never end, start processes: each launch blocks one of them until the command is executed.
 ///
 /// ```swift
 /// let session = Session(id: "build-7", workspaceID: "acme")
@@ -44,18 +45,24 @@ public final class CommandHost: Sendable {
   /// ``HostedProcess/terminate(grace:)``. A process that has left its group is not reached; if it holds
   /// a command's output open, it finds nobody reading any more.
   ///
+  /// A launch that has not come to its end fails with ``LaunchError/hostClosed``. One that hangs where no
+  /// signal can end it, on a dead file server for example, is left alone a second after the grace.
+  ///
   /// Can be called again, and by several at once; cancelling the task does not stop it.
   ///
   /// - Parameter grace: The time between the two signals; zero or less for `SIGKILL` at once.
-  /// - Returns: When all sessions are closed, and no process, no descriptor and no thread is left.
+  /// - Returns: When all sessions are closed, and no process, no descriptor and no thread of this host is
+  ///   left.
   public func close(grace: Duration = CommandHost.defaultGrace) async {
-    state.withLock { $0.isClosed = true }
-    // Launches that have begun shall be through.
-    await LaunchGate.shared.pass { () throws(Never) in }
-    guard let pump = state.withLock(\.pump) else { return }
-    let lifecycles = pump.stop(grace: grace)
+    let pump = state.withLock { state in
+      state.isClosed = true
+      return state.pump
+    }
+    guard let pump else { return }
+    let launches = pump.stop(grace: grace)
     await Task.detached {
-      for lifecycle in lifecycles { try? await lifecycle.over.wait() }
+      for launch in launches { try? await launch.settled.wait() }
+      for lifecycle in pump.lifecycles { try? await lifecycle.over.wait() }
     }.value
     state.withLock { $0.pump = nil }
   }

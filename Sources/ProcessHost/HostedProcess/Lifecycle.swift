@@ -22,10 +22,13 @@ import Synchronization
 /// it is not, its number, which is its group's too, belongs to nobody else, and signals sent to it
 /// reach what is left of the group and never a stranger.
 final class Lifecycle: Sendable {
-  private struct State {
+  private struct State: ~Copyable {
     /// Whose thread serves the child; nil when there is nothing left to serve.
     var pump: Pump?
     var process: Int32 = 0
+    /// The process's descriptor, where the system has such.
+    var descriptor: OwnedDescriptor?
+    var input: InputPipe?
     var openPipes: Int
     var hasExited = false
     /// Someone asked for the end of the whole group, which must not be out of reach before it has come.
@@ -38,7 +41,6 @@ final class Lifecycle: Sendable {
   let sink: OutputSink
   /// How the child ended: set as soon as that is known.
   let exit = Latch<ProcessExit>()
-  private let ended = Latch<Void>()
   /// Set when the session is closed; and the child reaped and every descriptor closed as well, unless
   /// another process holds the child's output open.
   let done = Latch<Void>()
@@ -54,7 +56,14 @@ final class Lifecycle: Sendable {
   }
 
   /// The child runs, as this process and leader of this group.
-  func launched(as process: Int32) { state.withLock { $0.process = process } }
+  func launched(as process: Int32, descriptor: consuming OwnedDescriptor?, input: InputPipe?) {
+    var descriptor = descriptor
+    state.withLock { state in
+      state.process = process
+      state.descriptor = descriptor.take()
+      state.input = input
+    }
+  }
 
   /// One of the pipes has ended, and is closed. On the pump's thread.
   func pipeEnded() { advance { $0.openPipes -= 1 } }
@@ -75,27 +84,38 @@ final class Lifecycle: Sendable {
     done.set(())
   }
 
-  /// The child was reaped, by whomever.
-  func reaped() { advance { $0.isReaped = true } }
-
   private func advance(_ change: (inout State) -> Void) {
-    let (closes, isEnd, isOver) = state.withLock { state in
+    let (closes, pump): (Bool, Pump?) = state.withLock { state in
       change(&state)
-      guard state.openPipes == 0, state.hasExited else { return (false, false, false) }
+      guard state.openPipes == 0, state.hasExited else { return (false, nil) }
       // Only the last of these two closes the session, and both happen on the pump's thread.
       let closes = !state.isClosed
       state.isClosed = true
-      let isEnd = !state.mayBeReaped && !state.isEnding
-      if isEnd { state.mayBeReaped = true }
-      if state.isReaped { state.pump = nil }
-      return (closes, isEnd, state.isReaped)
+      if state.mayBeReaped || state.isEnding { return (closes, nil) }
+      state.mayBeReaped = true
+      return (closes, state.pump)
     }
     if closes { sink.close() }
-    if isEnd { ended.set(()) }
-    if isOver {
-      done.set(())
-      over.set(())
+    guard let pump else { return }
+    pump.expectVisit()
+    pump.visit { self.reap(on: pump) }
+  }
+
+  /// Reaps the child, whose number nobody can need any more, and lets go of all that served it. On the
+  /// pump's thread.
+  private func reap(on pump: Pump) {
+    let (process, input) = state.withLock { state in
+      state.isReaped = true
+      state.pump = nil
+      state.descriptor = nil
+      return (state.process, state.input.take())
     }
+    // It has ended, so that this does not wait.
+    ProcessHost.reap(process)
+    input?.abandon()
+    pump.leave(self)
+    done.set(())
+    over.set(())
   }
 
   /// Whether the child has ended, noticed or not.
@@ -104,12 +124,6 @@ final class Lifecycle: Sendable {
     return state.withLock { state in
       if case .running = peekState(of: state.process) { false } else { true }
     }
-  }
-
-  /// Waits until nobody can need the child's number any more.
-  func waitUntilReapable() async {
-    // The task that waits for this is the launch's own, which nobody cancels.
-    try? await ended.wait()
   }
 
   /// Sends a signal to the child's group.
@@ -150,6 +164,17 @@ extension Lifecycle {
     } else {
       killGroup()
     }
+  }
+
+  /// Kills the group, lets go of its output, and waits, whether the task is cancelled or not, until nothing
+  /// is left of it.
+  func end(_ outputs: Outputs) async {
+    terminate(grace: .zero)
+    if let pump = state.withLock({ $0.pump }) {
+      pump.expectVisit()
+      pump.visit { outputs.abandon() }
+    }
+    await Task.detached { try? await self.over.wait() }.value
   }
 
   /// Ends whoever is left of the group.

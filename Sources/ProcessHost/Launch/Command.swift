@@ -13,16 +13,16 @@ public struct Command: Sendable, Hashable {
   /// directories of the `PATH` that the command will see, or of this program's own if it will see
   /// none. Entries of `PATH` that are not absolute are passed over: what a name means must not depend
   /// on a directory that the command is about to work in.
-  public var executable: String
+  public var executable: Text
 
   /// The arguments, without the executable's own name, which the command gets in front of them.
-  public var arguments: [String]
+  public var arguments: [Text]
 
   /// The environment that the command sees.
   public var environment: Environment
 
   /// The directory in which the command starts; nil for this program's own.
-  public var workingDirectory: String?
+  public var workingDirectory: Text?
 
   /// What the command finds on its stdin.
   public var input: Input = .none
@@ -34,8 +34,7 @@ public struct Command: Sendable, Hashable {
   /// written to the command's stdin is echoed, unless the command sets it otherwise. Some of what a command
   /// writes last may come after its exit is known, and before the session is closed.
   ///
-  /// `TERM` is set to `xterm-256color` if the environment has none. The command is started by way of
-  /// `/bin/sh`, which opens the terminal and then becomes the command.
+  /// `TERM` is set to `xterm-256color` if the environment has none.
   public var terminal: TerminalSize?
 
   /// How long nothing may come, once the command itself has ended, before its session is closed although
@@ -54,13 +53,23 @@ public struct Command: Sendable, Hashable {
   ///   - environment: The environment it sees.
   ///   - workingDirectory: Where it starts; nil for this program's own working directory.
   public init(
-    _ executable: String, arguments: [String] = [], environment: Environment = .inherited,
-    workingDirectory: String? = nil
+    _ executable: Text, arguments: [Text] = [], environment: Environment = .inherited,
+    workingDirectory: Text? = nil
   ) {
     self.executable = executable
     self.arguments = arguments
     self.environment = environment
     self.workingDirectory = workingDirectory
+  }
+
+  /// A command whose texts are strings; see ``init(_:arguments:environment:workingDirectory:)-(Text,_,_,_)``.
+  public init(
+    _ executable: String, arguments: [String] = [], environment: Environment = .inherited,
+    workingDirectory: String? = nil
+  ) {
+    self.init(
+      Text(executable), arguments: arguments.map { Text($0) }, environment: environment,
+      workingDirectory: workingDirectory.map { Text($0) })
   }
 
   /// A command in this program's environment and working directory.
@@ -85,13 +94,43 @@ extension Command {
 }
 
 extension Command {
+  /// A name, an argument, a path or a value, as the system knows them: bytes, usually of UTF-8, and none
+  /// of them zero.
+  ///
+  /// ```swift
+  /// var command = Command("ls", "-l")
+  /// command.arguments.append(Command.Text(bytes: [0x61, 0xff]))
+  /// ```
+  public struct Text: Sendable, Hashable {
+    /// What the command gets, byte for byte.
+    public let bytes: [UInt8]
+
+    /// These bytes.
+    public init(bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+
+    /// A string, in UTF-8.
+    public init(_ string: String) { self.init(bytes: string.utf8) }
+  }
+}
+
+extension Command.Text: ExpressibleByStringInterpolation, CustomStringConvertible {
+  /// A string, in UTF-8.
+  public init(stringLiteral string: String) { self.init(string) }
+
+  /// The text, with U+FFFD in place of bytes that are not UTF-8.
+  public var description: String { String(decoding: bytes, as: UTF8.self) }
+}
+
+extension Command {
   /// The environment variables that a command sees.
+  ///
+  /// What is inherited reaches the command byte for byte.
   public struct Environment: Sendable, Hashable {
     enum Base: Sendable, Hashable { case inherited, empty }
 
     let base: Base
     /// What differs from the base: a value to set, or nil to remove.
-    let changes: [String: String?]
+    let changes: [Text: Text?]
 
     /// This program's environment, as it is when the command is launched.
     public static let inherited = Environment(base: .inherited, changes: [:])
@@ -99,19 +138,36 @@ extension Command {
     /// This program's environment with changes.
     ///
     /// - Parameter changes: Values to add or replace; nil removes a variable.
-    public static func inherited(changing changes: [String: String?]) -> Environment {
+    public static func inherited(changing changes: [Text: Text?]) -> Environment {
       Environment(base: .inherited, changes: changes)
     }
 
+    /// This program's environment with changes; see ``inherited(changing:)-([Text:Text?])``.
+    public static func inherited(changing changes: [String: String?]) -> Environment {
+      inherited(changing: texts(changes) { value in value.map { Text($0) } })
+    }
+
     /// These variables and no others.
-    public static func only(_ variables: [String: String]) -> Environment {
+    public static func only(_ variables: [Text: Text]) -> Environment {
       Environment(base: .empty, changes: variables.mapValues { $0 })
+    }
+
+    /// These variables and no others; see ``only(_:)-([Text:Text])``.
+    public static func only(_ variables: [String: String]) -> Environment {
+      only(texts(variables) { Text($0) })
+    }
+
+    /// Strings that are equal have one name, whatever their bytes are; so no two texts are equal.
+    private static func texts<Old, New>(
+      _ variables: [String: Old], _ value: (Old) -> New
+    ) -> [Text: New] {
+      Dictionary(uniqueKeysWithValues: variables.map { (Text($0), value($1)) })
     }
   }
 }
 
 extension Command.Environment: ExpressibleByDictionaryLiteral {
-  /// These variables and no others; see ``only(_:)``.
+  /// These variables and no others; see ``only(_:)-([String:String])``.
   public init(dictionaryLiteral variables: (String, String)...) {
     self = .only(Dictionary(variables) { _, last in last })
   }

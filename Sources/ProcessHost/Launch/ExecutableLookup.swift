@@ -12,59 +12,74 @@
 /// The file may change before it is executed, so a spawn can still fail for the same reasons.
 enum ExecutableLookup {
   /// The path to execute, as seen from the command's working directory.
-  static func path(of command: Command) throws(LaunchError) -> String {
+  static func path(of command: Command) throws(LaunchError) -> Command.Text {
     if let directory = command.workingDirectory { try checkDirectory(directory) }
     let name = command.executable
-    guard !name.isEmpty else { throw .executableNotFound(name: name, searched: []) }
-    if name.utf8.contains(UInt8(ascii: "/")) {
+    guard !name.bytes.isEmpty else { throw .executableNotFound(name: "", searched: []) }
+    if name.bytes.contains(slash) {
       try check(path: name, in: command.workingDirectory)
       return name
     }
     return try search(name, in: searchPath(of: command))
   }
 
-  private static func checkDirectory(_ path: String) throws(LaunchError) {
+  private static let slash = UInt8(ascii: "/")
+
+  private static func join(_ directory: some Sequence<UInt8>, _ name: Command.Text) -> Command.Text
+  {
+    Command.Text(bytes: Array(directory) + [slash] + name.bytes)
+  }
+
+  private static func checkDirectory(_ path: Command.Text) throws(LaunchError) {
     switch fileState(path) {
     case .directory(let isSearchable):
-      if !isSearchable { throw .badWorkingDirectory(path: path, code: EACCES) }
-    case .file: throw .badWorkingDirectory(path: path, code: ENOTDIR)
-    case .failure(let code): throw .badWorkingDirectory(path: path, code: code)
+      if !isSearchable { throw .badWorkingDirectory(path: path.description, code: EACCES) }
+    case .file: throw .badWorkingDirectory(path: path.description, code: ENOTDIR)
+    case .failure(let code): throw .badWorkingDirectory(path: path.description, code: code)
     }
   }
 
-  private static func check(path: String, in directory: String?) throws(LaunchError) {
-    let isRelative = path.utf8.first != UInt8(ascii: "/")
-    let place = if isRelative, let directory { "\(directory)/\(path)" } else { path }
+  private static func check(
+    path: Command.Text, in directory: Command.Text?
+  ) throws(LaunchError) {
+    let isRelative = path.bytes.first != slash
+    let place = if isRelative, let directory { join(directory.bytes, path) } else { path }
+    let name = path.description
     switch fileState(place) {
     case .file(isExecutable: true): return
     case .file(isExecutable: false), .failure(EACCES):
-      throw .notExecutable(path: path, reason: .noPermission)
-    case .directory: throw .notExecutable(path: path, reason: .isDirectory)
-    case .failure(ENOTDIR): throw .notExecutable(path: path, reason: .notADirectory)
-    case .failure: throw .executableNotFound(name: path, searched: [])
+      throw .notExecutable(path: name, reason: .noPermission)
+    case .directory: throw .notExecutable(path: name, reason: .isDirectory)
+    case .failure(ENOTDIR): throw .notExecutable(path: name, reason: .notADirectory)
+    case .failure: throw .executableNotFound(name: name, searched: [])
     }
   }
 
   /// As shells do: the first file that can be executed; if there is none but one without permission,
   /// that is what was meant. Directories of that name do not count.
-  private static func search(_ name: String, in path: String) throws(LaunchError) -> String {
-    let directories = path.split(separator: ":").filter { $0.utf8.first == UInt8(ascii: "/") }
-    var forbidden: String?
+  private static func search(
+    _ name: Command.Text, in path: [UInt8]
+  ) throws(LaunchError) -> Command.Text {
+    let directories = path.split(separator: UInt8(ascii: ":")).filter { $0.first == slash }
+    var forbidden: Command.Text?
     for directory in directories {
-      let candidate = "\(directory)/\(name)"
+      let candidate = join(directory, name)
       switch fileState(candidate) {
       case .file(isExecutable: true): return candidate
       case .file(isExecutable: false): forbidden = forbidden ?? candidate
       case .directory, .failure: continue
       }
     }
-    if let forbidden { throw .notExecutable(path: forbidden, reason: .noPermission) }
-    throw .executableNotFound(name: name, searched: directories.map(String.init))
+    if let forbidden {
+      throw .notExecutable(path: forbidden.description, reason: .noPermission)
+    }
+    throw .executableNotFound(
+      name: name.description, searched: directories.map { String(decoding: $0, as: UTF8.self) })
   }
 
-  private static func searchPath(of command: Command) -> String {
-    if case .some(.some(let path)) = command.environment.changes["PATH"] { return path }
+  private static func searchPath(of command: Command) -> [UInt8] {
+    if case .some(.some(let path)) = command.environment.changes["PATH"] { return path.bytes }
     // What execvp(3) does where there is no PATH at all.
-    return environmentVariable("PATH") ?? "/bin:/usr/bin"
+    return environmentVariable("PATH") ?? Array("/bin:/usr/bin".utf8)
   }
 }

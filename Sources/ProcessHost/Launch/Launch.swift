@@ -1,12 +1,7 @@
+import CSpawn
 import Processes
-import Subprocess
 import Synchronization
 
-#if canImport(System)
-  import System
-#else
-  import SystemPackage
-#endif
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Glibc)
@@ -15,219 +10,203 @@ import Synchronization
   import Musl
 #endif
 
-/// One launch: what it needs, and what has to be undone if it fails.
+/// One launch: from the search for the executable to the running process, or to the error of which
+/// nothing is left.
 ///
-/// The descriptors belong to this and not to swift-subprocess, which stops the whole program if it has
-/// been given some to close and then runs out of descriptors itself.
-final class Launch: Sendable {
-  /// What the child gets as its descriptors 0, 1 and 2.
-  private struct ChildEnds: ~Copyable {
-    let input: OwnedDescriptor
-    let output: OwnedDescriptor?
-    let error: OwnedDescriptor?
+/// It blocks a thread of ``Launchers``, and holds nothing that another launch, or the end of a host, could
+/// have to wait for.
+@safe
+final class Launch: @unchecked Sendable {
+  /// What there is once a process runs.
+  typealias Started = (
+    processID: Int32, lifecycle: Lifecycle, outputs: Outputs, input: InputPipe?
+  )
+  typealias Answer = Result<Started, LaunchError>
 
-    let descriptors: Descriptors
-
-    init(
-      input: consuming OwnedDescriptor, output: consuming OwnedDescriptor,
-      error: consuming OwnedDescriptor
-    ) {
-      descriptors = (
-        FileDescriptor(rawValue: input.number), FileDescriptor(rawValue: output.number),
-        FileDescriptor(rawValue: error.number)
-      )
-      self.input = consume input
-      self.output = consume output
-      self.error = consume error
-    }
-
-    /// `/dev/null` for all three, of a child that opens a terminal by itself.
-    init(null: consuming OwnedDescriptor) {
-      let descriptor = FileDescriptor(rawValue: null.number)
-      descriptors = (descriptor, descriptor, descriptor)
-      input = consume null
-      output = nil
-      error = nil
-    }
+  private struct State {
+    var cancellation: LaunchError?
+    /// Whether the child runs, or there will be none.
+    var isDecided = false
   }
 
-  private typealias Descriptors = (
-    input: FileDescriptor, output: FileDescriptor, error: FileDescriptor
-  )
-
+  private let command: Command
   private let pump: Pump
   private let lifecycle: Lifecycle
-  private let pipes: [OutputPipe]
-  private let outputs: Outputs
-  private let inputPipe: InputPipe?
-  private let childEnds: Mutex<ChildEnds?>
-  private let childDescriptors: Descriptors
-  /// Where the child finds its terminal, if it is to have one.
-  let terminalPath: String?
+  /// Shared with `spawn_cancel` until the launch is decided; then the launching thread's alone.
+  private let attempt = UnsafeMutablePointer<spawn_attempt>.allocate(capacity: 1)
+  private let state = Mutex(State())
 
-  /// Descriptors that swift-subprocess opens: for its monitor (3, once), for the working directory and
-  /// for the process.
-  private static let spareDescriptors = 5
+  /// Set when the launch has come to its end, or a host that is being closed has waited long enough.
+  let settled = Latch<Void>()
 
-  /// Opens the pipes, and lets the pump wait for them: whatever can fail should fail before there is a
-  /// process.
-  init(
-    _ command: Command, on pump: Pump, into sink: OutputSink
-  ) throws(LaunchError) {
+  init(_ command: Command, on pump: Pump, into sink: OutputSink) {
+    self.command = command
     self.pump = pump
     lifecycle = Lifecycle(sink, pipes: command.terminal == nil ? 2 : 1, on: pump)
-    do throws(SystemError) {
-      let ends: ChildEnds
-      if let size = command.terminal {
-        let terminal = try PseudoTerminal.open(size)
-        terminalPath = terminal.path
-        inputPipe = InputPipe(try terminal.primary.duplicate(), isTerminal: true, on: pump)
-        pipes = [OutputPipe(terminal.primary, .stdout, of: lifecycle, on: pump)]
-        ends = ChildEnds(null: try .null())
-      } else {
-        terminalPath = nil
-        let output = try PipeEnds.open(.fromChild)
-        let error = try PipeEnds.open(.fromChild)
-        pipes = [
-          OutputPipe(output.read, .stdout, of: lifecycle, on: pump),
-          OutputPipe(error.read, .stderr, of: lifecycle, on: pump),
-        ]
-        if command.input == .none {
-          inputPipe = nil
-          ends = ChildEnds(input: try .null(), output: output.write, error: error.write)
-        } else {
-          let input = try PipeEnds.open(.toChild)
-          inputPipe = InputPipe(input.write, isTerminal: false, on: pump)
-          ends = ChildEnds(input: input.read, output: output.write, error: error.write)
-        }
-      }
-      try checkSpareDescriptors(Self.spareDescriptors, like: ends.input)
-      outputs = Outputs(pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace)
-      childDescriptors = ends.descriptors
-      childEnds = Mutex(ends)
-      try pump.add(pipes)
-    } catch {
-      throw error.launchError("cannot prepare the command's pipes")
+    unsafe spawn_prepare(attempt)
+  }
+
+  deinit { unsafe attempt.deallocate() }
+
+  /// Why the launch was cancelled, if it was.
+  var cancellation: LaunchError? { state.withLock { $0.cancellation } }
+
+  /// Ends the launch with an error: the child is not started, or killed even if the execution of its file
+  /// hangs. A child that runs already is left to the caller of ``run(_:)``.
+  func cancel(_ reason: LaunchError) {
+    state.withLock { state in
+      state.cancellation = state.cancellation ?? reason
+      if !state.isDecided { unsafe spawn_cancel(attempt) }
     }
   }
 
-  /// What there is once a process runs.
-  typealias Started = (processID: Int32, lifecycle: Lifecycle, input: InputPipe?)
-
-  /// Starts the process, answers, and stays with the process until it has been reaped.
-  func run(
-    _ configuration: Configuration, path: String,
-    answer: CheckedContinuation<Result<Started, LaunchError>, Never>
-  ) async {
-    let ends = childDescriptors
-    var watch: ExitWatch?
-    var isWatched = false
-    func finish(_ exit: ProcessExit) {
-      lifecycle.reaped()
-      if let inputPipe {
+  /// Starts the process, on a thread of ``Launchers``, and answers: with a failure when nothing is left.
+  func run(_ answer: @escaping @Sendable (Answer) -> Void) {
+    do throws(LaunchError) {
+      let path = try ExecutableLookup.path(of: command)
+      let ends = try open()
+      let outputs = Outputs(ends.pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace)
+      spawn(path, ends)
+      let (terminal, input) = (ends.terminalPath, ends.inputPipe)
+      // From now on the pipes end when the child's side is closed by all that have it.
+      _ = consume ends
+      let (attempt, cancellation) = state.withLock { state in
+        state.isDecided = true
+        return (unsafe self.attempt.pointee, state.cancellation)
+      }
+      let descriptor = attempt.descriptor < 0 ? nil : OwnedDescriptor(owning: attempt.descriptor)
+      if cancellation != nil, attempt.process > 0 { killAndReap(group: attempt.process) }
+      if let error = cancellation
+        ?? LaunchError(attempt, command, path, terminal: terminal)
+      {
+        _ = consume descriptor
+        // The pump may know the pipes: it alone lets go of them.
         pump.expectVisit()
-        pump.visit { inputPipe.abandon() }
+        pump.visit {
+          outputs.abandon()
+          input?.abandon()
+          answer(.failure(error))
+        }
+        return
       }
-      pump.leave(lifecycle)
-      if let watch, !isWatched { pump.visit { watch.finish(exit) } }
-    }
-    do {
-      let result = try await Subprocess.run(
-        configuration,
-        input: .fileDescriptor(ends.input, closeAfterSpawningProcess: false),
-        output: .fileDescriptor(ends.output, closeAfterSpawningProcess: false),
-        error: .fileDescriptor(ends.error, closeAfterSpawningProcess: false)
-      ) { execution in
-        let identifier = execution.processIdentifier
-        lifecycle.launched(as: identifier.value)
-        closeChildEnds()
-        pump.enter(lifecycle, outputs)
-        (watch, isWatched) = watchExit(of: identifier)
-        answer.resume(
-          returning: .success((identifier.value, lifecycle, inputPipe)))
-        // The child is reaped when this returns and it has ended, not before.
-        if isWatched { await lifecycle.waitUntilReapable() }
-      }
-      finish(ProcessExit(result.terminationStatus))
+      lifecycle.launched(as: attempt.process, descriptor: descriptor, input: input)
+      pump.enter(lifecycle, outputs)
+      ExitWatch(process: attempt.process, descriptor: attempt.descriptor, outputs: outputs)
+        .start(on: pump)
+      answer(.success((attempt.process, lifecycle, outputs, input)))
     } catch {
-      if watch != nil {
-        // The child cannot be reaped: someone else did it, by ignoring SIGCHLD or with wait(2).
-        finish(.unknown)
-      } else {
-        // Nothing was spawned, and this end of each pipe is still open at the other: the pump cannot
-        // have seen anything of them.
-        for pipe in pipes { pump.withdraw(pipe) }
-        for pipe in pipes { pipe.close() }
-        closeChildEnds()
-        answer.resume(returning: .failure(LaunchError(error, path: path, configuration)))
-      }
+      answer(.failure(error))
     }
   }
 
-  /// From now on the pipes end when the child's side is closed by all who have it.
-  private func closeChildEnds() { childEnds.withLock { $0 = nil } }
+  /// Opens the pipes or the terminal, and lets the pump wait for them: whatever can fail should fail before
+  /// there is a process.
+  private func open() throws(LaunchError) -> ChildEnds {
+    do throws(SystemError) {
+      let ends = try ChildEnds.open(command, of: lifecycle, on: pump)
+      try pump.add(ends.pipes)
+      return ends
+    } catch {
+      throw error.launchError(
+        "cannot open the command's \(command.terminal == nil ? "pipes" : "terminal")")
+    }
+  }
 
-  /// Whether the pump will tell when the child ends. Otherwise swift-subprocess does, which then also
-  /// decides when the child is reaped: as soon as it has ended; the pump expects to be told of it.
-  private func watchExit(of identifier: ProcessIdentifier) -> (ExitWatch, isWatched: Bool) {
-    #if os(Linux) || os(Android)
-      // Missing before Linux 5.4.
-      let descriptor = identifier.processDescriptor
-      let canBeWatched = descriptor >= 0
-    #else
-      let descriptor: Int32 = -1
-      let canBeWatched = true
-    #endif
-    let watch = ExitWatch(
-      process: identifier.value, descriptor: descriptor, outputs: outputs)
-    if canBeWatched {
-      do throws(SystemError) {
-        try pump.add(watch)
-        return (watch, true)
-      } catch {
-        // Darwin does not watch a child that has ended already.
-        if error.code == ESRCH, let exit = peekState(of: identifier.value).exit {
-          pump.expectVisit()
-          pump.visit { watch.finish(exit) }
-          return (watch, true)
-        }
+  /// Starts the child.
+  private func spawn(_ path: Command.Text, _ ends: borrowing ChildEnds) {
+    let arguments = CStrings([command.executable] + command.arguments)
+    let environment = CStrings(command.makeEnvironment())
+    let places = CStrings([
+      path, command.workingDirectory ?? "", Command.Text(ends.terminalPath ?? ""),
+    ])
+    func number(_ descriptor: borrowing OwnedDescriptor?) -> Int32 {
+      switch descriptor {
+      case .some(let descriptor): descriptor.number
+      case nil: -1
       }
     }
-    pump.expectVisit()
-    return (watch, false)
+    var plan = unsafe spawn_plan(
+      path: places.pointers[0]!, arguments: arguments.pointers.baseAddress!,
+      environment: environment.pointers.baseAddress!,
+      directory: command.workingDirectory == nil ? nil : places.pointers[1],
+      terminal: ends.terminalPath == nil ? nil : places.pointers[2],
+      input: number(ends.input), output: number(ends.output), error: number(ends.error))
+    unsafe spawn_start(attempt, &plan)
+    // The plan points into them.
+    extendLifetime(arguments)
+    extendLifetime(environment)
+    extendLifetime(places)
   }
 }
 
-extension ProcessExit {
-  fileprivate init(_ status: TerminationStatus) {
-    switch status {
-    case .exited(let code): self = .exited(code)
-    case .signaled(let signal): self = .signaled(signal)
+/// What a child gets for its stdin, stdout and stderr, and this program's ends of it.
+private struct ChildEnds: ~Copyable {
+  let pipes: [OutputPipe]
+  let inputPipe: InputPipe?
+  /// Where the child finds its terminal, if it is to have one; then it has no other descriptors.
+  let terminalPath: String?
+  let input: OwnedDescriptor?
+  let output: OwnedDescriptor?
+  let error: OwnedDescriptor?
+
+  static func open(
+    _ command: Command, of lifecycle: Lifecycle, on pump: Pump
+  ) throws(SystemError) -> ChildEnds {
+    if let size = command.terminal {
+      let terminal = try PseudoTerminal.open(size)
+      let input = InputPipe(try terminal.primary.duplicate(), isTerminal: true, on: pump)
+      let pipe = OutputPipe(terminal.primary, .stdout, of: lifecycle, on: pump)
+      return ChildEnds(
+        pipes: [pipe], inputPipe: input, terminalPath: terminal.path, input: nil, output: nil,
+        error: nil)
     }
+    let output = try PipeEnds.open(.fromChild)
+    let error = try PipeEnds.open(.fromChild)
+    let pipes = [
+      OutputPipe(output.read, .stdout, of: lifecycle, on: pump),
+      OutputPipe(error.read, .stderr, of: lifecycle, on: pump),
+    ]
+    if command.input == .none {
+      return ChildEnds(
+        pipes: pipes, inputPipe: nil, terminalPath: nil, input: try .null(),
+        output: output.write, error: error.write)
+    }
+    let input = try PipeEnds.open(.toChild)
+    return ChildEnds(
+      pipes: pipes, inputPipe: InputPipe(input.write, isTerminal: false, on: pump),
+      terminalPath: nil, input: input.read, output: output.write, error: error.write)
   }
 }
 
 extension LaunchError {
-  /// What swift-subprocess says, given that the executable and the directory were there before.
-  fileprivate init(_ error: any Error, path: String, _ configuration: Configuration) {
-    guard let error = error as? SubprocessError else {
-      self = .other(reason: "\(path): \(error)", code: nil)
-      return
-    }
-    let code = error.underlyingError?.rawValue
-    switch error.code {
-    case .failedToChangeWorkingDirectory:
+  /// What was wrong, given that the executable and the directory were there before; nil if nothing was.
+  fileprivate init?(
+    _ attempt: spawn_attempt, _ command: Command, _ path: Command.Text, terminal: String?
+  ) {
+    let (path, error) = (path.description, SystemError(code: attempt.code))
+    switch spawn_step(rawValue: UInt32(attempt.step)) {
+    case SPAWN_STARTED:
+      return nil
+    case SPAWN_CANCELLED:
+      self = .cancelled
+    case SPAWN_GROUP:
+      self = error.launchError("\(path): cannot get a process group of its own")
+    case SPAWN_TERMINAL:
+      self = error.launchError("\(path): cannot open its terminal \(terminal ?? "")")
+    case SPAWN_DESCRIPTORS:
+      self = error.launchError("\(path): cannot get its pipes")
+    case SPAWN_DIRECTORY:
       self = .badWorkingDirectory(
-        path: configuration.workingDirectory?.string ?? "", code: code ?? ENOENT)
-    case .executableNotFound:
-      self = .notExecutable(path: path, reason: .badInterpreter)
-    default:
-      switch code {
+        path: command.workingDirectory?.description ?? "", code: error.code)
+    case SPAWN_EXECUTE:
+      switch error.code {
       case ENOEXEC: self = .notExecutable(path: path, reason: .unknownFormat)
       case E2BIG: self = .notExecutable(path: path, reason: .argumentsTooLong)
-      case .some(let code): self = SystemError(code: code).launchError("\(path): cannot be started")
-      case nil: self = .other(reason: "\(path): \(error)", code: nil)
+      case ENOENT, ENOTDIR, EACCES: self = .notExecutable(path: path, reason: .badInterpreter)
+      default: self = error.launchError("\(path): cannot be executed")
       }
+    default:
+      self = error.launchError("\(path): cannot be started")
     }
   }
 }

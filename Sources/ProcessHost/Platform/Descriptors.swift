@@ -47,7 +47,7 @@ struct PipeEnds: ~Copyable {
       #if os(Linux) || os(Android)
         return unsafe ring_pipe2(start, O_CLOEXEC)
       #else
-        // Not atomic, but swift-subprocess starts children with POSIX_SPAWN_CLOEXEC_DEFAULT here.
+        // Not atomic, but children are started with POSIX_SPAWN_CLOEXEC_DEFAULT here.
         guard unsafe pipe(start) == 0 else { return -1 }
         for index in 0..<2 { _ = unsafe fcntl(numbers[index], F_SETFD, FD_CLOEXEC) }
         return 0
@@ -73,18 +73,5 @@ extension OwnedDescriptor {
     let moved = fcntl(number, F_DUPFD_CLOEXEC, 3)
     guard moved >= 0 else { throw .last }
     return OwnedDescriptor(owning: moved)
-  }
-}
-
-/// Makes sure that this program may open so many more descriptors, at this moment.
-func checkSpareDescriptors(_ count: Int, like descriptor: borrowing OwnedDescriptor)
-  throws(SystemError)
-{
-  var spares: [Int32] = []
-  defer { for spare in spares { close(spare) } }
-  for _ in 0..<count {
-    let spare = fcntl(descriptor.number, F_DUPFD_CLOEXEC, 3)
-    guard spare >= 0 else { throw .last }
-    spares.append(spare)
   }
 }

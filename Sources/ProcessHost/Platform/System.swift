@@ -33,8 +33,13 @@ func systemMessage(_ code: Int32) -> String {
 }
 
 /// A variable of this program's own environment.
-func environmentVariable(_ name: String) -> String? {
-  unsafe getenv(name).map { unsafe String(cString: $0) }
+func environmentVariable(_ name: String) -> [UInt8]? {
+  unsafe getenv(name).map { unsafe bytes(of: $0) }
+}
+
+/// The bytes of a C string, without the zero.
+func bytes(of string: UnsafePointer<CChar>) -> [UInt8] {
+  unsafe Array(UnsafeRawBufferPointer(start: string, count: strlen(string)))
 }
 
 /// What is at a path, for someone who wants to execute it or change to it.
@@ -44,7 +49,8 @@ enum FileState {
   case failure(Int32)
 }
 
-func fileState(_ path: String) -> FileState {
+func fileState(_ path: Command.Text) -> FileState {
+  let path = path.bytes.map { CChar(bitPattern: $0) } + [0]
   var status = stat()
   guard unsafe stat(path, &status) == 0 else { return .failure(errno) }
   // For the effective user: the one that executes.
@@ -68,6 +74,19 @@ enum ChildState {
     case .gone: .unknown
     }
   }
+}
+
+/// Reaps a child that has ended, unless it has been reaped.
+func reap(_ child: Int32) {
+  var info = unsafe siginfo_t()
+  while unsafe waitid(P_PID, id_t(child), &info, WEXITED | WNOHANG) != 0 && errno == EINTR {}
+}
+
+/// Kills a child and the group that it leads, and waits for the child's end.
+func killAndReap(group child: Int32) {
+  kill(-child, SIGKILL)
+  var info = unsafe siginfo_t()
+  while unsafe waitid(P_PID, id_t(child), &info, WEXITED) != 0 && errno == EINTR {}
 }
 
 /// What has become of a child, without reaping it.

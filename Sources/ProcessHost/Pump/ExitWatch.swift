@@ -4,12 +4,36 @@ final class ExitWatch: EventSource, @unchecked Sendable {
   private let descriptor: Int32
   private let outputs: Outputs
 
-  /// - Parameter descriptor: The process's descriptor where the system has such; must stay open until
+  /// - Parameter descriptor: The process's descriptor, -1 where the system has none; must stay open until
   ///   the lifecycle allows the child to be reaped.
   init(process: Int32, descriptor: Int32, outputs: Outputs) {
     self.process = process
     self.descriptor = descriptor
     self.outputs = outputs
+  }
+
+  /// Watches from now on, until the child has ended.
+  func start(on pump: Pump) {
+    do throws(SystemError) {
+      try pump.add(self)
+    } catch {
+      poll(on: pump)
+    }
+  }
+
+  /// How often a child is looked at that cannot be waited for.
+  private static let pollInterval: Duration = .milliseconds(20)
+
+  /// Looks again and again: before Linux 5.3, without memory for the poller, or at a child that has ended
+  /// already, which Darwin does not watch.
+  private func poll(on pump: Pump, after time: Duration = .zero) {
+    pump.schedule(after: time) { [self] in
+      if let exit = peekState(of: process).exit {
+        finish(exit)
+      } else {
+        poll(on: pump, after: Self.pollInterval)
+      }
+    }
   }
 
   override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {

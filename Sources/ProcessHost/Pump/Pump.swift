@@ -31,6 +31,8 @@ final class Pump: Sendable {
   /// The processes that are not over.
   private struct Population {
     var members: [ObjectIdentifier: (lifecycle: Lifecycle, outputs: Outputs)] = [:]
+    /// Those that are being started.
+    var launches: [ObjectIdentifier: Launch] = [:]
     /// The grace for those that enter when the pump has been told to end.
     var grace: Duration?
   }
@@ -206,6 +208,25 @@ final class Pump: Sendable {
 // MARK: Processes
 
 extension Pump {
+  /// A process is being started, whose sources will be here.
+  ///
+  /// - Returns: Whether it may; not if the pump has been told to end.
+  func begin(_ launch: Launch) -> Bool {
+    population.withLock { population in
+      guard population.grace == nil else { return false }
+      population.launches[ObjectIdentifier(launch)] = launch
+      sourceCount.add(1, ordering: .relaxed)
+      return true
+    }
+  }
+
+  /// A launch has come to its end; its process, if there is one, has entered.
+  func finish(_ launch: Launch) {
+    population.withLock { _ = $0.launches.removeValue(forKey: ObjectIdentifier(launch)) }
+    launch.settled.set(())
+    removeSource()
+  }
+
   /// A process has been started, whose sources are here.
   func enter(_ lifecycle: Lifecycle, _ outputs: Outputs) {
     sourceCount.add(1, ordering: .relaxed)
@@ -218,10 +239,19 @@ extension Pump {
 
   /// A process has been reaped.
   func leave(_ lifecycle: Lifecycle) {
-    population.withLock { _ = $0.members.removeValue(forKey: ObjectIdentifier(lifecycle)) }
+    let hadEntered = population.withLock { population in
+      population.members.removeValue(forKey: ObjectIdentifier(lifecycle)) != nil
+    }
+    if hadEntered { removeSource() }
+  }
+
+  private func removeSource() {
     sourceCount.subtract(1, ordering: .relaxed)
     if isStopping.load(ordering: .acquiring) { poller.wake() }
   }
+
+  /// The processes that are not over.
+  var lifecycles: [Lifecycle] { population.withLock { $0.members.values.map(\.lifecycle) } }
 
   /// How many bytes a pipe may bring in one turn, so that all get theirs: 1 MiB among all processes, and at
   /// least one read.
@@ -231,20 +261,27 @@ extension Pump {
     max(OutputPipe.readSize, 1_048_576 / max(1, processes))
   }
 
-  /// Ends all processes, those as well that still enter, and then the thread.
+  /// Ends all launches and processes, those as well that still enter, and then the thread.
   ///
-  /// - Returns: The processes that were there.
+  /// - Returns: The launches, of which those settle late that hang for want of a file system.
   @discardableResult
-  func stop(grace: Duration) -> [Lifecycle] {
-    let members = population.withLock { population in
+  func stop(grace: Duration) -> [Launch] {
+    let (members, launches) = population.withLock { population in
       population.grace = min(grace, population.grace ?? grace)
-      return population.members.values.map { $0 }
+      return (population.members.values.map { $0 }, Array(population.launches.values))
     }
     isStopping.store(true, ordering: .releasing)
+    for launch in launches {
+      launch.cancel(.hostClosed)
+      schedule(after: max(grace, .zero) + Self.hang) { launch.settled.set(()) }
+    }
     for (lifecycle, outputs) in members { end(lifecycle, outputs, grace: grace) }
     poller.wake()
-    return members.map(\.lifecycle)
+    return launches
   }
+
+  /// A cancelled launch that takes longer than this hangs where no signal ends it.
+  private static let hang: Duration = .seconds(1)
 
   /// What the killed have written may take this long to arrive.
   private static let lastWords: Duration = .milliseconds(100)

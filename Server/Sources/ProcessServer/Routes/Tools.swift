@@ -148,7 +148,7 @@ private struct CommandArguments: Decodable {
 
   func makeCommand(withInput: Bool) -> Command {
     var command = self.command.command
-    command.workingDirectory = cwd
+    command.workingDirectory = cwd.map { Command.Text($0) }
     if let env { command.environment = .inherited(changing: env) }
     if tty == true { command.terminal = TerminalSize(rows: rows ?? 24, columns: cols ?? 80) }
     if withInput && pipeStdin != false { command.input = .pipe }

@@ -1,0 +1,91 @@
+// How Darwin starts a child: by `posix_spawn`, which is a system call there.
+#if defined(__APPLE__)
+
+#include "CSpawn.h"
+
+#include <crt_externs.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+
+void spawn_prepare(struct spawn_attempt *attempt) {
+  *attempt = (struct spawn_attempt){.descriptor = -1};
+}
+
+/// The step that an error of `posix_spawn` is from: it tells the error alone.
+static enum spawn_step failed_step(const struct spawn_plan *plan, int code) {
+  if (code == EAGAIN || code == ENOMEM) return SPAWN_PROCESS;
+  struct stat status;
+  if (plan->directory && stat(plan->directory, &status) != 0) return SPAWN_DIRECTORY;
+  if (plan->terminal && stat(plan->terminal, &status) != 0) return SPAWN_TERMINAL;
+  return SPAWN_EXECUTE;
+}
+
+void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
+  if (__atomic_load_n(&attempt->is_cancelled, __ATOMIC_SEQ_CST)) {
+    attempt->step = SPAWN_CANCELLED;
+    return;
+  }
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_t actions;
+  if ((attempt->code = posix_spawnattr_init(&attributes)) != 0) {
+    attempt->step = SPAWN_PROCESS;
+    return;
+  }
+  if ((attempt->code = posix_spawn_file_actions_init(&actions)) != 0) {
+    attempt->step = SPAWN_PROCESS;
+    posix_spawnattr_destroy(&attributes);
+    return;
+  }
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  int code = posix_spawnattr_setsigmask(&attributes, &none);
+  if (!code) code = posix_spawnattr_setsigdefault(&attributes, &all);
+  short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_CLOEXEC_DEFAULT;
+  if (plan->terminal) {
+    // A session leader's first terminal becomes its controlling one.
+    flags |= POSIX_SPAWN_SETSID;
+    if (!code) code = posix_spawn_file_actions_addopen(&actions, 0, plan->terminal, O_RDWR, 0);
+    if (!code) code = posix_spawn_file_actions_adddup2(&actions, 0, 1);
+    if (!code) code = posix_spawn_file_actions_adddup2(&actions, 0, 2);
+  } else {
+    flags |= POSIX_SPAWN_SETPGROUP;
+    if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->input, 0);
+    if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->output, 1);
+    if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->error, 2);
+  }
+  if (!code) code = posix_spawnattr_setflags(&attributes, flags);
+  if (!code && plan->directory)
+    code = posix_spawn_file_actions_addchdir_np(&actions, plan->directory);
+  if (code) {
+    attempt->step = SPAWN_PROCESS;
+  } else {
+    code = posix_spawn(&attempt->process, plan->path, &actions, &attributes, plan->arguments,
+                       plan->environment);
+    if (code) {
+      attempt->process = 0;
+      attempt->step = failed_step(plan, code);
+    }
+  }
+  attempt->code = code;
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+}
+
+void spawn_cancel(struct spawn_attempt *attempt) {
+  __atomic_store_n(&attempt->is_cancelled, 1, __ATOMIC_SEQ_CST);
+}
+
+int spawn_signal_group(int descriptor, int signal) {
+  (void)descriptor;
+  (void)signal;
+  errno = EINVAL;
+  return -1;
+}
+
+char **spawn_environment(void) { return *_NSGetEnviron(); }
+
+#endif

@@ -1,0 +1,183 @@
+import Processes
+import Testing
+
+@testable import ProcessHost
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What a launch passes on, and what it never waits for.
+@Suite(.timeLimit(.minutes(1))) struct LaunchTests {
+  private let directory = TemporaryDirectory()
+
+  // MARK: Bytes
+
+  @Test(
+    "Arguments and the executable's name reach the command byte for byte", arguments: [false, true])
+  func bytes(inTerminal: Bool) async throws {
+    let odd = Command.Text(bytes: Array("a".utf8) + [0xff, 0xfe])
+    var command = Command("printf", arguments: ["%s|", odd, ""])
+    if inTerminal { command.terminal = TerminalSize() }
+    let session = try await capture(command)
+    #expect(Array(session.output().chunks.payload) == odd.bytes + Array("||".utf8))
+
+    let path = Command.Text(bytes: Array(directory.path.utf8) + Array("/tool-".utf8) + [0xff])
+    let tool = directory.file("tool", "#!/bin/sh\nprintf %s \"$0\"\n", mode: 0o755)
+    let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
+    #expect(unsafe rename(tool, name) == 0)
+    defer { unsafe _ = unlink(name) }
+    let named = try await capture(Command(path))
+    #expect(Array(named.output().chunks.payload) == path.bytes)
+  }
+
+  @Test("The environment, inherited or given, reaches the command byte for byte")
+  func environment() async {
+    await #expect(processExitsWith: .success) {
+      let value: [CChar] = [0x61, -1, 0x62, 0]
+      #expect(unsafe setenv("ODD_INHERITED", value, 1) == 0)
+      let name = Command.Text(bytes: Array("NAME-".utf8) + [0xfe])
+      var command = Command(
+        "env", environment: .inherited(changing: [name: Command.Text(bytes: [0xff])]))
+      for isTerminal in [false, true] {
+        command.terminal = isTerminal ? TerminalSize() : nil
+        let output = try await capture(command).output().chunks.payload
+        let lines = Array(output).split { $0 == 10 || $0 == 13 }.map(Array.init)
+        #expect(lines.contains(Array("ODD_INHERITED=a".utf8) + [0xff, 0x62]))
+        #expect(lines.contains(name.bytes + [UInt8(ascii: "="), 0xff]))
+      }
+    }
+  }
+
+  @Test("A directory whose name is not UTF-8 can be the working directory")
+  func workingDirectory() async throws {
+    let path = Command.Text(bytes: Array(directory.path.utf8) + [UInt8(ascii: "/"), 0xff])
+    let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
+    #expect(unsafe mkdir(name, 0o700) == 0)
+    defer { unsafe _ = rmdir(name) }
+    let session = try await capture(Command("pwd", workingDirectory: path))
+    #expect(Array(session.output().chunks.payload) == path.bytes + [10])
+  }
+
+  @Test("A variable whose name is no identifier survives in a terminal")
+  func oddNames() async throws {
+    var command = Command("env", arguments: [], environment: .inherited(changing: ["a.b-c": "1"]))
+    command.terminal = TerminalSize()
+    #expect(text(try await capture(command)).contains("a.b-c=1\r\n"))
+  }
+
+  @Test("A script without #! is refused with and without a terminal", arguments: [false, true])
+  func scripts(inTerminal: Bool) async {
+    var command = Command(directory.file("none", "echo hello\n", mode: 0o755))
+    if inTerminal { command.terminal = TerminalSize() }
+    await #expect(
+      throws: LaunchError.notExecutable(
+        path: command.executable.description, reason: .unknownFormat)
+    ) { try await capture(command) }
+  }
+
+  // MARK: Cancelling
+
+  @Test("A cancelled launch is not held up by a daemon that holds its output")
+  func daemons() async throws {
+    let host = CommandHost()
+    let pids = directory.path + "/pids"
+    var ended = 0
+    while ended < 3 {
+      let task = Task {
+        try await host.launch(
+          .shell("setsid sh -c 'echo $$ >>\(pids); exec sleep 1000' & wait"), into: freshSession())
+      }
+      // Cancelled when the process runs and the launch has perhaps not returned.
+      let path = pids
+      _ = await eventually { contents(path)?.split(separator: "\n").count ?? 0 > ended }
+      task.cancel()
+      if case .success(let process) = await task.result { process.terminate(grace: .zero) }
+      ended += 1
+      try await capture(Command("true"), on: host)
+    }
+    await host.close(grace: .zero)
+    for line in (contents(pids) ?? "").split(separator: "\n") {
+      kill(try #require(Int32(line)), SIGKILL)
+    }
+  }
+
+  @Test("Ending a started launch lets go of output that a daemon holds, and leaves nothing")
+  func endingWithDaemon() async throws {
+    let pump = try Pump.start()
+    defer { pump.stop(grace: .zero) }
+    let session = freshSession()
+    let launch = Launch(
+      .shell("setsid sh -c 'echo $$; exec sleep 1000' & wait"), on: pump,
+      into: OutputSink(session)!)
+    #expect(pump.begin(launch))
+    let answer = await withCheckedContinuation { continuation in
+      launch.run { answer in
+        pump.finish(launch)
+        continuation.resume(returning: answer)
+      }
+    }
+    let started = try answer.get()
+    _ = await session.output(since: 0, waitingUpTo: nil)
+    let daemon = try #require(Int32(text(session).dropLast()))
+    await started.lifecycle.end(started.outputs)
+    #expect(session.isClosed && !isGone(daemon) && !exists(started.processID))
+    kill(daemon, SIGKILL)
+  }
+
+  // MARK: Launches that hang
+
+  /// An executable that cannot be opened while this is held: a lease on it would have to be given up first.
+  private final class Hanging {
+    let path: String
+    private let descriptor: Int32
+
+    init(_ directory: TemporaryDirectory) {
+      path = directory.file("hanging", "#!/bin/sh\necho late\n", mode: 0o755)
+      descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
+      // The system tells by SIGIO that somebody waits.
+      _ = signal(SIGIO, SIG_IGN)
+      // F_SETLEASE, which the C library only shows to C.
+      #expect(fcntl(descriptor, 1024, Int32(F_WRLCK)) == 0)
+    }
+
+    func release() { close(descriptor) }
+  }
+
+  @Test("Launches that hang hold up no others, however many, and no end of a host")
+  func hanging() async throws {
+    let hanging = Hanging(directory)
+    let host = CommandHost()
+    let other = CommandHost()
+    let (path, sessions) = (hanging.path, (0..<20).map { _ in freshSession() })
+    let launches = sessions.map { session in
+      Task { try await host.launch(Command(path), into: session) }
+    }
+    for _ in 0..<20 { try await capture(Command("true"), on: other) }
+    await other.close()
+    await host.close(grace: .zero)
+    for launch in launches {
+      await #expect(throws: LaunchError.hostClosed) { try await launch.value }
+    }
+    #expect(sessions.allSatisfy { !$0.isClosed && $0.isAlive })
+    hanging.release()
+  }
+
+  @Test("A launch that hangs can be cancelled, and then leaves nothing")
+  func cancellingWhatHangs() async throws {
+    let hanging = Hanging(directory)
+    let path = hanging.path
+    let host = CommandHost()
+    let launch = Task { try await host.launch(Command(path), into: freshSession()) }
+    try await Task.sleep(for: .milliseconds(20))
+    launch.cancel()
+    await #expect(throws: LaunchError.cancelled) { try await launch.value }
+    hanging.release()
+    #expect(text(try await capture(Command(path), on: host)) == "late\n")
+    await host.close()
+  }
+}
