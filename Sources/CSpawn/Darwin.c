@@ -9,9 +9,15 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void spawn_prepare(struct spawn_attempt *attempt) {
   *attempt = (struct spawn_attempt){.descriptor = -1};
+}
+
+void spawn_again(struct spawn_attempt *attempt) {
+  if (attempt->descriptor >= 0) close(attempt->descriptor);
+  *attempt = (struct spawn_attempt){.descriptor = -1, .is_cancelled = attempt->is_cancelled};
 }
 
 /// The step that an error of `posix_spawn` is from: it tells the error alone.

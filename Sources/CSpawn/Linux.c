@@ -144,6 +144,11 @@ void spawn_prepare(struct spawn_attempt *attempt) {
   *attempt = (struct spawn_attempt){.descriptor = -1};
 }
 
+void spawn_again(struct spawn_attempt *attempt) {
+  if (attempt->descriptor >= 0) close(attempt->descriptor);
+  *attempt = (struct spawn_attempt){.descriptor = -1, .is_cancelled = attempt->is_cancelled};
+}
+
 void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
   // More than the child needs, also for a signal frame with the largest register file.
   _Alignas(64) char stack[32768];

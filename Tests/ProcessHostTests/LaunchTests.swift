@@ -80,6 +80,17 @@ import Testing
     ) { try await capture(command) }
   }
 
+  @Test("A file that another child still holds open for writing is executed a moment later")
+  func busyFiles() async throws {
+    let path = directory.path + "/tool"
+    try await capture(.shell("cp /bin/true \(path)"))
+    let writer = unsafe open(path, O_WRONLY | O_CLOEXEC)
+    let launch = Task { try await capture(Command(path)) }
+    try await Task.sleep(for: .milliseconds(5))
+    close(writer)
+    #expect(try await launch.value.exitCode == 0)
+  }
+
   // MARK: Cancelling
 
   @Test("A cancelled launch is not held up by a daemon that holds its output")

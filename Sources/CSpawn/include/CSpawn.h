@@ -58,6 +58,10 @@ struct spawn_attempt {
 /// Prepares an attempt.
 void spawn_prepare(struct spawn_attempt *attempt);
 
+/// Prepares an attempt that has failed for another start, and closes its descriptor; it may have been
+/// cancelled, but must not be cancelled meanwhile.
+void spawn_again(struct spawn_attempt *attempt);
+
 /// Starts a child, and returns when it executes its file or could not. May take as long as the file system
 /// does that the file is on; to be called by a thread that has nothing else to do, with all signals blocked.
 void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan);

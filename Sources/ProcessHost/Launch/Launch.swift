@@ -132,6 +132,17 @@ final class Launch: @unchecked Sendable {
       terminal: ends.terminalPath == nil ? nil : places.pointers[2],
       input: number(ends.input), output: number(ends.output), error: number(ends.error))
     unsafe spawn_start(attempt, &plan)
+    var pause: UInt32 = 500
+    while unsafe attempt.pointee.step == Int32(SPAWN_EXECUTE.rawValue),
+      unsafe attempt.pointee.code == ETXTBSY, pause < 500_000
+    {
+      // A program that writes a file and then runs it may have closed it, and another child have a copy
+      // of the descriptor for as long as that child has not executed its own file.
+      usleep(pause)
+      pause *= 2
+      state.withLock { _ in unsafe spawn_again(attempt) }
+      unsafe spawn_start(attempt, &plan)
+    }
     // The plan points into them.
     extendLifetime(arguments)
     extendLifetime(environment)
