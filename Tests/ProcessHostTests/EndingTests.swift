@@ -88,6 +88,77 @@ import Testing
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
+  @Test(
+    "A fatal signal ends a stopped process",
+    arguments: [ProcessSignal.interrupt, .hangUp, .terminate, ProcessSignal(rawValue: SIGUSR1)])
+  func signalsToTheStopped(signal: ProcessSignal) async throws {
+    let (process, _) = try await start("echo ready; exec sleep 100")
+    try process.signal(.stop)
+    try process.signal(signal)
+    #expect(try await process.waitUntilClosed() == .signaled(signal.rawValue))
+  }
+
+  // MARK: What a command leaves behind in its group
+
+  private static let leavesOne = "sleep 300 >/dev/null 2>&1 & echo $!"
+
+  @Test(
+    "What a command left in its group can be terminated after its end", arguments: [true, false])
+  func terminatingWhatIsLeft(hasGrace: Bool) async throws {
+    let (process, line) = try await start(Self.leavesOne)
+    let rest = try #require(Int32(line))
+    #expect(try await process.waitUntilClosed() == .exited(0))
+    #expect(process.hasLingeringGroup && !isGone(rest))
+    #expect(!exists(process.processID))
+    process.terminate(grace: hasGrace ? Self.never : .zero)
+    await process.waitUntilOver()
+    #expect(isGone(rest) && !process.hasLingeringGroup)
+    #expect(throws: SignalError.processEnded) { try process.signal(.terminate) }
+  }
+
+  @Test("What ignores SIGTERM in the group of an ended command is killed after the grace")
+  func killingWhatIsLeft() async throws {
+    let directory = TemporaryDirectory()
+    let (process, line) = try await start(
+      "sh -c 'trap \"\" TERM; echo >\(directory.path)/ready; while :; do sleep 0.01; done'"
+        + " >/dev/null 2>&1 & echo $!; while ! test -e \(directory.path)/ready; do sleep 0.01; done"
+    )
+    let rest = try #require(Int32(line))
+    try await process.waitUntilClosed()
+    process.terminate(grace: .milliseconds(50))
+    await process.waitUntilOver()
+    #expect(isGone(rest))
+  }
+
+  @Test("A process is over when what it left in its group ends by itself")
+  func whatIsLeftEnds() async throws {
+    let (process, line) = try await start("sleep 0.2 >/dev/null 2>&1 & echo $!")
+    let rest = try #require(Int32(line))
+    try await process.waitUntilClosed()
+    await process.waitUntilOver()
+    #expect(isGone(rest) && !process.hasLingeringGroup)
+  }
+
+  @Test("What a command left in its group does not outlive the host, closed or let go")
+  func whatIsLeftEndsWithTheHost() async throws {
+    for closes in [true, false] {
+      var host: CommandHost? = CommandHost()
+      var rest: Int32 = 0
+      do {
+        let (process, line) = try await start(Self.leavesOne, on: try #require(host))
+        rest = try #require(Int32(line))
+        try await process.waitUntilClosed()
+      }
+      #expect(!isGone(rest))
+      if closes {
+        await host?.close()
+        #expect(isGone(rest))
+      }
+      host = nil
+      #expect(await eventually { isGone(rest) })
+    }
+  }
+
   // MARK: Output that others hold open
 
   @Test func aQuietGrandchildDoesNotKeepTheSessionOpen() async throws {

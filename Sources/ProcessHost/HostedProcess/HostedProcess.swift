@@ -57,7 +57,8 @@ public final class HostedProcess: Sendable, Identifiable {
   /// closed, the process reaped, and every descriptor that served it closed.
   ///
   /// Or, if another process holds the output open, until the session is closed after
-  /// ``Command/quietGrace``; that process is then what is left.
+  /// ``Command/quietGrace``; that process is then what is left. Others of the group that do not hold it open
+  /// are not waited for: see ``hasLingeringGroup``.
   ///
   /// - Returns: How the process ended.
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
@@ -67,14 +68,20 @@ public final class HostedProcess: Sendable, Identifiable {
     return try await lifecycle.exit.wait()
   }
 
+  /// Whether the process has left others behind in its group that live on though its session is closed.
+  ///
+  /// They are ended with the host, or by ``terminate(grace:)`` or ``signal(_:)``.
+  public var hasLingeringGroup: Bool { lifecycle.hasRest }
+
   /// Waits, whether the task is cancelled or not, until nothing is left of the process.
   func waitUntilOver() async { await Task.detached { try? await self.lifecycle.over.wait() }.value }
 
   /// Sends a signal to the process and all others in its group: those that it started, and those that
   /// they started, unless they made groups of their own.
   ///
-  /// Possible until the session is closed, so also while a grandchild outlives the process and holds
-  /// its output open. Never reaches a process that has nothing to do with this one.
+  /// Possible as long as any of them lives, so also while a grandchild outlives the process. Never reaches a
+  /// process that has nothing to do with this one. A signal that ends processes by default is followed by
+  /// `SIGCONT`, so that those that are stopped end as well.
   ///
   /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/refused(code:)`` if the system
   ///   does not permit it.
@@ -93,8 +100,8 @@ public final class HostedProcess: Sendable, Identifiable {
   /// Ends the process and all others in its group: asks them with `SIGTERM`, and after a grace kills who
   /// is left with `SIGKILL`. Processes that are stopped are made to go on, so that they can end.
   ///
-  /// Returns at once; await ``waitUntilClosed()`` to know that it has come about. Does nothing if they
-  /// have ended already. Called again, the earlier `SIGKILL` counts.
+  /// Returns at once; await ``waitUntilClosed()`` to know that it has come about. Reaches those as well that
+  /// outlive the process: see ``hasLingeringGroup``. Does nothing if all have ended already. Called again, the earlier `SIGKILL` counts.
   ///
   /// A process that has left the group, by `setsid(2)` for example, is not reached. If it holds the
   /// output open, ``Command/quietGrace`` decides when the session is closed.

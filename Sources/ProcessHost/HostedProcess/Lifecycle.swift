@@ -5,6 +5,7 @@
 #elseif canImport(Musl)
   import Musl
 #endif
+import CSpawn
 import Processes
 import Synchronization
 
@@ -12,8 +13,8 @@ import Synchronization
 ///
 /// ```
 ///               pipe ended ──┐                    ┌─ group empty, or killed, if it was to end ─┐
-///  running ──┬─ pipe ended ──┼──▶ session closed ─┤                                            ├▶ reaped:
-///            └─ exited ──────┤                    └─ at once, else ────────────────────────────┘   over
+///  running ──┬─ pipe ended ──┼──▶ session closed ─┤                                            ├▶ reaped ─▶ group
+///            └─ exited ──────┤                    └─ at once, else ────────────────────────────┘   empty: over
 ///                            └─ quiet ──▶ session closed, output dropped ─▶ pipes ended ─▶ …
 /// ```
 ///
@@ -21,8 +22,11 @@ import Synchronization
 /// may hold them open after the child's exit. While either is so, the child is not reaped: as long as
 /// it is not, its number, which is its group's too, belongs to nobody else, and signals sent to it
 /// reach what is left of the group and never a stranger.
+///
+/// A grandchild without the child's outputs may outlive all that. The child is reaped, but it is over only
+/// when its group is empty; until then signals still reach the group, and the host still ends it.
 final class Lifecycle: Sendable {
-  private struct State: ~Copyable {
+  fileprivate struct State: ~Copyable {
     /// Whose thread serves the child; nil when there is nothing left to serve.
     var pump: Pump?
     var process: Int32 = 0
@@ -36,15 +40,18 @@ final class Lifecycle: Sendable {
     var isClosed = false
     var mayBeReaped = false
     var isReaped = false
+    /// How often the rest of the group has begun to be watched; the latest watch alone goes on.
+    var watches = 0
   }
 
   let sink: OutputSink
   /// How the child ended: set as soon as that is known.
   let exit = Latch<ProcessExit>()
-  /// Set when the session is closed; and the child reaped and every descriptor closed as well, unless
-  /// another process holds the child's output open.
+  /// Set when the session is closed; and the child reaped and its pipes closed as well, unless another
+  /// process holds the child's output open.
   let done = Latch<Void>()
-  /// Set when nothing is left: the session closed, the child reaped, every descriptor closed.
+  /// Set when nothing is left: the session closed, the child reaped, its group empty, every descriptor
+  /// closed.
   let over = Latch<Void>()
   /// Bytes that came after the session was closed.
   let droppedBytes = Atomic<Int>(0)
@@ -101,18 +108,26 @@ final class Lifecycle: Sendable {
     pump.visit { self.reap(on: pump) }
   }
 
-  /// Reaps the child, whose number nobody can need any more, and lets go of all that served it. On the
-  /// pump's thread.
+  /// Reaps the child, and lets go of all that served it. On the pump's thread.
   private func reap(on pump: Pump) {
-    let (process, input) = state.withLock { state in
+    let (input, hasRest) = state.withLock { state in
+      // It has ended, so that this does not wait; and nobody can send a signal to its number meanwhile.
+      ProcessHost.reap(state.process)
       state.isReaped = true
-      state.pump = nil
-      state.descriptor = nil
-      return (state.process, state.input.take())
+      return (state.input.take(), state.signalRest(0))
     }
-    // It has ended, so that this does not wait.
-    ProcessHost.reap(process)
     input?.abandon()
+    if hasRest { watchRest(on: pump) } else { finish() }
+    done.set(())
+  }
+
+  /// Nothing is left of the group, or nothing that a signal could end.
+  private func finish() {
+    let pump = state.withLock { state in
+      state.descriptor = nil
+      return state.pump.take()
+    }
+    guard let pump else { return }
     pump.leave(self)
     done.set(())
     over.set(())
@@ -126,18 +141,45 @@ final class Lifecycle: Sendable {
     }
   }
 
-  /// Sends a signal to the child's group.
+  /// Whether the child has been reaped and others of its group live on.
+  var hasRest: Bool { state.withLock { $0.isReaped && $0.pump != nil } }
+
+  /// Sends a signal to the child's group, and lets those continue that are stopped, if the signal may end
+  /// them: they would not notice it otherwise.
   func send(_ signal: ProcessSignal) throws(SignalError) {
     try state.withLock { state throws(SignalError) in
-      guard !state.mayBeReaped, !state.isReaped else { throw .processEnded }
-      // Someone else may have reaped the child; then its number is free, and may be a stranger's.
-      if case .gone = peekState(of: state.process) { throw .processEnded }
-      if kill(-state.process, signal.rawValue) == 0 { return }
-      // It may have moved to another group, and its first group be empty.
-      guard errno == ESRCH, kill(state.process, signal.rawValue) == 0 else {
-        throw .refused(code: errno)
-      }
+      try state.send(signal.rawValue)
+      if signal.endsByDefault { try? state.send(SIGCONT) }
     }
+  }
+}
+
+extension Lifecycle.State {
+  fileprivate func send(_ signal: Int32) throws(SignalError) {
+    if isReaped {
+      guard pump != nil, signalRest(signal) else { throw .processEnded }
+      return
+    }
+    // Someone else may have reaped the child; then its number is free, and may be a stranger's.
+    if case .gone = peekState(of: process) { throw .processEnded }
+    if kill(-process, signal) == 0 { return }
+    // It may have moved to another group, and its first group be empty.
+    guard errno == ESRCH, kill(process, signal) == 0 else { throw .refused(code: errno) }
+  }
+
+  /// Sends a signal to what is left of the group of a child that was reaped; returns whether anyone got it.
+  ///
+  /// The child's descriptor stands for that group and no other. Where it does not, before Linux 6.9, the
+  /// group's number does: the system gives it to no other process while the group has members, and
+  /// ``Lifecycle`` looks often enough whether it has.
+  fileprivate func signalRest(_ signal: Int32) -> Bool {
+    switch descriptor {
+    case .some(let descriptor):
+      if spawn_signal_group(descriptor.number, signal) == 0 { return true }
+      if errno != EINVAL { return false }
+    case nil: break
+    }
+    return process > 0 && kill(-process, signal) == 0
   }
 }
 
@@ -149,18 +191,15 @@ extension Lifecycle {
   /// The child may end at once and leave others of its group behind, who are busy ending; so it is
   /// reaped only when they are gone, or have been killed.
   func terminate(grace: Duration) {
-    let pump: Pump? = state.withLock { state in
-      guard !state.mayBeReaped, !state.isReaped else { return nil }
-      state.isEnding = true
-      return state.pump
+    let (pump, isReaped): (Pump?, Bool) = state.withLock { state in
+      if !state.isReaped { state.isEnding = state.pump != nil }
+      return (state.pump, state.isReaped)
     }
     guard let pump else { return }
     if grace > .zero {
       try? send(.terminate)
-      // Who is stopped finds the other signal when it goes on.
-      try? send(.resume)
       pump.schedule(after: grace) { self.killGroup() }
-      watchGroup(on: pump)
+      if isReaped { watchRest(on: pump) } else { watchGroup(on: pump) }
     } else {
       killGroup()
     }
@@ -181,6 +220,9 @@ extension Lifecycle {
   private func killGroup() {
     try? send(.kill)
     advance { $0.isEnding = false }
+    guard let pump = state.withLock({ $0.isReaped ? $0.pump : nil }) else { return }
+    watchRest(on: pump)
+    pump.schedule(after: Pump.hang) { self.finish() }
   }
 
   /// How often to look whether the group of an ended child is empty.
@@ -197,6 +239,32 @@ extension Lifecycle {
         self.advance { $0.isEnding = false }
       } else {
         self.watchGroup(on: pump)
+      }
+    }
+  }
+
+  /// Looks again and again, and more and more seldom, whether the rest of the group of a reaped child has
+  /// ended.
+  private func watchRest(on pump: Pump) {
+    let watch = state.withLock { state in
+      state.watches += 1
+      return state.watches
+    }
+    watchRest(on: pump, after: Self.watchInterval, as: watch)
+  }
+
+  private func watchRest(on pump: Pump, after interval: Duration, as watch: Int) {
+    pump.schedule(after: interval) {
+      let (group, isWatching): (Int32?, Bool) = self.state.withLock { state in
+        guard state.pump != nil, state.watches == watch else { return (nil, false) }
+        return (state.signalRest(0) ? state.process : nil, true)
+      }
+      guard isWatching else { return }
+      // Those that have ended and that nobody reaps still get signals.
+      if let group, pump.isGroupAlive(group) {
+        self.watchRest(on: pump, after: min(interval * 2, .seconds(1)), as: watch)
+      } else {
+        self.finish()
       }
     }
   }

@@ -32,9 +32,19 @@ public struct ProcessSignal: RawRepresentable, Sendable, Hashable {
   public static let resume = ProcessSignal(rawValue: SIGCONT)
 }
 
+extension ProcessSignal {
+  /// Whether it ends a process that does nothing about it, but not one that is stopped.
+  var endsByDefault: Bool {
+    switch rawValue {
+    case SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG, SIGWINCH: false
+    default: true
+    }
+  }
+}
+
 /// Why a signal could not be sent.
 public enum SignalError: Error, Sendable, Hashable {
-  /// The process has ended and so has its output: nobody is left, and its number may soon be
+  /// The process has ended, and its output and its group too: nobody is left, and its number may soon be
   /// someone else's. Or someone else has reaped it, see ``ProcessExit/unknown``.
   case processEnded
   /// The system refused, with this value of `errno`: `EINVAL` for a number that is no signal,

@@ -280,8 +280,8 @@ extension Pump {
     return launches
   }
 
-  /// A cancelled launch that takes longer than this hangs where no signal ends it.
-  private static let hang: Duration = .seconds(1)
+  /// A launch or a process that takes longer than this to end by `SIGKILL` hangs where no signal ends it.
+  static let hang: Duration = .seconds(1)
 
   /// What the killed have written may take this long to arrive.
   private static let lastWords: Duration = .milliseconds(100)
