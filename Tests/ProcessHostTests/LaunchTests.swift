@@ -142,23 +142,6 @@ import Testing
 
   // MARK: Launches that hang
 
-  /// An executable that cannot be opened while this is held: a lease on it would have to be given up first.
-  private final class Hanging {
-    let path: String
-    private let descriptor: Int32
-
-    init(_ directory: TemporaryDirectory) {
-      path = directory.file("hanging", "#!/bin/sh\necho late\n", mode: 0o755)
-      descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
-      // The system tells by SIGIO that somebody waits.
-      _ = signal(SIGIO, SIG_IGN)
-      // F_SETLEASE, which the C library only shows to C.
-      #expect(fcntl(descriptor, 1024, Int32(F_WRLCK)) == 0)
-    }
-
-    func release() { close(descriptor) }
-  }
-
   @Test("Launches that hang hold up no others, however many, and no end of a host")
   func hanging() async throws {
     let hanging = Hanging(directory)
@@ -190,5 +173,66 @@ import Testing
     hanging.release()
     #expect(text(try await capture(Command(path), on: host)) == "late\n")
     await host.close()
+  }
+
+  @Test("A process that is forgotten while it is being started is not started")
+  func forgettingWhatHangs() async throws {
+    let hanging = Hanging(directory)
+    let path = hanging.path
+    let manager = ProcessManager(idleTimeout: .seconds(10), limit: 1)
+    let over = Latch<Void>()
+    let launch = Task {
+      defer { over.set(()) }
+      return try await manager.launch(Command(path), into: Session(id: "a", workspaceID: "w"))
+    }
+    #expect(
+      await eventually {
+        manager.forget(id: "a")
+        return over.value != nil
+      })
+    await #expect(throws: LaunchError.cancelled) { try await launch.value }
+    hanging.release()
+    // Its id and its place are free.
+    try await manager.launch(Command("true"), into: Session(id: "a", workspaceID: "w"))
+    await manager.shutDown()
+  }
+
+  // MARK: What the system does not have
+
+  @Test(
+    "Without processes and threads to spare a launch fails clearly, and succeeds later",
+    .enabled(if: getuid() == 0, "only root may become a user who has a limit"),
+    arguments: [true, false])
+  func noProcesses(hasThreads: Bool) async {
+    await #expect(processExitsWith: .success) { [hasThreads] in
+      let host = CommandHost()
+      if hasThreads { try await capture(Command("true"), on: host) }
+      // RLIMIT_NPROC, which the C library only shows to C.
+      let resource: Int32 = 6
+      #expect(unsafe setrlimit(resource, [rlimit(rlim_cur: 1, rlim_max: 10_000)]) == 0)
+      #expect(setuid(65_534) == 0)
+      await #expect(throws: LaunchError.outOfResources(code: EAGAIN)) {
+        try await capture(Command("true"), on: host)
+      }
+      #expect(
+        unsafe setrlimit(resource, [rlimit(rlim_cur: 10_000, rlim_max: 10_000)]) == 0)
+      #expect(try await capture(Command("true"), on: host).exitCode == 0)
+      #expect(children() == [])
+    }
+  }
+
+  @Test(
+    "Without terminals a launch in a terminal names the terminal as the culprit",
+    .enabled(if: getuid() == 0, "only root may change its root directory"))
+  func noTerminals() async {
+    _ = directory.file("tool", "#!/none\n", mode: 0o755)
+    await #expect(processExitsWith: .success) { [path = directory.path as String] in
+      #expect(unsafe chroot(path) == 0)
+      var command = Command("/tool")
+      command.terminal = TerminalSize()
+      await #expect(
+        throws: LaunchError.other(reason: "cannot open the command's terminal", code: ENOENT)
+      ) { try await capture(command) }
+    }
   }
 }

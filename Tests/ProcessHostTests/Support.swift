@@ -142,3 +142,20 @@ final class TemporaryDirectory {
     return path
   }
 }
+
+/// An executable that cannot be opened while this is held: a lease on it would have to be given up first.
+final class Hanging {
+  let path: String
+  private let descriptor: Int32
+
+  init(_ directory: TemporaryDirectory) {
+    path = directory.file("hanging", "#!/bin/sh\necho late\n", mode: 0o755)
+    descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
+    // The system tells by SIGIO that somebody waits.
+    _ = signal(SIGIO, SIG_IGN)
+    // F_SETLEASE, which the C library only shows to C.
+    #expect(fcntl(descriptor, 1024, Int32(F_WRLCK)) == 0)
+  }
+
+  func release() { close(descriptor) }
+}

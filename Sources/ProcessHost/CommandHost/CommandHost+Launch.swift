@@ -27,6 +27,13 @@ extension CommandHost {
   public func launch(
     _ command: Command, into session: Session
   ) async throws(LaunchError) -> HostedProcess {
+    try await launch(command, into: session) { _ in }
+  }
+
+  /// Starts a command, and hands over the launch before it begins, to be cancelled.
+  func launch(
+    _ command: Command, into session: Session, willBegin: (Launch) -> Void
+  ) async throws(LaunchError) -> HostedProcess {
     try command.validate()
     if Task.isCancelled { throw .cancelled }
     let pump = try runningPump()
@@ -36,6 +43,7 @@ extension CommandHost {
       sink.giveBack()
       throw .hostClosed
     }
+    willBegin(launch)
     switch await run(launch, on: pump) {
     case .failure(let error):
       sink.giveBack()

@@ -43,7 +43,7 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// A ``ProcessManager`` has a session of that id already.
   case idTaken(id: String)
 
-  /// The task that launched it was cancelled.
+  /// The task that launched it was cancelled, or a ``ProcessManager`` was told to forget it meanwhile.
   case cancelled
 
   /// Anything else.
@@ -107,7 +107,7 @@ extension LaunchError: CustomStringConvertible {
     case .idTaken(let id):
       return "there is a session with the id “\(id)” already: forget it, or choose another id"
     case .cancelled:
-      return "the task was cancelled before the command had been started"
+      return "the launch was cancelled before the command had been started"
     case .other(let reason, let code):
       return code.map { "\(reason): \(systemMessage($0))" } ?? reason
     }

@@ -24,7 +24,7 @@ final class Launchers: @unchecked Sendable {
   private static let step = 8
 
   /// How long none of them may get anywhere.
-  private static let patience: Duration = .milliseconds(100)
+  private static let patience: Duration = .milliseconds(500)
 
   // All that follows is guarded by `mutex`.
   private var jobs: [Job] = []

@@ -31,8 +31,14 @@ public final class ProcessManager: Sendable {
 
   private struct State {
     var processes: [String: HostedProcess] = [:]
-    /// Ids of processes that are being started.
-    var starting: Set<String> = []
+    /// Processes that are being started, by their ids.
+    var starting: [String: Start] = [:]
+  }
+
+  private struct Start {
+    /// Nil before it has begun.
+    var launch: Launch?
+    var isForgotten = false
   }
 
   /// A manager without processes, which does not sweep by itself until ``run()``.
@@ -63,33 +69,46 @@ public final class ProcessManager: Sendable {
   ///   - session: Where its output goes. It should be fresh.
   /// - Returns: The process, which is running or has just ended.
   /// - Throws: ``LaunchError/tooManySessions(limit:)``, ``LaunchError/idTaken(id:)``,
-  ///   ``LaunchError/hostClosed`` after ``shutDown(grace:)``; else as ``CommandHost/launch(_:into:)``.
+  ///   ``LaunchError/hostClosed`` after ``shutDown(grace:)``, ``LaunchError/cancelled`` if
+  ///   ``forget(id:)`` comes before the process runs; else as ``CommandHost/launch(_:into:)``.
   @discardableResult
   public func launch(
     _ command: Command, into session: Session
   ) async throws(LaunchError) -> HostedProcess {
     let id = session.id
     try state.withLock { state throws(LaunchError) in
-      guard state.processes[id] == nil, !state.starting.contains(id) else {
+      guard state.processes[id] == nil, state.starting[id] == nil else {
         throw .idTaken(id: id)
       }
       guard state.processes.count + state.starting.count < limit else {
         throw .tooManySessions(limit: limit)
       }
-      state.starting.insert(id)
+      state.starting[id] = Start()
     }
+    let process: HostedProcess
     do throws(LaunchError) {
-      let process = try await host.launch(command, into: session)
-      state.withLock { state in
-        state.starting.remove(id)
-        state.processes[id] = process
-        sessions.register(session)
+      process = try await host.launch(command, into: session) { launch in
+        let isForgotten = state.withLock { state in
+          state.starting[id]?.launch = launch
+          return state.starting[id]?.isForgotten == true
+        }
+        if isForgotten { launch.cancel(.cancelled) }
       }
-      return process
     } catch {
-      state.withLock { _ = $0.starting.remove(id) }
+      state.withLock { _ = $0.starting.removeValue(forKey: id) }
       throw error
     }
+    let isForgotten = state.withLock { state in
+      if state.starting.removeValue(forKey: id)?.isForgotten == true { return true }
+      state.processes[id] = process
+      sessions.register(session)
+      return false
+    }
+    if isForgotten {
+      process.terminate(grace: grace)
+      throw .cancelled
+    }
+    return process
   }
 
   /// The process whose session has an id, if there is one. Looking it up is not activity.
@@ -103,15 +122,18 @@ public final class ProcessManager: Sendable {
   /// The number of sessions, those included whose processes have ended.
   public var count: Int { state.withLock { $0.processes.count } }
 
-  /// Ends a process, and makes its session unknown. Whoever holds either can go on using it.
+  /// Ends a process, and makes its session unknown. Whoever holds either can go on using it. A process that
+  /// is just being started is ended as well: its launch fails.
   ///
   /// - Returns: The process, if there was one. It has been asked to end, and may not have done so yet.
   @discardableResult
   public func forget(id: String) -> HostedProcess? {
-    let process = state.withLock { state in
+    let (process, launch) = state.withLock { state in
       sessions.forget(id: id)
-      return state.processes.removeValue(forKey: id)
+      state.starting[id]?.isForgotten = true
+      return (state.processes.removeValue(forKey: id), state.starting[id]?.launch)
     }
+    launch?.cancel(.cancelled)
     process?.terminate(grace: grace)
     return process
   }
