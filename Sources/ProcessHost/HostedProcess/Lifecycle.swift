@@ -40,6 +40,8 @@ final class Lifecycle: Sendable {
     var isClosed = false
     var mayBeReaped = false
     var isReaped = false
+    /// Whether the child was reaped here, so that its number is its group's as long as that has members.
+    var ownsNumber = false
     /// How often the rest of the group has begun to be watched; the latest watch alone goes on.
     var watches = 0
   }
@@ -112,7 +114,7 @@ final class Lifecycle: Sendable {
   private func reap(on pump: Pump) {
     let (input, hasRest) = state.withLock { state in
       // It has ended, so that this does not wait; and nobody can send a signal to its number meanwhile.
-      ProcessHost.reap(state.process)
+      state.ownsNumber = ProcessHost.reap(state.process)
       state.isReaped = true
       return (state.input.take(), state.signalRest(0))
     }
@@ -179,7 +181,7 @@ extension Lifecycle.State {
       if errno != EINVAL { return false }
     case nil: break
     }
-    return process > 0 && kill(-process, signal) == 0
+    return ownsNumber && kill(-process, signal) == 0
   }
 }
 

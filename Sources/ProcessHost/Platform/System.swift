@@ -76,10 +76,13 @@ enum ChildState {
   }
 }
 
-/// Reaps a child that has ended, unless it has been reaped.
-func reap(_ child: Int32) {
+/// Reaps a child that has ended; returns whether it was there to be reaped.
+func reap(_ child: Int32) -> Bool {
   var info = unsafe siginfo_t()
-  while unsafe waitid(P_PID, id_t(child), &info, WEXITED | WNOHANG) != 0 && errno == EINTR {}
+  while unsafe waitid(P_PID, id_t(child), &info, WEXITED | WNOHANG) != 0 {
+    guard errno == EINTR else { return false }
+  }
+  return unsafe info.si_signo == SIGCHLD
 }
 
 /// Kills a child and the group that it leads, and waits for the child's end.
