@@ -13,6 +13,9 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   /// The most that one `readv` takes, and one chunk of a session holds.
   static let readSize = 65_536
 
+  /// A turn goes on while each read brings at least a page.
+  static let littleLeft = 4_096
+
   /// How often a wide pipe is looked at, whether it needs to be.
   static let widthInterval: Duration = .seconds(1)
 
@@ -56,16 +59,18 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     return rests(after: count) ? .rest : .wait
   }
 
-  /// Reads until the pipe is empty or the turn's share is used up; returns the number of bytes.
+  /// Reads until little is left in the pipe or the turn's share is used up; returns the number of bytes.
+  ///
+  /// A read that finds less than a page ends the turn: what comes meanwhile is better left to gather.
   private func takeTurn() -> Int {
     var total = read()
-    if total < Self.readSize { return total }
-    // Only who reads much needs to know how much it may.
+    if total < Self.littleLeft { return total }
+    // Only a pipe that brings much needs to know how much it may bring.
     let share = pump.share
     while total < share {
       let count = read()
       total += count
-      if count < Self.readSize { break }
+      if count < Self.littleLeft { break }
     }
     return total
   }
