@@ -30,9 +30,9 @@ public final class ProcessManager: Sendable {
   private let state = Mutex(State())
 
   private struct State {
-    var processes: [String: HostedProcess] = [:]
+    var processes: [SessionKey: HostedProcess] = [:]
     /// Ids of processes that are being started.
-    var starting: Set<String> = []
+    var starting: Set<SessionKey> = []
   }
 
   /// A manager without processes, which does not sweep by itself until ``run()``.
@@ -69,25 +69,26 @@ public final class ProcessManager: Sendable {
     _ command: Command, into session: Session
   ) async throws(LaunchError) -> HostedProcess {
     let id = session.id
+    let key = SessionKey(id)
     try state.withLock { state throws(LaunchError) in
-      guard state.processes[id] == nil, !state.starting.contains(id) else {
+      guard state.processes[key] == nil, !state.starting.contains(key) else {
         throw .idTaken(id: id)
       }
       guard state.processes.count + state.starting.count < limit else {
         throw .tooManySessions(limit: limit)
       }
-      state.starting.insert(id)
+      state.starting.insert(key)
     }
     do throws(LaunchError) {
       let process = try await host.launch(command, into: session)
       state.withLock { state in
-        state.starting.remove(id)
-        state.processes[id] = process
+        state.starting.remove(key)
+        state.processes[key] = process
         sessions.register(session)
       }
       return process
     } catch {
-      state.withLock { _ = $0.starting.remove(id) }
+      state.withLock { _ = $0.starting.remove(key) }
       throw error
     }
   }
@@ -95,7 +96,7 @@ public final class ProcessManager: Sendable {
   /// The process whose session has an id, if there is one. Looking it up is not activity.
   ///
   /// - Complexity: O(1).
-  public func process(id: String) -> HostedProcess? { state.withLock { $0.processes[id] } }
+  public func process(id: String) -> HostedProcess? { state.withLock { $0.processes[SessionKey(id)] } }
 
   /// The processes, in no particular order, those included that have ended and can still be read.
   public var processes: [HostedProcess] { state.withLock { Array($0.processes.values) } }
@@ -110,7 +111,7 @@ public final class ProcessManager: Sendable {
   public func forget(id: String) -> HostedProcess? {
     let process = state.withLock { state in
       sessions.forget(id: id)
-      return state.processes.removeValue(forKey: id)
+      return state.processes.removeValue(forKey: SessionKey(id))
     }
     process?.terminate(grace: grace)
     return process
@@ -144,8 +145,9 @@ public final class ProcessManager: Sendable {
     let processes = state.withLock { state in
       dropped.compactMap { session -> HostedProcess? in
         // Another may have its id by now.
-        guard state.processes[session.id]?.session === session else { return nil }
-        return state.processes.removeValue(forKey: session.id)
+        let key = SessionKey(session.id)
+        guard state.processes[key]?.session === session else { return nil }
+        return state.processes.removeValue(forKey: key)
       }
     }
     for process in processes { process.terminate(grace: grace) }

@@ -107,11 +107,14 @@ extension Session {
   /// How long ago ``lastActivity`` was.
   public var idleTime: Duration { lastActivity.duration(to: clock.now) }
 
-  /// How long ago the last activity was, given what the system's clock says right now.
+  /// Whether nothing has happened for longer than a time, given the present by the session's own clock.
+  ///
+  /// The clock may have stood still since before the activity; as long as it might have, the session
+  /// does not count as idle.
   @inline(__always)
-  func idleNanoseconds(systemNow: Int64) -> Int64 {
-    let now = clock.isSystem ? systemNow : clock.nanoseconds
-    return now &- activity.load(ordering: .relaxed)
+  func isIdle(forMoreThan nanoseconds: Int64, at now: Int64) -> Bool {
+    let idle = now &- activity.load(ordering: .relaxed)
+    return idle.subtractingReportingOverflow(clock.resolution).partialValue > nanoseconds
   }
 
   /// Counts as activity, without output: a session whose readers do this is not idle.
