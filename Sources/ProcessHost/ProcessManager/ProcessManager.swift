@@ -96,7 +96,9 @@ public final class ProcessManager: Sendable {
   /// The process whose session has an id, if there is one. Looking it up is not activity.
   ///
   /// - Complexity: O(1).
-  public func process(id: String) -> HostedProcess? { state.withLock { $0.processes[SessionKey(id)] } }
+  public func process(id: String) -> HostedProcess? {
+    state.withLock { $0.processes[SessionKey(id)] }
+  }
 
   /// The processes, in no particular order, those included that have ended and can still be read.
   public var processes: [HostedProcess] { state.withLock { Array($0.processes.values) } }
