@@ -204,6 +204,23 @@ import Testing
     held.withLock { $0 = nil }
   }
 
+  @Test(
+    "a session whose producer was let go without an exit is swept even where running ones are spared"
+  )
+  func sparingClosedSessions() {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .seconds(1), sparesRunning: true)
+    let running = Session("running", capacity: 1, time: time)
+    let closed = Session("closed", capacity: 1, time: time)
+    closed.close()
+    for session in [running, closed] { manager.register(session) }
+    time.advance(by: .seconds(2))
+    #expect(manager.sweep().map(\.id) == ["closed"])
+    running.setExit(0)
+    time.advance(by: .seconds(2))
+    #expect(manager.sweep().map(\.id) == ["running"])
+  }
+
   @Test("a sweep leaves a session alone that has taken a dropped one's id meanwhile")
   func replacedDuringASweep() {
     let manager = SessionManager(idleTimeout: .zero)

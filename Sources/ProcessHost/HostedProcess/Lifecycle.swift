@@ -30,9 +30,14 @@ final class Lifecycle: Sendable {
     var hasExited = false
     /// Someone asked for the end of the whole group, which must not be out of reach before it has come.
     var isEnding = false
+    /// The session is being closed, or has been.
+    var isClosing = false
     var isClosed = false
     var mayBeReaped = false
     var isReaped = false
+
+    /// The child has ended, and so have its pipes.
+    var hasEnded: Bool { openPipes == 0 && hasExited }
   }
 
   let sink: OutputSink
@@ -70,8 +75,9 @@ final class Lifecycle: Sendable {
   /// The child has ended, others hold its output open, and nothing has come for long enough. On the pump's
   /// thread.
   func fellQuiet() {
-    state.withLock { $0.isClosed = true }
+    state.withLock { $0.isClosing = true }
     sink.close()
+    state.withLock { $0.isClosed = true }
     done.set(())
   }
 
@@ -79,18 +85,25 @@ final class Lifecycle: Sendable {
   func reaped() { advance { $0.isReaped = true } }
 
   private func advance(_ change: (inout State) -> Void) {
-    let (closes, isEnd, isOver) = state.withLock { state in
+    let closes = state.withLock { state in
       change(&state)
-      guard state.openPipes == 0, state.hasExited else { return (false, false, false) }
-      // Only the last of these two closes the session, and both happen on the pump's thread.
-      let closes = !state.isClosed
-      state.isClosed = true
+      let closes = state.hasEnded && !state.isClosing
+      if closes { state.isClosing = true }
+      return closes
+    }
+    // Only the last of a child's exit and its pipes' ends comes here, on the pump's thread. Nothing else may
+    // go on before it has been done: the end of all would be told first.
+    if closes {
+      sink.close()
+      state.withLock { $0.isClosed = true }
+    }
+    let (isEnd, isOver) = state.withLock { state in
+      guard state.hasEnded, state.isClosed else { return (false, false) }
       let isEnd = !state.mayBeReaped && !state.isEnding
       if isEnd { state.mayBeReaped = true }
       if state.isReaped { state.pump = nil }
-      return (closes, isEnd, state.isReaped)
+      return (isEnd, state.isReaped)
     }
-    if closes { sink.close() }
     if isEnd { ended.set(()) }
     if isOver {
       done.set(())
@@ -165,7 +178,7 @@ extension Lifecycle {
   private func watchGroup(on pump: Pump) {
     pump.schedule(after: Self.watchInterval) {
       let (isWaiting, group) = self.state.withLock { state in
-        (state.isEnding, state.openPipes == 0 && state.hasExited ? state.process : nil)
+        (state.isEnding, state.hasEnded ? state.process : nil)
       }
       guard isWaiting else { return }
       if let group, !pump.isGroupAlive(group) {

@@ -107,8 +107,10 @@ struct Poller: ~Copyable, Sendable {
       let limit = limit.map { max($0, .zero) }
       if isExact {
         let (seconds, attoseconds) = limit?.components ?? (-1, 0)
-        return unsafe ring_epoll_wait(
+        let count = unsafe ring_epoll_wait(
           queue.number, start, capacity, seconds, attoseconds / 1_000_000_000)
+        if count >= 0 || errno == EINTR { return count }
+        // A filter of system calls has been installed since the poller was made.
       }
       // Rounded up, so that what is due then is due indeed.
       let milliseconds = limit.map { Int32(clamping: Int64($0 / .milliseconds(1)) + 1) }

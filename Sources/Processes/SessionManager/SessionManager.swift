@@ -81,7 +81,9 @@ extension SessionManager {
   public func sweep() -> [Session] {
     let timeout = idleTimeout.saturatedNanoseconds
     func hasExpired(_ session: borrowing Session, at now: Int64) -> Bool {
-      session.isIdle(forMoreThan: timeout, at: now) && !(sparesRunning && session.isAlive)
+      // A session that was closed without an exit has nothing that runs.
+      session.isIdle(forMoreThan: timeout, at: now)
+        && !(sparesRunning && session.isAlive && !session.isClosed)
     }
     let now = ActivityClock.system.nanoseconds
     // A clock of the caller's may do anything, so none is read under the table's locks.
