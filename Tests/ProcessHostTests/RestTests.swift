@@ -188,8 +188,10 @@ import Testing
     output.write("hello")
     await output.waitForTurn()
     let (lifecycle, abandon) = (output.lifecycle, output.abandon)
-    lifecycle.exited(.exited(0))
-    try await visit(output.pump, abandon)
+    try await visit(output.pump) {
+      lifecycle.exited(.exited(0))
+      abandon()
+    }
     lifecycle.reaped()
     try await lifecycle.over.wait()
     #expect(lifecycle.sink.session.isClosed)
@@ -203,7 +205,7 @@ import Testing
     output.write(", world")
     output.writer = nil
     let lifecycle = output.lifecycle
-    lifecycle.exited(.exited(0))
+    try await visit(output.pump) { lifecycle.exited(.exited(0)) }
     lifecycle.reaped()
     try await lifecycle.over.wait()
     #expect(text(lifecycle.sink.session) == "hello, world")

@@ -49,6 +49,7 @@ struct Poller: ~Copyable, Sendable {
     /// Reports when a descriptor can be read, or has ended.
     func add(_ descriptor: Int32, token: Token) throws(SystemError) {
       var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data(ptr: token))
+      ring_epoll_added(queue.number)
       guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
         throw .last
       }
@@ -57,6 +58,7 @@ struct Poller: ~Copyable, Sendable {
     /// Reports when a descriptor can be written to, or nobody reads it any more.
     func addWritable(_ descriptor: Int32, token: Token) throws(SystemError) {
       var event = unsafe epoll_event(events: EPOLLOUT.rawValue, data: epoll_data(ptr: token))
+      ring_epoll_added(queue.number)
       guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
         throw .last
       }
@@ -81,6 +83,7 @@ struct Poller: ~Copyable, Sendable {
     /// Makes a thread that waits return: once for any number of wakes in a row.
     func wake() {
       var one: UInt64 = 1
+      ring_epoll_added(queue.number)
       unsafe write(alarm.number, &one, 8)
     }
 
