@@ -8,9 +8,13 @@ import Testing
 
   @Test func allOfTheOutputIsInTheFile() async throws {
     defer { unsafe _ = unlink(path) }
-    // Slower than any file, and far more than is kept in memory.
+    // Far more than is kept in memory, by a command that waits for the file.
     let line = """
-      for i in 1 2 3 4 5 6 7 8; do head -c 400000 /dev/zero; sleep 0.05; done; echo end >&2
+      for i in 1 2 3 4 5 6 7 8; do
+        head -c 400000 /dev/zero
+        while [ $(stat -c %s '\(path)') -lt $((i * 400000)) ]; do sleep 0.01; done
+      done
+      echo end >&2
       """
     let result = try await run("--output", path, command: shell(line))
     #expect(result.exit == .exited(0))
