@@ -55,7 +55,7 @@ struct Waiting {
     isAsleep[index] = true;
     if (!is(ListAfterRequest)) join(index);  // 1
     if (is(FenceBeforeRequest)) fence();
-    if (!is(NoRequest)) isAwaited($).store(1, mo_relaxed);  // 2
+    if (!is(NoRequest)) isAwaited($).store(1, mo_release);  // 2
     if (!is(FenceBeforeRequest) && !is(FenceAfterLook)) fence();  // 3
     if (!is(NoSecondLook) && hasNews(from)) isAsleep[index] = false;  // 4
     if (is(FenceAfterLook)) fence();

@@ -42,9 +42,16 @@ package struct JSONLines<Failure: Error> {
       "closed":\(totals.isClosed),"chunks":\(totals.writtenChunks),\
       "retained_bytes":\(totals.retainedBytes),"lost_bytes":\(totals.lostBytes),\
       "total_bytes":\(totals.totalBytes),"missed_chunks":\(totals.missedChunks),\
-      "missed_bytes":\(totals.missedBytes)}
+      "missed_bytes":\(totals.missedBytes),"signal":\(totals.signal.map(String.init) ?? "null"),\
+      "timed_out":\(totals.isTimedOut),"seconds":\(fixed(totals.seconds, 3))}
 
       """)
+    try flush()
+  }
+
+  /// Writes the only line there is if the command could not be started.
+  package mutating func append(error message: String) throws(Failure) {
+    append(#"{"error":"\#(escaped(message))"}"# + "\n")
     try flush()
   }
 
@@ -65,3 +72,20 @@ package struct JSONLines<Failure: Error> {
 }
 
 private let jsonBufferSize = 64 * 1024
+
+/// A text as JSON has it between quotation marks.
+private func escaped(_ text: String) -> String {
+  var result = ""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"", "\\":
+      result += "\\\(scalar)"
+    case "\u{0}"..<" ":
+      let digits = String(scalar.value, radix: 16)
+      result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+    default:
+      result.unicodeScalars.append(scalar)
+    }
+  }
+  return result
+}

@@ -8,12 +8,19 @@ package struct Totals {
   package var totalBytes: Int
   package var missedChunks: Int
   package var missedBytes: Int
+  /// The signal that ended the command.
+  package var signal: Int32?
+  /// Whether the command ran into its time limit.
+  package var isTimedOut: Bool
+  /// How long the command ran.
+  package var seconds: Double
 
   package var retainedBytes: Int { totalBytes - lostBytes }
 
   package init(
     exitCode: Int32?, isAlive: Bool, isClosed: Bool, writtenChunks: Int, lostBytes: Int,
-    totalBytes: Int, missedChunks: Int, missedBytes: Int
+    totalBytes: Int, missedChunks: Int, missedBytes: Int, signal: Int32? = nil,
+    isTimedOut: Bool = false, seconds: Double = 0
   ) {
     self.exitCode = exitCode
     self.isAlive = isAlive
@@ -23,5 +30,8 @@ package struct Totals {
     self.totalBytes = totalBytes
     self.missedChunks = missedChunks
     self.missedBytes = missedBytes
+    self.signal = signal
+    self.isTimedOut = isTimedOut
+    self.seconds = seconds
   }
 }

@@ -15,34 +15,7 @@ enum Descriptor: Int32 {
   ///
   /// - Throws: what makes going on pointless, such as `EPIPE`.
   func write(_ bytes: UnsafeRawBufferPointer) throws(WriteError) {
-    var rest = unsafe bytes[...]
-    while unsafe !rest.isEmpty {
-      let piece = unsafe UnsafeRawBufferPointer(rebasing: rest)
-      let count = unsafe writeBytes(piece)
-      if count >= 0 {
-        unsafe rest = rest.dropFirst(count)
-      } else if errno == EAGAIN {
-        waitUntilWritable()
-      } else if errno != EINTR {
-        throw WriteError(code: errno)
-      }
-    }
-  }
-
-  private func writeBytes(_ bytes: UnsafeRawBufferPointer) -> Int {
-    #if canImport(Darwin)
-      unsafe Darwin.write(rawValue, bytes.baseAddress, bytes.count)
-    #elseif canImport(Glibc)
-      unsafe Glibc.write(rawValue, bytes.baseAddress, bytes.count)
-    #elseif canImport(Musl)
-      unsafe Musl.write(rawValue, bytes.baseAddress, bytes.count)
-    #endif
-  }
-
-  /// Someone who shares it may have made it non-blocking.
-  private func waitUntilWritable() {
-    var request = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
-    _ = unsafe poll(&request, 1, -1)
+    try unsafe writeAll(bytes, to: rawValue)
   }
 
   func write(_ text: String) throws(WriteError) {
@@ -52,21 +25,39 @@ enum Descriptor: Int32 {
   }
 }
 
+/// Writes all bytes to a descriptor, however many calls and however much waiting that takes.
+func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws(WriteError) {
+  var rest = unsafe bytes[...]
+  while unsafe !rest.isEmpty {
+    let piece = unsafe UnsafeRawBufferPointer(rebasing: rest)
+    let count = unsafe write(descriptor, piece.baseAddress, piece.count)
+    if count >= 0 {
+      unsafe rest = rest.dropFirst(count)
+    } else if errno == EAGAIN {
+      // A program that shares the open file may have made it non-blocking.
+      var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      _ = unsafe poll(&request, 1, -1)
+    } else if errno != EINTR {
+      throw WriteError(code: errno)
+    }
+  }
+}
+
 /// Why nothing more can be written.
 struct WriteError: Error {
   let code: Int32
 
-  /// Whether that is because nobody reads it any more, which is no reason to complain.
+  /// Whether the reason is that no process reads it any more, which is no reason to complain.
   var isBrokenPipe: Bool { code == EPIPE }
 
   var message: String { unsafe String(cString: strerror(code)) }
 }
 
-/// Says something on stderr, in a line.
+/// Writes a line on stderr.
 func complain(_ message: String) { try? Descriptor.stderr.write("capture: \(message)\n") }
 
-/// Lets writes to a pipe that nobody reads fail instead of ending this program. Commands that it
-/// starts are not affected.
+/// Lets writes to a pipe without a reader fail instead of ending this program. Commands that it starts
+/// are not affected.
 func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 
 /// Opens those of descriptors 0, 1 and 2 that are closed, before anything else gets their numbers and
@@ -77,5 +68,5 @@ func openStandardDescriptors() {
   }
 }
 
-/// Lets children be waited for, even if whoever started this program ignored `SIGCHLD`.
+/// Lets children be waited for, even if this program was started with `SIGCHLD` ignored.
 func defaultChildSignal() { _ = signal(SIGCHLD, SIG_DFL) }

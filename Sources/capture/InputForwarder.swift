@@ -5,36 +5,54 @@
 #elseif canImport(Musl)
   import Musl
 #endif
+import Dispatch
 import ProcessHost
+import Synchronization
 
-/// Passes what comes on capture's own stdin on to the command, as fast as that reads it.
-enum InputForwarder {
-  /// Goes on in the background until either side ends.
-  static func start(to input: ProcessInput) {
-    Task.detached {
-      // If the command does not want any more, nobody needs to be told.
-      while let bytes = await next(), (try? await input.write(bytes)) != nil {}
+/// Passes what comes on capture's own stdin on to the command, as fast as the command reads it.
+final class InputForwarder: Sendable {
+  private let input: ProcessInput
+  private let terminal: OwnTerminal
+  /// Whether the command may want more.
+  private let isWanted = Atomic(true)
+  private let isSent = DispatchSemaphore(value: 0)
+
+  private init(_ input: ProcessInput, _ terminal: OwnTerminal) {
+    self.input = input
+    self.terminal = terminal
+  }
+
+  /// Starts a thread that goes on until either side ends.
+  static func start(to input: ProcessInput, from terminal: OwnTerminal) {
+    let forwarder = InputForwarder(input, terminal)
+    do throws(SystemError) {
+      try startThread { forwarder.run() }
+    } catch {
+      complain("cannot start a thread to read stdin, which ends here for the command")
       input.close()
     }
   }
 
-  /// What comes next; nil at the end. Read on a thread of its own, because reading blocks.
-  private static func next() async -> [UInt8]? {
-    await withCheckedContinuation { continuation in
-      do throws(SystemError) {
-        try startThread { continuation.resume(returning: readBlocking()) }
-      } catch {
-        complain("cannot start a thread to read stdin: it ends here")
-        continuation.resume(returning: nil)
+  private func run() {
+    while let bytes = read() {
+      Task.detached { [self] in
+        // That the command does not want any more is no error.
+        if (try? await input.write(bytes)) == nil { isWanted.store(false, ordering: .relaxed) }
+        isSent.signal()
       }
+      isSent.wait()
+      guard isWanted.load(ordering: .relaxed) else { break }
     }
+    input.close()
   }
 
-  private static func readBlocking() -> [UInt8]? {
+  /// Reads what comes next; returns nil at the end.
+  private func read() -> [UInt8]? {
     var isEnd = false
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
       while true {
-        let result = unsafe read(0, buffer.baseAddress, buffer.count)
+        waitForForeground()
+        let result = unsafe Self.read(into: UnsafeMutableRawBufferPointer(buffer))
         if result > 0 {
           count = result
           return
@@ -45,21 +63,33 @@ enum InputForwarder {
           _ = unsafe poll(&request, 1, -1)
           continue
         }
+        // This thread blocks SIGTTIN, which would stop capture; the read fails instead.
+        if result < 0, errno == EIO, !isInForeground(0) { continue }
         isEnd = true
         return
       }
     }
     return isEnd ? nil : bytes
   }
-}
 
-/// The size of the terminal that capture itself has, if it has one.
-func ownTerminalSize() -> TerminalSize? {
-  for descriptor in 0...2 as ClosedRange<Int32> {
-    var window = winsize()
-    if unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &window) == 0, window.ws_row > 0 {
-      return TerminalSize(rows: window.ws_row, columns: window.ws_col)
-    }
+  /// Waits while another program has the terminal: the command goes on in the background, and finds no
+  /// end of its input.
+  ///
+  /// Looks from time to time, because a shell that brings a running job to the foreground sends it no
+  /// signal.
+  private func waitForForeground() {
+    guard !isInForeground(0) else { return }
+    while !isInForeground(0) { usleep(100_000) }
+    terminal.enter()
   }
-  return nil
+
+  private static func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    #if canImport(Darwin)
+      unsafe Darwin.read(0, buffer.baseAddress, buffer.count)
+    #elseif canImport(Glibc)
+      unsafe Glibc.read(0, buffer.baseAddress, buffer.count)
+    #elseif canImport(Musl)
+      unsafe Musl.read(0, buffer.baseAddress, buffer.count)
+    #endif
+  }
 }

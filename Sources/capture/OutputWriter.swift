@@ -14,7 +14,7 @@ struct OutputWriter {
   private var missedBytes = 0
   private var isStopped = false
 
-  /// Whether output could not be written, for another reason than that nobody reads it.
+  /// Whether output could not be written, for another reason than that no process reads it.
   private(set) var hasFailed = false
 
   init(session: Session, format: any OutputFormat) {
@@ -26,7 +26,7 @@ struct OutputWriter {
   ///
   /// - Parameters:
   ///   - isOver: Whether to stop before that.
-  ///   - onBrokenPipe: Called if writing stops because nobody reads what is written.
+  ///   - onBrokenPipe: Called if writing stops because no process reads what is written.
   @MainActor
   mutating func follow(until isOver: () -> Bool, onBrokenPipe: () -> Void) async {
     // Room for everything, at once: what has been read cannot be overwritten while it is written.
@@ -63,13 +63,19 @@ struct OutputWriter {
   }
 
   /// Writes what comes last.
-  mutating func finish() {
+  ///
+  /// - Parameters:
+  ///   - signal: The signal that ended the command.
+  ///   - isTimedOut: Whether the command ran into its time limit.
+  ///   - time: How long the command ran.
+  mutating func finish(signal: Int32?, isTimedOut: Bool, after time: Duration) {
     // What is left to read, if writing has failed or the session is still open, counts as retained.
     let last = session.output(since: cursor)
     let totals = Totals(
       exitCode: last.exitCode, isAlive: last.isAlive, isClosed: last.isClosed,
       writtenChunks: writtenChunks, lostBytes: last.lostBytes, totalBytes: last.cursor.offset,
-      missedChunks: missedChunks, missedBytes: missedBytes)
+      missedChunks: missedChunks, missedBytes: missedBytes, signal: signal,
+      isTimedOut: isTimedOut, seconds: time.seconds)
     write { format throws(StreamError) in try format.writeEnd(totals) }
   }
 

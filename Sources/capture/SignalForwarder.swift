@@ -8,84 +8,59 @@
 import ProcessHost
 import Synchronization
 
-/// Passes the signals that ask capture to end on to the command, which then ends it.
+/// Passes signals that capture gets on to the command's group.
 ///
-/// A handler does next to nothing: it hands the number through a pipe to a thread. One that comes
-/// before the command runs is kept for it. One that comes after the command has ended, while others
-/// still hold its output open, is passed on as well, but nobody needs to heed it: what a shell runs in
-/// the background ignores SIGINT. It also ends the wait for them. One that comes when there is nothing
-/// more to wait for ends capture at once: it may be writing where nobody reads.
+/// - While the command runs, a signal is sent on, and `SIGCONT` after it: a stopped process finds the
+///   signal only then. The third `SIGINT`, `SIGTERM` or `SIGQUIT` within seconds kills the group.
+/// - A signal that comes before the command runs is kept for it.
+/// - After the command's end, while other processes still hold its output open, a signal is passed on
+///   as well, but they need not heed it: what a shell runs in the background ignores `SIGINT`. So it
+///   also ends the wait for them.
+/// - When there is nothing more to wait for, a signal ends capture at once: capture may be writing to
+///   a pipe that no process reads.
+/// - `SIGTSTP` (Ctrl-Z) stops the group and then capture; `SIGCONT` continues both.
 final class SignalForwarder: Sendable {
+  /// Signals that ask to end. After the command's end they end the wait for its output.
+  private static let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
+  /// Signals of which the third kills. A terminal that hangs up may cause three `SIGHUP` at once.
+  private static let impatience = [SIGINT, SIGTERM, SIGQUIT]
+  private static let impatienceSpan: Duration = .seconds(5)
+
   private struct State {
     var process: HostedProcess?
-    var pending: [ProcessSignal] = []
-    var isWaitOver = false
-    var onWaitOver: (@Sendable () -> Void)?
+    var pending: [Int32] = []
+    /// What was sent to the running command.
+    var forwarded: Set<Int32> = []
+    /// When those signals came of which the third kills.
+    var impatience: [ContinuousClock.Instant] = []
+    /// The signal that was the third.
+    var third: ProcessSignal?
   }
 
   private let state = Mutex(State())
+  private let wait: OutputWait
+  private let terminal: OwnTerminal
+
+  private init(_ wait: OutputWait, _ terminal: OwnTerminal) {
+    self.wait = wait
+    self.terminal = terminal
+  }
 
   /// Starts to take signals.
-  static func start() -> SignalForwarder {
-    let forwarder = SignalForwarder()
-    var ends: [2 of Int32] = [-1, -1]
-    var span = ends.mutableSpan
-    let result = unsafe span.withUnsafeMutableBufferPointer { unsafe pipe($0.baseAddress!) }
-    precondition(result == 0, "cannot open a pipe (errno \(errno))")
-    for index in 0..<2 { _ = fcntl(ends[index], F_SETFD, FD_CLOEXEC) }
-    // A handler must not wait.
-    _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
-    unsafe signalPipe = ends[1]
-    let numbers = ends[0]
-    do throws(SystemError) {
-      try startThread {
-        var number: UInt8 = 0
-        while true {
-          if unsafe read(numbers, &number, 1) == 1 {
-            forwarder.received(ProcessSignal(rawValue: Int32(number)))
-          }
-        }
-      }
-    } catch {
-      preconditionFailure("cannot start a thread (\(error))")
-    }
-    for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] where !isIgnored(number) {
-      handle(number)
-    }
+  ///
+  /// - Parameters:
+  ///   - wait: What a signal after the command's end ends.
+  ///   - terminal: capture's own terminal, whose mode is restored when capture stops or ends.
+  ///   - resizes: Whether the command has a terminal whose size follows that of capture's own.
+  static func start(
+    _ wait: OutputWait, _ terminal: OwnTerminal, resizes: Bool
+  ) -> SignalForwarder {
+    let forwarder = SignalForwarder(wait, terminal)
+    var signals = endings + [SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT]
+    if resizes { signals.append(SIGWINCH) }
+    if Orphans.areLeftToThis { signals.append(SIGCHLD) }
+    SignalSource.start(signals) { forwarder.received($0) }
     return forwarder
-  }
-
-  private static func handle(_ number: Int32) {
-    var action = sigaction()
-    let handler: @convention(c) (Int32) -> Void = { number in
-      let previous = errno
-      var number = UInt8(truncatingIfNeeded: number)
-      unsafe write(signalPipe, &number, 1)
-      errno = previous
-    }
-    #if canImport(Darwin)
-      unsafe action.__sigaction_u.__sa_handler = handler
-    #elseif canImport(Glibc)
-      unsafe action.__sigaction_handler.sa_handler = handler
-    #elseif canImport(Musl)
-      unsafe action.__sa_handler.sa_handler = handler
-    #endif
-    action.sa_flags = Int32(SA_RESTART)
-    unsafe sigaction(number, &action, nil)
-  }
-
-  /// Whoever started capture with a signal ignored, such as `nohup`, does not want it to have an effect.
-  private static func isIgnored(_ number: Int32) -> Bool {
-    var action = sigaction()
-    unsafe sigaction(number, nil, &action)
-    #if canImport(Darwin)
-      let handler = unsafe action.__sigaction_u.__sa_handler
-    #elseif canImport(Glibc)
-      let handler = unsafe action.__sigaction_handler.sa_handler
-    #elseif canImport(Musl)
-      let handler = unsafe action.__sa_handler.sa_handler
-    #endif
-    return unsafe unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 
   /// Passes signals on to a process: those that have come already, and all that will.
@@ -94,42 +69,85 @@ final class SignalForwarder: Sendable {
       state.process = process
       return state.pending
     }
-    for signal in pending { pass(signal, to: process) }
+    for number in pending { pass(ProcessSignal(rawValue: number), to: process) }
+    // What has changed or ended during the launch.
+    received(SIGWINCH)
+    if Orphans.areLeftToThis { received(SIGCHLD) }
   }
 
-  /// Whether a signal came after the command had ended.
-  var isWaitOver: Bool { state.withLock { $0.isWaitOver } }
-
-  /// Calls a closure when that happens, or now if it has.
-  func onWaitOver(_ body: @escaping @Sendable () -> Void) {
-    let isOver = state.withLock { state in
-      state.onWaitOver = body
-      return state.isWaitOver
+  /// Returns the signal that is to end capture: one that ended the command because capture sent it on,
+  /// or one that ended the wait for the command's output.
+  func fatalSignal(after exit: ProcessExit) -> ProcessSignal? {
+    if case .signal(let signal) = wait.end { return signal }
+    guard case .signaled(let number) = exit else { return nil }
+    return state.withLock { state in
+      if state.forwarded.contains(number) { return ProcessSignal(rawValue: number) }
+      return number == SIGKILL ? state.third : nil
     }
-    if isOver { body() }
   }
 
-  private func received(_ signal: ProcessSignal) {
+  /// The signal that was the third within seconds, after which the command was killed.
+  var thirdSignal: ProcessSignal? { state.withLock { $0.third } }
+
+  private func received(_ number: Int32) {
     let process = state.withLock { state in
-      if state.process == nil { state.pending.append(signal) }
+      let isKept = state.process == nil && ![SIGTSTP, SIGCONT, SIGWINCH, SIGCHLD].contains(number)
+      if isKept { state.pending.append(number) }
       return state.process
     }
-    if let process { pass(signal, to: process) }
+    switch number {
+    case SIGTSTP:
+      stop(process)
+    case SIGCONT:
+      resume(process)
+    case SIGWINCH:
+      if let process, let size = ownTerminalSize() { try? process.resize(to: size) }
+    case SIGCHLD:
+      // Before its launch is through, the command cannot be told from an orphan.
+      if let process { Orphans.reap(except: process.processID) }
+    default:
+      if let process { pass(ProcessSignal(rawValue: number), to: process) }
+    }
+  }
+
+  private func stop(_ process: HostedProcess?) {
+    // Not SIGTSTP, which an orphaned group ignores; that of a session's leader is one.
+    try? process?.signal(.stop)
+    terminal.leave()
+    SignalSource.stopSelf()
+    resume(process)
+  }
+
+  private func resume(_ process: HostedProcess?) {
+    terminal.enter()
+    try? process?.signal(.resume)
   }
 
   private func pass(_ signal: ProcessSignal, to process: HostedProcess) {
     let (hadEnded, wasClosed) = (!process.isRunning, process.session.isClosed)
-    // Everyone may have ended meanwhile; then there is nothing to wait for either.
+    let isThird = !hadEnded && note(signal)
+    // All processes may have ended meanwhile; then there is nothing to wait for either.
     try? process.signal(signal)
-    guard hadEnded else { return }
-    let (wasOver, notify) = state.withLock { state in
-      defer { state.isWaitOver = true }
-      return (state.isWaitOver || wasClosed, state.onWaitOver)
+    try? process.signal(.resume)
+    if isThird { try? process.signal(.kill) }
+    guard hadEnded, Self.endings.contains(signal.rawValue) else { return }
+    if !wait.end(by: .signal(signal)) || wasClosed {
+      terminal.giveBack()
+      SignalSource.end(by: signal.rawValue)
     }
-    if wasOver { _exit(128 + signal.rawValue) }
-    notify?()
+  }
+
+  /// Notes that a signal goes to the running command; returns whether it is the third within seconds.
+  private func note(_ signal: ProcessSignal) -> Bool {
+    state.withLock { state in
+      state.forwarded.insert(signal.rawValue)
+      guard Self.impatience.contains(signal.rawValue) else { return false }
+      let now = ContinuousClock.now
+      state.impatience.removeAll { now - $0 > Self.impatienceSpan }
+      state.impatience.append(now)
+      guard state.impatience.count >= 3 else { return false }
+      state.third = signal
+      return true
+    }
   }
 }
-
-/// Where the handler writes. Set once, before there is a handler.
-nonisolated(unsafe) private var signalPipe: Int32 = -1

@@ -1,3 +1,4 @@
+import CaptureFormat
 import Processes
 
 /// Writes to stderr how much a session received, and how fast.
@@ -10,13 +11,4 @@ func writeStatistics(of session: Session, _ elapsed: Duration) {
   complain(
     "\(output.lastSeq) chunks, \(total) bytes, \(total - output.lostBytes) retained,"
       + " \(output.lostBytes) lost, \(fixed(milliseconds / 1_000, 3)) s, \(fixed(rate, 1)) MB/s")
-}
-
-/// A number with so many digits behind the point.
-private func fixed(_ value: Double, _ digits: Int) -> String {
-  var scale = 1
-  for _ in 0..<digits { scale *= 10 }
-  let scaled = Int((value * Double(scale)).rounded())
-  let fraction = String(scaled % scale)
-  return "\(scaled / scale)." + String(repeating: "0", count: digits - fraction.count) + fraction
 }

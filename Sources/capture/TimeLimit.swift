@@ -1,60 +1,81 @@
-import ArgumentParser
 import ProcessHost
 import Synchronization
 
-/// How long a command may run.
+/// How long a command may run, and what happens then.
 struct TimeLimit {
   let time: Duration
-  let grace: Duration
+  /// What the command's group gets when the time is up.
+  let signal: ProcessSignal
+  /// How long after that the group gets `SIGKILL`; nil for never.
+  let killAfter: Duration?
 
-  /// Ends what a host runs when the time is up.
-  func start(on host: CommandHost) -> Timer {
+  /// Starts to watch a process.
+  func start(for process: HostedProcess) -> Timer {
     let timer = Timer()
     timer.task.withLock { task in
-      task = Task.detached { [time, grace] in
-        guard (try? await Task.sleep(for: time)) != nil, timer.expire() else { return }
-        await host.close(grace: grace)
+      task = Task.detached { [self] in
+        guard (try? await Task.sleep(for: time)) != nil,
+          process.isRunning, timer.expire(killTime: killAfter.map { .now + $0 })
+        else { return }
+        await end(process)
       }
     }
     return timer
   }
 
+  private func end(_ process: HostedProcess) async {
+    if signal == .terminate, let killAfter {
+      // The host follows the whole group, those processes included that have closed their output.
+      process.terminate(grace: killAfter)
+      return
+    }
+    try? process.signal(signal)
+    // A stopped process finds the signal when it is continued.
+    if signal != .kill, signal != .resume { try? process.signal(.resume) }
+    guard let killAfter, (try? await Task.sleep(for: killAfter)) != nil else { return }
+    process.terminate(grace: .zero)
+  }
+
   /// A time limit that runs.
   final class Timer: Sendable {
-    fileprivate let task = Mutex<Task<Void, Never>?>(nil)
-    /// Whether the time was up; nil while that is open.
-    private let isExpired = Mutex<Bool?>(nil)
+    typealias Instant = ContinuousClock.Instant
 
-    fileprivate func expire() -> Bool { decide(true) }
-
-    /// Stops it; returns whether the time was up before.
-    func stop() -> Bool {
-      defer { task.withLock { $0?.cancel() } }
-      return !decide(false)
+    private enum State {
+      case running
+      case stopped
+      case expired(killTime: Instant?)
     }
 
-    private func decide(_ answer: Bool) -> Bool {
-      isExpired.withLock { isExpired in
-        if isExpired == nil { isExpired = answer }
-        return isExpired == answer
+    fileprivate let task = Mutex<Task<Void, Never>?>(nil)
+    private let state = Mutex(State.running)
+
+    /// Notes that the time is up; returns false if the limit was stopped before.
+    fileprivate func expire(killTime: Instant?) -> Bool {
+      state.withLock { state in
+        guard case .running = state else { return false }
+        state = .expired(killTime: killTime)
+        return true
       }
     }
-  }
-}
 
-extension Duration {
-  /// Reads a time such as `90`, `1.5h` or `250ms`.
-  @Sendable static func parse(_ text: String) throws -> Duration {
-    let units: [(name: String, seconds: Double)] = [
-      ("ms", 0.001), ("s", 1), ("m", 60), ("h", 3_600), ("", 1),
-    ]
-    for unit in units where text.hasSuffix(unit.name) {
-      guard let number = Double(text.dropLast(unit.name.count)) else { continue }
-      let seconds = number * unit.seconds
-      guard seconds >= 0, seconds < 1e9 else { break }
-      return .seconds(seconds)
+    /// Ends the limit of a command that has ended: from now on the time cannot be up.
+    func stop() {
+      let isStopped = state.withLock { state in
+        guard case .running = state else { return false }
+        state = .stopped
+        return true
+      }
+      if isStopped { task.withLock { $0?.cancel() } }
     }
-    throw ValidationError(
-      "“\(text)” is no time: give a number from 0, and ms, s, m or h, as in 90s or 1.5h")
+
+    /// Whether the time was up while the command ran.
+    var isExpired: Bool {
+      state.withLock { if case .expired = $0 { true } else { false } }
+    }
+
+    /// When the rest of the command's group gets `SIGKILL`; nil if it does not.
+    var killTime: Instant? {
+      state.withLock { if case .expired(let killTime) = $0 { killTime } else { nil } }
+    }
   }
 }

@@ -60,6 +60,27 @@ import Testing
     #expect(try self.failures(result([10]), text: text).failures.count == 1)
   }
 
+  @Test("a threshold may be about what a contender takes beyond others")
+  func differences() throws {
+    let text = """
+      [{"path": "g/n/1", "contender": "mine", "minus": "limit", "to": "part", "max": 0.5}]
+      """
+    func failures(_ time: Double) throws -> [String] {
+      let result = CaseResult(
+        benchmark: Case("g", "n", size: 1) { [] },
+        rows: [
+          ContenderResult(name: limitName, nanoseconds: [10]),
+          ContenderResult(name: "part", nanoseconds: [20]),
+          ContenderResult(name: "mine", nanoseconds: [time]),
+        ])
+      return try self.failures(result, text: text).failures
+    }
+    #expect(try failures(20) == [])
+    #expect(try failures(21) == ["g/n/1 mine - limit: 0.550 × part, allowed 0.5"])
+    let alone = #"[{"path": "g", "contender": "c", "minus": "limit", "max_allocations": 0}]"#
+    #expect(throws: Failure.self) { try Threshold.parse(alone) }
+  }
+
   @Test func whatIsTooSlowOnceDoesNotFail() throws {
     let outcome = try failures(result([99]), again: [result([14])])
     #expect(outcome == (1, [], 1))

@@ -42,7 +42,7 @@ import Testing
     #expect(capture.process.isRunning)
     try capture.process.signal(.terminate)
     let result = try await capture.result()
-    #expect(result.exit == .exited(143))
+    #expect(result.exit == .signaled(SIGTERM))
   }
 
   @Test func liveWritesEverythingOrCountsIt() async throws {
@@ -67,7 +67,10 @@ import Testing
   @Test func helpSaysWhatThereIs() async throws {
     let result = try await Run(arguments: ["--help"]).result()
     #expect(result.exit == .exited(0))
-    for word in ["--live", "--json", "--on-failure", "--stats", "127", "retained_bytes"] {
+    for word in [
+      "--live", "--no-live", "--json", "--on-failure", "--stats", "127", "retained_bytes",
+      "EXAMPLES", "1048576", "64512", "--generate-completion-script",
+    ] {
       #expect(result.text.contains(word))
     }
   }
@@ -77,14 +80,38 @@ import Testing
 @Suite struct JSONTests {
   @Test func exactlyTheseLines() async throws {
     let result = try await run("--json", command: shell("printf hello; exit 3"))
-    #expect(
-      result.text == """
-        {"seq":1,"stream":"stdout","offset":0,"data_b64":"aGVsbG8="}
-        {"exit_code":3,"alive":false,"closed":true,"chunks":1,"retained_bytes":5,"lost_bytes":0,\
-        "total_bytes":5,"missed_chunks":0,"missed_bytes":0}
-
-        """)
+    let lines = """
+      {"seq":1,"stream":"stdout","offset":0,"data_b64":"aGVsbG8="}
+      {"exit_code":3,"alive":false,"closed":true,"chunks":1,"retained_bytes":5,"lost_bytes":0,\
+      "total_bytes":5,"missed_chunks":0,"missed_bytes":0,"signal":null,"timed_out":false,"seconds":
+      """
+    #expect(result.text.hasPrefix(lines))
+    // The time, which differs.
+    let rest = result.text.dropFirst(lines.count)
+    #expect(rest.hasSuffix("}\n") && Double(rest.dropLast(2)) != nil, "\(rest)")
     #expect(result.exit == .exited(3))
+  }
+
+  @Test func theEndIsToldInFull() async throws {
+    let killed = try Report(try await run("--json", command: shell("kill -9 $$")).stdout).summary
+    #expect(killed.signal == SIGKILL && killed.exit_code == 137 && !killed.timed_out)
+    let late = try await run("--json", "--timeout", "200ms", command: ["sleep", "100"])
+    let summary = try Report(late.stdout).summary
+    #expect(summary.signal == SIGTERM && summary.timed_out && summary.seconds >= 0.2)
+    #expect(late.exit == .exited(124))
+  }
+
+  @Test func aLaunchThatFailsIsAnError() async throws {
+    struct Failure: Decodable { let error: String }
+    let name = "no \"such\"\ncommand\\"
+    let result = try await run("--json", command: [name])
+    let failure = try JSONDecoder().decode(Failure.self, from: result.stdout)
+    #expect(failure.error.hasPrefix("\(name): command not found in PATH ("))
+    #expect(result.text.last == "\n" && result.text.count { $0 == "\n" } == 1)
+    #expect(result.exit == .exited(127) && result.stderr.contains("command not found"))
+    let file = try await run("--json", "--output", "/no/such/file", command: ["true"])
+    #expect(try JSONDecoder().decode(Failure.self, from: file.stdout).error.contains("--output"))
+    #expect(file.exit == .exited(125))
   }
 
   @Test func threeHundredMillionBytesAreAllCounted() async throws {

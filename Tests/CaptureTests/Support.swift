@@ -92,6 +92,9 @@ struct Report {
     let total_bytes: Int
     let missed_chunks: Int
     let missed_bytes: Int
+    let signal: Int32?
+    let timed_out: Bool
+    let seconds: Double
   }
 
   let chunks: [Chunk]

@@ -58,6 +58,45 @@ import Testing
     #expect(next.missedBytes == nil)
   }
 
+  @Test("a read that gives up still says that its cursor is ahead of the newest chunk")
+  func givingUpAhead() {
+    let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
+    for size in [20, 30, 20] { harness.append(size) }
+    let laps = Interruption { _, step in
+      if step == .observed { for _ in 0..<8 { harness.append(1) } }
+    }
+    var batch = RingBatch()
+    harness.reader.read(
+      from: Position(seq: 1_000_000, offset: 5), maxBytes: nil, into: &batch, probe: laps)
+    #expect(batch.isCursorAhead && batch.hasMore && batch.isEmpty)
+    #expect(batch.cursor.seq < 1_000_000 && batch.cursor.offset < 0)
+  }
+
+  @Test("what one reader says is lost because another has noted it does not become less")
+  func lostByANote() {
+    let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
+    for size in [20, 30, 20] { harness.append(size) }
+    harness.expectExact()
+    for _ in 0..<3 { harness.append(20) }
+    var told = 0
+    var lostAfterwards = 0
+    let first = Interruption { _, step in
+      // The first reader has noted the window, and has not returned.
+      guard step == .located, told == 0 else { return }
+      told = harness.reader.read(since: .max).lostBytes
+      let laps = Interruption { _, step in
+        if step == .observed { for _ in 0..<8 { harness.append(1) } }
+      }
+      var second = RingBatch()
+      _ = harness.read(since: ReadStart(seq: 0), into: &second, laps)
+      lostAfterwards = second.lostBytes
+    }
+    var batch = RingBatch()
+    _ = harness.read(since: ReadStart(seq: 0), into: &batch, first)
+    #expect(told > 50)
+    #expect(lostAfterwards >= told)
+  }
+
   /// Overtaken twice while it copies forward, a reader copies the rest from the end, and keeps it.
   @Test func backwardCopy() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)

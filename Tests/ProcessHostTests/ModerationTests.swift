@@ -66,20 +66,38 @@ import Testing
   @Test("Rests go on while something gathers that leaves half of the pipe free")
   func goingOn() {
     var moderation = resting()
-    for count in [80, 1, 32_767, 8_000] {
+    for count in [160, 32_767, 8_000] {
       let rests = moderation.rests(after: count, of: Self.capacity, at: start)
       #expect(rests)
     }
   }
 
   @Test(
-    "Rests end when nothing came, or half a pipe; then a whole sample decides again",
-    arguments: [0, 32_768, 65_536])
+    "Rests end when no more came than before, or half a pipe; then a whole sample decides again",
+    arguments: [0, 80, 159, 32_768, 65_536])
   func ending(count: Int) {
     var moderation = resting()
     let rests = moderation.rests(after: count, of: Self.capacity, at: start)
     #expect(!rests)
     let decisions = decisions(&moderation, 80, every: .microseconds(1))
     #expect(decisions == Array(repeating: false, count: Moderation.sample - 1) + [true])
+  }
+
+  @Test("A child that answers one question at a time is read at once but for one turn in nine")
+  func questionsAndAnswers() {
+    var moderation = Moderation(at: start)
+    let decisions = decisions(&moderation, 6, every: .microseconds(30), turns: 900)
+    #expect(decisions.count { $0 } == 100)
+  }
+
+  @Test("A turn that leaves much in the pipe ends the rest, and begins none")
+  func leftMuch() {
+    var moderation = resting()
+    for turn in 0...Moderation.sample {
+      let now = start + .microseconds(turn)
+      let rests = moderation.rests(
+        after: turn == 0 ? 4_096 : 80, of: Self.capacity, isEmptied: false, at: now)
+      #expect(!rests)
+    }
   }
 }

@@ -98,6 +98,7 @@ import Testing
     #expect(PipeBudget.bytes(pages: 100, of: 4_096) == 409_600)
     #expect(PipeBudget.bytes(pages: 0, of: 4_096) == 16_384 * 4_096)
     #expect(PipeBudget.bytes(pages: nil, of: 4_096) == 16_384 * 4_096)
+    #expect(PipeBudget.bytes(pages: .max, of: 65_536) == (1 << 20) * 65_536)
     let all = PipeBudget.bytes(pages: userPipePages(), of: pageSize())
     #expect(PipeBudget.shared.limit == all / 4)
     #expect(PipeBudget(part: 256).limit == all / 256)

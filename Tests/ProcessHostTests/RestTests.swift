@@ -188,8 +188,10 @@ import Testing
     output.write("hello")
     await output.waitForTurn()
     let (lifecycle, abandon) = (output.lifecycle, output.abandon)
-    lifecycle.exited(.exited(0))
-    try await visit(output.pump, abandon)
+    try await visit(output.pump) {
+      lifecycle.exited(.exited(0))
+      abandon()
+    }
     try await lifecycle.over.wait()
     #expect(lifecycle.sink.session.isClosed)
   }
@@ -202,7 +204,7 @@ import Testing
     output.write(", world")
     output.writer = nil
     let lifecycle = output.lifecycle
-    lifecycle.exited(.exited(0))
+    try await visit(output.pump) { lifecycle.exited(.exited(0)) }
     try await lifecycle.over.wait()
     #expect(text(lifecycle.sink.session) == "hello, world")
   }

@@ -150,11 +150,12 @@ final class Hanging {
 
   init(_ directory: TemporaryDirectory) {
     path = directory.file("hanging", "#!/bin/sh\necho late\n", mode: 0o755)
-    descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
+    descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     // The system tells by SIGIO that somebody waits.
     _ = signal(SIGIO, SIG_IGN)
-    // F_SETLEASE, which the C library only shows to C.
-    #expect(fcntl(descriptor, 1024, Int32(F_WRLCK)) == 0)
+    // F_SETLEASE, which the C library only shows to C. Refused as long as a child that is just being
+    // started has a copy of the descriptor.
+    while fcntl(descriptor, 1024, Int32(F_WRLCK)) != 0, errno == EAGAIN { usleep(1_000) }
   }
 
   func release() { close(descriptor) }

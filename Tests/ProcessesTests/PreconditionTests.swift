@@ -1,5 +1,16 @@
+import Foundation
 import Processes
 import Testing
+
+/// Lets the process have no more memory than it has.
+private func forbidMappings() {
+  var limit = rlimit(rlim_cur: 1 << 20, rlim_max: 1 << 20)
+  #if canImport(Glibc)
+    _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+  #else
+    _ = unsafe setrlimit(RLIMIT_AS, &limit)
+  #endif
+}
 
 private func reserve(_ count: Int, filling written: Int) {
   unsafe Session("s").append(reserving: count, to: .stdout) { _, _ in written }
@@ -22,6 +33,27 @@ private func reserve(_ count: Int, filling written: Int) {
     await #expect(processExitsWith: .failure) {
       _ = SessionManager(idleTimeout: .zero, sweepInterval: .zero)
     }
+  }
+
+  @Test("without memory the throwing form throws, and the other ends the program saying why")
+  func noMemory() async throws {
+    await #expect(processExitsWith: .success) {
+      forbidMappings()
+      do throws(RingAllocationError) {
+        _ = try Session(allocating: "s", workspaceID: "w")
+        exit(1)
+      } catch {
+        guard error.code == ENOMEM, error.description.contains("ulimit -v") else { exit(2) }
+      }
+    }
+    let result = await #expect(
+      processExitsWith: .failure, observing: [\.standardErrorContent]
+    ) {
+      forbidMappings()
+      _ = Session(id: "s", workspaceID: "w")
+    }
+    let message = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+    #expect(message.contains("no memory for an output ring"))
   }
 
   @Test func reservations() async {

@@ -1,5 +1,5 @@
 import Foundation
-import Processes
+@testable import Processes
 import Synchronization
 import Testing
 
@@ -147,6 +147,94 @@ import Testing
     #expect(manager.session(id: "workspace/10/session-4712") == nil)
     for (id, session) in zip(ids, sessions) { #expect(manager.forget(id: id) === session) }
     #expect(manager.count == 0)
+  }
+
+  @Test("ids are equal when their bytes are, though strings are equal when they look the same")
+  func canonicallyEqualIds() {
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}")
+    #expect(composed == decomposed)
+    let manager = SessionManager(idleTimeout: .seconds(10))
+    for number in 0..<200 {
+      let (one, other) = (Session("\(number)" + composed), Session("\(number)" + decomposed))
+      #expect(manager.register(one) == nil && manager.register(other) == nil)
+      #expect(manager.session(id: one.id) === one && manager.session(id: other.id) === other)
+      #expect(manager.forget(id: one.id) === one)
+      #expect(manager.session(id: one.id) == nil && manager.session(id: other.id) === other)
+    }
+    #expect(manager.count == 200)
+    // A lazily bridged or sliced string has the same bytes.
+    let sliced = String(("x0" + decomposed).dropFirst())
+    #expect(manager.session(id: sliced) != nil)
+  }
+
+  @Test("a session is not idle for longer than a time that its coarse clock may not have seen pass")
+  func coarseClock() {
+    let session = Session("s", capacity: 1)
+    let stamp = session.lastActivity.nanoseconds
+    let resolution = ActivityClock.system.resolution
+    #expect(resolution > 0)
+    #expect(!session.isIdle(forMoreThan: 1_000, at: stamp + 1_000 + resolution))
+    #expect(session.isIdle(forMoreThan: 1_000, at: stamp + 1_001 + resolution))
+    let exact = Session("e", capacity: 1, time: ManualTime())
+    let start = exact.lastActivity.nanoseconds
+    #expect(!exact.isIdle(forMoreThan: 1_000, at: start + 1_000))
+    #expect(exact.isIdle(forMoreThan: 1_000, at: start + 1_001))
+  }
+
+  @Test("a clock of the caller's may use the manager and the session that it is the clock of")
+  func clocksThatCallBack() {
+    let manager = SessionManager(idleTimeout: .zero)
+    let held = Mutex<Session?>(nil)
+    let now = Atomic<Int64>(0)
+    let clock = ActivityClock {
+      // Each of these takes a lock.
+      _ = manager.session(id: "s")
+      _ = manager.count
+      held.withLock { $0 }?.close()
+      return now.add(1_000, ordering: .relaxed).newValue
+    }
+    let session = Session(id: "s", workspaceID: "w", capacity: 100, clock: clock)
+    held.withLock { $0 = session }
+    manager.register(session)
+    session.append([1], to: .stdout)
+    unsafe session.append(reserving: 1, to: .stdout) { _, _ in 1 }
+    session.setExit(0)
+    #expect(manager.sweep().map(\.id) == ["s"])
+    #expect(manager.count == 0)
+    held.withLock { $0 = nil }
+  }
+
+  @Test(
+    "a session whose producer was let go without an exit is swept even where running ones are spared"
+  )
+  func sparingClosedSessions() {
+    let time = ManualTime()
+    let manager = SessionManager(idleTimeout: .seconds(1), sparesRunning: true)
+    let running = Session("running", capacity: 1, time: time)
+    let closed = Session("closed", capacity: 1, time: time)
+    closed.close()
+    for session in [running, closed] { manager.register(session) }
+    time.advance(by: .seconds(2))
+    #expect(manager.sweep().map(\.id) == ["closed"])
+    running.setExit(0)
+    time.advance(by: .seconds(2))
+    #expect(manager.sweep().map(\.id) == ["running"])
+  }
+
+  @Test("a sweep leaves a session alone that has taken a dropped one's id meanwhile")
+  func replacedDuringASweep() {
+    let manager = SessionManager(idleTimeout: .zero)
+    let replacement = Session("s", capacity: 1)
+    let now = Atomic<Int64>(0)
+    let isReplacing = Atomic<Bool>(false)
+    let clock = ActivityClock {
+      if isReplacing.exchange(false, ordering: .relaxed) { manager.register(replacement) }
+      return now.add(1_000, ordering: .relaxed).newValue
+    }
+    manager.register(Session(id: "s", workspaceID: "w", capacity: 100, clock: clock))
+    isReplacing.store(true, ordering: .relaxed)
+    #expect(manager.sweep().isEmpty)
+    #expect(manager.session(id: "s") === replacement)
   }
 
   /// Whoever takes a forgotten session's place is found again, by its id and by sweeps.

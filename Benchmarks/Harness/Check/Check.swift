@@ -52,7 +52,9 @@ package struct Check {
     var findings: [Finding] = []
     if let bound = threshold.max, let reference = threshold.reference {
       let others = reference.joined(separator: " + ")
-      if let ratio = result.leastRatio(of: threshold.contender, to: reference) {
+      if let ratio = result.leastRatio(
+        of: threshold.contender, minus: threshold.base, to: reference)
+      {
         findings.append(
           ratio <= bound
             ? .met

@@ -55,9 +55,14 @@ package struct CaseResult {
     ratios(of: name, to: [other])
   }
 
+  /// What one contender takes more than several others together, round by round.
+  private func excesses(of name: String, over base: [String]) -> [Double] {
+    base.isEmpty ? sums(of: [name]) : zip(sums(of: [name]), sums(of: base)).map { $0 - $1 }
+  }
+
   /// The median of what one contender takes more than several others together, in nanoseconds.
   package func excess(of name: String, over others: [String]) -> Double? {
-    let excesses = zip(sums(of: [name]), sums(of: others)).map { $0 - $1 }
+    let excesses = excesses(of: name, over: others)
     return excesses.isEmpty ? nil : excesses.median
   }
 
@@ -70,11 +75,17 @@ package struct CaseResult {
   /// The ratio that the noise of other processes raises least: the lesser of the median of the ratios
   /// round by round, which a machine that changes its speed does not change, and the ratio of the
   /// shortest times, which a processor shared with others does not. Slower code raises both.
-  package func leastRatio(of name: String, to others: [String]) -> Double? {
-    let ratios = ratios(of: name, to: others)
-    guard !ratios.isEmpty, let mine = sums(of: [name]).min() else { return nil }
-    let shortest = others.compactMap { row($0)?.nanoseconds.min() }.reduce(0, +)
-    return min(ratios.median, mine / shortest)
+  ///
+  /// - Parameter base: Contenders whose time is taken off that of the first.
+  package func leastRatio(
+    of name: String, minus base: [String] = [], to others: [String]
+  ) -> Double? {
+    let ratios = zip(excesses(of: name, over: base), sums(of: others)).map { $0 / $1 }
+    guard !ratios.isEmpty else { return nil }
+    func shortest(_ names: [String]) -> Double {
+      names.compactMap { row($0)?.nanoseconds.min() }.reduce(0, +)
+    }
+    return min(ratios.median, (shortest([name]) - shortest(base)) / shortest(others))
   }
 
   /// Bytes per second at the median time.

@@ -30,15 +30,15 @@ final class RingMemory: @unchecked Sendable {
   /// The slot of a seq is `seq & slotMask`.
   var slotMask: Int { layout.slotCount - 1 }
 
-  init(_ layout: RingLayout, copyMethod: RingCopyMethod = .current) {
+  init(
+    _ layout: RingLayout, copyMethod: RingCopyMethod = .current
+  ) throws(RingAllocationError) {
     self.layout = layout
     self.copyMethod = copyMethod
     let base = unsafe mmap(
       nil, layout.regionSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
     guard let base = unsafe base, unsafe base != MAP_FAILED else {
-      fatalError(
-        "no memory for an output ring of \(layout.regionSize) bytes (errno \(errno)): "
-          + "use fewer or smaller rings, or raise vm.max_map_count")
+      throw RingAllocationError(byteCount: layout.regionSize, code: errno)
     }
     #if canImport(Glibc) || canImport(Musl)
       // Neighbouring rings merge into one mapping; a huge page would make an empty ring cost 2 MiB.

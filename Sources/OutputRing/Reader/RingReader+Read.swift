@@ -15,14 +15,16 @@ extension RingReader {
     from position: Position, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
   ) {
     batch.removeAll()
+    var newest = 0
     var budget = max(maxBytes ?? .max, 0)
     for attempt in 1...Self.attempts {
-      let (status, newest) = observe(probe: probe)
+      let status: UInt64
+      (status, newest) = observe(probe: probe)
       batch.findings.status = status
+      batch.findings.isCursorAhead = position.seq > newest
       probe.reached(.observed)
       guard let window = window(newest: newest, probe: probe) else { continue }
       batch.findings.lostBytes = window.lost
-      batch.findings.isCursorAhead = position.seq > newest
       if position.seq >= newest {
         batch.findings.cursor = RingCursor(seq: newest, offset: window.end)
         batch.findings.missedBytes = 0
@@ -44,7 +46,13 @@ extension RingReader {
     memory.windowCache.tell(lost: batch.lostBytes)
     batch.findings.lostBytes = memory.windowCache.lostTold
     batch.findings.cursor =
-      position.seq <= 0 ? .start : RingCursor(seq: position.seq, offset: position.offset ?? -1)
+      if position.seq <= 0 {
+        .start
+      } else if batch.isCursorAhead {
+        RingCursor(seq: newest, offset: -1)
+      } else {
+        RingCursor(seq: position.seq, offset: position.offset ?? -1)
+      }
     batch.findings.missedBytes = 0
     batch.findings.hasMore = true
   }

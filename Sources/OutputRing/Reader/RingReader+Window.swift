@@ -87,7 +87,12 @@ extension RingReader {
       return nil
     }
     let window = Window(newest: newest, end: end, head: head, lost: lost)
-    if overwritten <= end - layout.capacity { memory.windowCache.store(window) }
+    if overwritten <= end - layout.capacity {
+      // Told first: a reader that finds the note says what is lost without telling, and what was told
+      // must never become less.
+      memory.windowCache.tell(lost: lost)
+      memory.windowCache.store(window)
+    }
     return window
   }
 }

@@ -41,12 +41,26 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   /// Creates a ring, and the writer of it.
   ///
   /// - Parameter layout: The ring's capacity and limits.
+  /// - Precondition: the system has memory for it; see ``init(allocating:)``.
   /// - Complexity: O(1); memory is mapped but not touched, except for one page.
-  public init(_ layout: RingLayout) { self.init(memory: RingMemory(layout)) }
+  public init(_ layout: RingLayout) { self.init(layout, copyMethod: .current) }
+
+  /// Creates a ring, and the writer of it, if the system has memory for it.
+  ///
+  /// - Parameter layout: The ring's capacity and limits.
+  /// - Throws: ``RingAllocationError`` if there is no memory or no room for another mapping.
+  /// - Complexity: O(1); memory is mapped but not touched, except for one page.
+  public init(allocating layout: RingLayout) throws(RingAllocationError) {
+    self.init(memory: try RingMemory(layout))
+  }
 
   /// Creates a ring that copies in the way given, for tests and benchmarks.
   package init(_ layout: RingLayout, copyMethod: RingCopyMethod) {
-    self.init(memory: RingMemory(layout, copyMethod: copyMethod))
+    do throws(RingAllocationError) {
+      self.init(memory: try RingMemory(layout, copyMethod: copyMethod))
+    } catch {
+      fatalError(error.description)
+    }
   }
 
   init(memory: RingMemory) {

@@ -37,6 +37,8 @@ final class Lifecycle: Sendable {
     var hasExited = false
     /// Someone asked for the end of the whole group, which must not be out of reach before it has come.
     var isEnding = false
+    /// The session is being closed, or has been.
+    var isClosing = false
     var isClosed = false
     var mayBeReaped = false
     var isReaped = false
@@ -44,6 +46,9 @@ final class Lifecycle: Sendable {
     var ownsNumber = false
     /// How often the rest of the group has begun to be watched; the latest watch alone goes on.
     var watches = 0
+
+    /// The child has ended, and so have its pipes.
+    var hasEnded: Bool { openPipes == 0 && hasExited }
   }
 
   let sink: OutputSink
@@ -88,23 +93,30 @@ final class Lifecycle: Sendable {
   /// The child has ended, others hold its output open, and nothing has come for long enough. On the pump's
   /// thread.
   func fellQuiet() {
-    state.withLock { $0.isClosed = true }
+    state.withLock { $0.isClosing = true }
     sink.close()
+    state.withLock { $0.isClosed = true }
     done.set(())
   }
 
   private func advance(_ change: (inout State) -> Void) {
-    let (closes, pump): (Bool, Pump?) = state.withLock { state in
+    let closes = state.withLock { state in
       change(&state)
-      guard state.openPipes == 0, state.hasExited else { return (false, nil) }
-      // Only the last of these two closes the session, and both happen on the pump's thread.
-      let closes = !state.isClosed
-      state.isClosed = true
-      if state.mayBeReaped || state.isEnding { return (closes, nil) }
-      state.mayBeReaped = true
-      return (closes, state.pump)
+      let closes = state.hasEnded && !state.isClosing
+      if closes { state.isClosing = true }
+      return closes
     }
-    if closes { sink.close() }
+    // Only the last of a child's exit and its pipes' ends comes here, on the pump's thread. Nothing else may
+    // go on before it has been done: the end of all would be told first.
+    if closes {
+      sink.close()
+      state.withLock { $0.isClosed = true }
+    }
+    let pump: Pump? = state.withLock { state in
+      guard state.hasEnded, state.isClosed, !state.mayBeReaped, !state.isEnding else { return nil }
+      state.mayBeReaped = true
+      return state.pump
+    }
     guard let pump else { return }
     pump.expectVisit()
     pump.visit { self.reap(on: pump) }
@@ -234,7 +246,7 @@ extension Lifecycle {
   private func watchGroup(on pump: Pump) {
     pump.schedule(after: Self.watchInterval) {
       let (isWaiting, group) = self.state.withLock { state in
-        (state.isEnding, state.openPipes == 0 && state.hasExited ? state.process : nil)
+        (state.isEnding, state.hasEnded ? state.process : nil)
       }
       guard isWaiting else { return }
       if let group, !pump.isGroupAlive(group) {

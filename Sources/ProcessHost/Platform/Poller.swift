@@ -49,6 +49,7 @@ struct Poller: ~Copyable, Sendable {
     /// Reports when a descriptor can be read, or has ended.
     func add(_ descriptor: Int32, token: Token) throws(SystemError) {
       var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data(ptr: token))
+      ring_epoll_added(queue.number)
       guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
         throw .last
       }
@@ -57,6 +58,7 @@ struct Poller: ~Copyable, Sendable {
     /// Reports when a descriptor can be written to, or nobody reads it any more.
     func addWritable(_ descriptor: Int32, token: Token) throws(SystemError) {
       var event = unsafe epoll_event(events: EPOLLOUT.rawValue, data: epoll_data(ptr: token))
+      ring_epoll_added(queue.number)
       guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
         throw .last
       }
@@ -81,6 +83,7 @@ struct Poller: ~Copyable, Sendable {
     /// Makes a thread that waits return: once for any number of wakes in a row.
     func wake() {
       var one: UInt64 = 1
+      ring_epoll_added(queue.number)
       unsafe write(alarm.number, &one, 8)
     }
 
@@ -107,8 +110,10 @@ struct Poller: ~Copyable, Sendable {
       let limit = limit.map { max($0, .zero) }
       if isExact {
         let (seconds, attoseconds) = limit?.components ?? (-1, 0)
-        return unsafe ring_epoll_wait(
+        let count = unsafe ring_epoll_wait(
           queue.number, start, capacity, seconds, attoseconds / 1_000_000_000)
+        if count >= 0 || errno == EINTR { return count }
+        // A filter of system calls has been installed since the poller was made.
       }
       // Rounded up, so that what is due then is due indeed.
       let milliseconds = limit.map { Int32(clamping: Int64($0 / .milliseconds(1)) + 1) }

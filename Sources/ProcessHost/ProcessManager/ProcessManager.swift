@@ -30,9 +30,9 @@ public final class ProcessManager: Sendable {
   private let state = Mutex(State())
 
   private struct State {
-    var processes: [String: HostedProcess] = [:]
+    var processes: [SessionKey: HostedProcess] = [:]
     /// Processes that are being started, by their ids.
-    var starting: [String: Start] = [:]
+    var starting: [SessionKey: Start] = [:]
   }
 
   private struct Start {
@@ -76,31 +76,32 @@ public final class ProcessManager: Sendable {
     _ command: Command, into session: Session
   ) async throws(LaunchError) -> HostedProcess {
     let id = session.id
+    let key = SessionKey(id)
     try state.withLock { state throws(LaunchError) in
-      guard state.processes[id] == nil, state.starting[id] == nil else {
+      guard state.processes[key] == nil, state.starting[key] == nil else {
         throw .idTaken(id: id)
       }
       guard state.processes.count + state.starting.count < limit else {
         throw .tooManySessions(limit: limit)
       }
-      state.starting[id] = Start()
+      state.starting[key] = Start()
     }
     let process: HostedProcess
     do throws(LaunchError) {
       process = try await host.launch(command, into: session) { launch in
         let isForgotten = state.withLock { state in
-          state.starting[id]?.launch = launch
-          return state.starting[id]?.isForgotten == true
+          state.starting[key]?.launch = launch
+          return state.starting[key]?.isForgotten == true
         }
         if isForgotten { launch.cancel(.cancelled) }
       }
     } catch {
-      state.withLock { _ = $0.starting.removeValue(forKey: id) }
+      state.withLock { _ = $0.starting.removeValue(forKey: key) }
       throw error
     }
     let isForgotten = state.withLock { state in
-      if state.starting.removeValue(forKey: id)?.isForgotten == true { return true }
-      state.processes[id] = process
+      if state.starting.removeValue(forKey: key)?.isForgotten == true { return true }
+      state.processes[key] = process
       sessions.register(session)
       return false
     }
@@ -114,7 +115,9 @@ public final class ProcessManager: Sendable {
   /// The process whose session has an id, if there is one. Looking it up is not activity.
   ///
   /// - Complexity: O(1).
-  public func process(id: String) -> HostedProcess? { state.withLock { $0.processes[id] } }
+  public func process(id: String) -> HostedProcess? {
+    state.withLock { $0.processes[SessionKey(id)] }
+  }
 
   /// The processes, in no particular order, those included that have ended and can still be read.
   public var processes: [HostedProcess] { state.withLock { Array($0.processes.values) } }
@@ -128,10 +131,11 @@ public final class ProcessManager: Sendable {
   /// - Returns: The process, if there was one. It has been asked to end, and may not have done so yet.
   @discardableResult
   public func forget(id: String) -> HostedProcess? {
+    let key = SessionKey(id)
     let (process, launch) = state.withLock { state in
       sessions.forget(id: id)
-      state.starting[id]?.isForgotten = true
-      return (state.processes.removeValue(forKey: id), state.starting[id]?.launch)
+      state.starting[key]?.isForgotten = true
+      return (state.processes.removeValue(forKey: key), state.starting[key]?.launch)
     }
     launch?.cancel(.cancelled)
     process?.terminate(grace: grace)
@@ -166,8 +170,9 @@ public final class ProcessManager: Sendable {
     let processes = state.withLock { state in
       dropped.compactMap { session -> HostedProcess? in
         // Another may have its id by now.
-        guard state.processes[session.id]?.session === session else { return nil }
-        return state.processes.removeValue(forKey: session.id)
+        let key = SessionKey(session.id)
+        guard state.processes[key]?.session === session else { return nil }
+        return state.processes.removeValue(forKey: key)
       }
     }
     for process in processes { process.terminate(grace: grace) }

@@ -20,6 +20,8 @@ struct Moderation {
   static let shortTurn = 2_048
 
   private var isResting = false
+  /// What a turn brought on average before the rest.
+  private var usualCount = 0
   private var turns = 0
   private var bytes = 0
   private var start: Instant
@@ -32,13 +34,15 @@ struct Moderation {
   /// - Parameters:
   ///   - count: How much was read.
   ///   - capacity: What the pipe holds.
+  ///   - isEmptied: Whether the turn has left little in the pipe.
   ///   - now: When that was; asked only now and then.
   mutating func rests(
-    after count: Int, of capacity: Int, at now: @autoclosure () -> Instant
+    after count: Int, of capacity: Int, isEmptied: Bool = true, at now: @autoclosure () -> Instant
   ) -> Bool {
     if isResting {
-      // Goes on as long as something comes, and the child does not have to wait.
-      isResting = 0 < count && count < capacity / 2
+      // Goes on as long as output gathers and the child does not have to wait. Where a pause brings no more
+      // than a turn did before, as when the child answers one question at a time, it is in vain.
+      isResting = isEmptied && 2 * usualCount <= count && count < capacity / 2
       if !isResting { begin(at: now()) }
       return isResting
     }
@@ -50,7 +54,8 @@ struct Moderation {
     let isFrequent = time < Self.pause * Self.sample
     let isShort = bytes < Self.shortTurn * Self.sample
     let leavesRoom = Self.pause * bytes < time * (capacity / 2)
-    isResting = isFrequent && isShort && leavesRoom
+    isResting = isFrequent && isShort && leavesRoom && isEmptied
+    usualCount = max(1, bytes / turns)
     begin(at: now)
     return isResting
   }

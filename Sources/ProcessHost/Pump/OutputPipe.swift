@@ -13,6 +13,9 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   /// The most that one `readv` takes, and one chunk of a session holds.
   static let readSize = 65_536
 
+  /// A turn goes on while each read brings at least a page.
+  static let littleLeft = 4_096
+
   /// How often a wide pipe is looked at, whether it needs to be.
   static let widthInterval: Duration = .seconds(1)
 
@@ -51,28 +54,31 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   override func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
   override func handleEvent() -> Next {
-    let count = takeTurn()
+    let (count, isEmptied) = takeTurn()
     if hasEnded { return .finish }
-    return rests(after: count) ? .rest : .wait
+    return rests(after: count, isEmptied) ? .rest : .wait
   }
 
-  /// Reads until the pipe is empty or the turn's share is used up; returns the number of bytes.
-  private func takeTurn() -> Int {
+  /// Reads until little is left in the pipe or the turn's share is used up; returns the number of bytes,
+  /// and whether little is left.
+  ///
+  /// A read that finds less than a page ends the turn: what comes meanwhile is better left to gather.
+  private func takeTurn() -> (count: Int, isEmptied: Bool) {
     var total = read()
-    if total < Self.readSize { return total }
-    // Only who reads much needs to know how much it may.
+    if total < Self.littleLeft { return (total, true) }
+    // Only a pipe that brings much needs to know how much it may bring.
     let share = pump.share
     while total < share {
       let count = read()
       total += count
-      if count < Self.readSize { break }
+      if count < Self.littleLeft { return (total, true) }
     }
-    return total
+    return (total, false)
   }
 
-  private func rests(after count: Int) -> Bool {
+  private func rests(after count: Int, _ isEmptied: Bool) -> Bool {
     guard let capacity = width?.capacity else { return false }
-    return moderation?.rests(after: count, of: capacity, at: .now) ?? false
+    return moderation?.rests(after: count, of: capacity, isEmptied: isEmptied, at: .now) ?? false
   }
 
   /// Looks again and again whether the pipe needs to be wide, until it is not.

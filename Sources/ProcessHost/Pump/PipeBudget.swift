@@ -25,7 +25,8 @@ package final class PipeBudget: Sendable {
   /// - Parameter pages: What the system says: 0 for no limit, nil for nothing. Its default stands for both.
   static func bytes(pages: Int?, of size: Int) -> Int {
     let pages = pages ?? 0
-    return (pages > 0 ? pages : 16_384) * size
+    // However much the system allows, a program has no use for more than some GiB.
+    return min(pages > 0 ? pages : 16_384, 1 << 20) * size
   }
 
   /// What is left to take.

@@ -4,8 +4,14 @@
 struct Timers {
   typealias Instant = ContinuousClock.Instant
 
+  /// A structure, since taking a function out of a tuple allocates.
+  private struct Entry {
+    let time: Instant
+    let body: @Sendable () -> Void
+  }
+
   /// The latest first, so that the next one is taken off the end.
-  private var entries: [(time: Instant, body: @Sendable () -> Void)] = []
+  private var entries: [Entry] = []
 
   /// When the next one is due; nil if there is none.
   var next: Instant? { entries.last?.time }
@@ -18,7 +24,7 @@ struct Timers {
       // Behind those of the same time, which were here first.
       if entries[middle].time > time { low = middle + 1 } else { high = middle }
     }
-    entries.insert((time, body), at: low)
+    entries.insert(Entry(time: time, body: body), at: low)
   }
 
   /// Takes one that is due, if any is.

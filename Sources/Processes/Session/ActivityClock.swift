@@ -38,6 +38,21 @@ public struct ActivityClock: Sendable {
   /// Whether this is ``system``, so that one reading serves for many sessions.
   package var isSystem: Bool { source == nil }
 
+  /// How long the clock may stand still, in nanoseconds: 0 for a clock of the caller's.
+  @inline(__always)
+  var resolution: Int64 { isSystem ? Self.systemResolution : 0 }
+
+  private static let systemResolution: Int64 = {
+    var resolution = timespec()
+    #if canImport(Darwin)
+      // What the approximate clock does is not told.
+      resolution.tv_nsec = 10_000_000
+    #else
+      unsafe clock_getres(CLOCK_MONOTONIC_COARSE, &resolution)
+    #endif
+    return Int64(resolution.tv_sec) &* 1_000_000_000 &+ Int64(resolution.tv_nsec)
+  }()
+
   @inline(__always)
   var nanoseconds: Int64 {
     if let source { return source() }

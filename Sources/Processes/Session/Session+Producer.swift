@@ -29,7 +29,7 @@ extension Session {
       id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
       clock: ActivityClock = .system
     ) {
-      let writer = Session.makeWriter(capacity: capacity)
+      let writer = RingWriter(Session.layout(capacity: capacity))
       session = Session(
         id: id, workspaceID: workspaceID, clock: clock, reader: writer.reader,
         SharedProducer(writer: nil))

@@ -51,14 +51,36 @@ public final class Session: Sendable, Identifiable {
   ///   - workspaceID: The workspace that it belongs to.
   ///   - capacity: The most payload bytes to retain.
   ///   - clock: The clock for ``lastActivity``.
-  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``.
+  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, and the system has memory for it; see
+  ///   ``init(allocating:workspaceID:capacity:clock:)``.
   /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
   ///   default capacity at most 1.7 MiB.
   public convenience init(
     id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
     clock: ActivityClock = .system
   ) {
-    let writer = Self.makeWriter(capacity: capacity)
+    let writer = RingWriter(Self.layout(capacity: capacity))
+    let reader = writer.reader
+    self.init(
+      id: id, workspaceID: workspaceID, clock: clock, reader: reader,
+      SharedProducer(writer: writer))
+  }
+
+  /// Creates a session without output, if the system has memory for it.
+  ///
+  /// - Parameters:
+  ///   - id: The caller's name for it.
+  ///   - workspaceID: The workspace that it belongs to.
+  ///   - capacity: The most payload bytes to retain.
+  ///   - clock: The clock for ``lastActivity``.
+  /// - Throws: ``RingAllocationError`` if there is no memory or no room for another mapping.
+  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``.
+  /// - Complexity: O(1).
+  public convenience init(
+    allocating id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
+    clock: ActivityClock = .system
+  ) throws(RingAllocationError) {
+    let writer = try RingWriter(allocating: Self.layout(capacity: capacity))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader,
@@ -79,15 +101,14 @@ public final class Session: Sendable, Identifiable {
     activity = Atomic(clock.nanoseconds)
   }
 
-  /// Creates the ring of a session.
-  static func makeWriter(capacity: Int) -> RingWriter {
+  /// The geometry of a session's ring.
+  static func layout(capacity: Int) -> RingLayout {
     precondition(
       1...maxBufferBytes ~= capacity,
       "a session's capacity must be from 1 to \(maxBufferBytes) bytes, not \(capacity)")
-    return RingWriter(
-      RingLayout(
-        capacity: capacity, chunkLimit: maxBufferedChunks,
-        reservationLimit: reservationLimit(capacity: capacity)))
+    return RingLayout(
+      capacity: capacity, chunkLimit: maxBufferedChunks,
+      reservationLimit: reservationLimit(capacity: capacity))
   }
 
   /// The most bytes one direct read fills: what a pipe holds, or less for a session that holds less.
@@ -107,11 +128,14 @@ extension Session {
   /// How long ago ``lastActivity`` was.
   public var idleTime: Duration { lastActivity.duration(to: clock.now) }
 
-  /// How long ago the last activity was, given what the system's clock says right now.
+  /// Whether nothing has happened for longer than a time, given the present by the session's own clock.
+  ///
+  /// The clock may have stood still since before the activity; as long as it might have, the session
+  /// does not count as idle.
   @inline(__always)
-  func idleNanoseconds(systemNow: Int64) -> Int64 {
-    let now = clock.isSystem ? systemNow : clock.nanoseconds
-    return now &- activity.load(ordering: .relaxed)
+  func isIdle(forMoreThan nanoseconds: Int64, at now: Int64) -> Bool {
+    let idle = now &- activity.load(ordering: .relaxed)
+    return idle.subtractingReportingOverflow(clock.resolution).partialValue > nanoseconds
   }
 
   /// Counts as activity, without output: a session whose readers do this is not idle.

@@ -80,11 +80,23 @@ extension SessionManager {
   @discardableResult
   public func sweep() -> [Session] {
     let timeout = idleTimeout.saturatedNanoseconds
-    let systemNow = ActivityClock.system.nanoseconds
-    return table.removeAll { session in
-      let idle = session.idleNanoseconds(systemNow: systemNow)
-      return idle > timeout && !(sparesRunning && session.isAlive)
+    func hasExpired(_ session: borrowing Session, at now: Int64) -> Bool {
+      // A session that was closed without an exit has nothing that runs.
+      session.isIdle(forMoreThan: timeout, at: now)
+        && !(sparesRunning && session.isAlive && !session.isClosed)
     }
+    let now = ActivityClock.system.nanoseconds
+    // A clock of the caller's may do anything, so none is read under the table's locks.
+    var others: [Session] = []
+    var dropped = table.removeAll { session in
+      if session.clock.isSystem { return hasExpired(session, at: now) }
+      others.append(copy session)
+      return false
+    }
+    for session in others where hasExpired(session, at: session.clock.nanoseconds) {
+      if table.remove(session) { dropped.append(session) }
+    }
+    return dropped
   }
 
   /// Sweeps every ``sweepInterval`` from now on, until ``stop()`` or the end of the manager.
@@ -92,7 +104,8 @@ extension SessionManager {
   /// Does nothing if that is so already.
   ///
   /// - Parameter onSweep: Receives the sessions dropped by each sweep that dropped any, on a
-  ///   concurrent task, so that their processes can be ended.
+  ///   concurrent task, so that their processes can be ended. It is kept until ``stop()``: a closure that
+  ///   refers to the manager must do so weakly, or the manager lives, and sweeps, until then.
   public func run(onSweep: (@Sendable ([Session]) -> Void)? = nil) {
     let interval = sweepInterval
     sweeper.withLock { sweeper in

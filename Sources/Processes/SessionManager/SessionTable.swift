@@ -31,6 +31,16 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
   /// - Complexity: O(1).
   func remove(id: String) -> Session? { withShard(of: id) { $0.remove(id: id) } }
 
+  /// Removes a session, unless another has its id by now.
+  ///
+  /// - Complexity: O(1).
+  func remove(_ session: Session) -> Bool {
+    withShard(of: session.id) { shard in
+      guard shard.session(id: session.id) === session else { return false }
+      return shard.remove(id: session.id) != nil
+    }
+  }
+
   /// Removes whatever has expired, one shard after the other.
   func removeAll(where hasExpired: (borrowing Session) -> Bool) -> [Session] {
     var removed: [Session] = []
@@ -104,32 +114,33 @@ private struct ShardContents {
     var place: Int
   }
 
-  private var entries: [String: Entry] = [:]
+  private var entries: [SessionKey: Entry] = [:]
   private var sessions: [Session] = []
 
   var count: Int { sessions.count }
   var all: [Session] { sessions }
 
-  func session(id: String) -> Session? { entries[id]?.session }
+  func session(id: String) -> Session? { entries[SessionKey(id)]?.session }
 
   mutating func insert(_ session: Session) -> Session? {
-    if let replaced = entries[session.id] {
-      entries[session.id]!.session = session
+    let key = SessionKey(session.id)
+    if let replaced = entries[key] {
+      entries[key]!.session = session
       sessions[replaced.place] = session
       return replaced.session
     }
-    entries[session.id] = Entry(session: session, place: sessions.count)
+    entries[key] = Entry(session: session, place: sessions.count)
     sessions.append(session)
     return nil
   }
 
   /// The last session takes the place of the one removed.
   mutating func remove(id: String) -> Session? {
-    guard let removed = entries.removeValue(forKey: id) else { return nil }
+    guard let removed = entries.removeValue(forKey: SessionKey(id)) else { return nil }
     let last = sessions.removeLast()
     if removed.place < sessions.count {
       sessions[removed.place] = last
-      entries[last.id]!.place = removed.place
+      entries[SessionKey(last.id)]!.place = removed.place
     }
     return removed.session
   }

@@ -80,7 +80,8 @@ struct WaitList: ~Copyable, Sendable {
   ///
   /// - Returns: Whether they will. If not, the waiter must look again by itself before long.
   func requestWakeup() -> Bool {
-    duties.bitwiseOr(Self.isAwaited, ordering: .relaxed)
+    // Releases step 1: a producer that clears this finds the waiter on the list.
+    duties.bitwiseOr(Self.isAwaited, ordering: .releasing)
     return ProcessFence.issue()
   }
 

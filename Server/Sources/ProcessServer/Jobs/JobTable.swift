@@ -55,7 +55,7 @@ final class JobTable: Sendable {
   ) async throws -> Job {
     try reserve(in: workspace)
     do throws(LaunchError) {
-      let session = Session(id: randomID(), workspaceID: workspace)
+      let session = try Self.makeSession(in: workspace)
       let process = try await manager.launch(command, into: session)
       let job = Job(
         process, command: line, hasTerminal: command.terminal != nil,
@@ -74,6 +74,15 @@ final class JobTable: Sendable {
       }
       if case .hostClosed = error { throw APIError.shuttingDown }
       throw error
+    }
+  }
+
+  /// Makes a session; one that there is no memory for is an error like any other of a launch.
+  private static func makeSession(in workspace: String) throws(LaunchError) -> Session {
+    do throws(RingAllocationError) {
+      return try Session(allocating: randomID(), workspaceID: workspace)
+    } catch {
+      throw .outOfResources(code: error.code)
     }
   }
 

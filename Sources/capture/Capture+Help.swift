@@ -1,0 +1,60 @@
+import Processes
+
+extension Capture {
+  /// What `--help` says before it lists the options.
+  static var helpText: String {
+    """
+    Runs COMMAND, captures its stdout and stderr in bounded memory, and counts exactly what is lost. What \
+    is kept are the last \(Session.maxBufferBytes) bytes, in at most \(Session.maxBufferedChunks) chunks: \
+    of output in very small pieces fewer bytes are kept. When the command has ended and closed its \
+    outputs, what is kept is written, in order: its stdout to stdout, its stderr to stderr, after a line \
+    on stderr that tells the loss, if any. If stdout is a terminal, output is written as it comes.
+
+    EXAMPLES:
+      capture make -j4                          the last of the output, or all of it at a terminal
+      capture --on-failure make test            output only if it fails
+      capture --timeout 10m -k 30s ./nightly    SIGTERM after 10 minutes, SIGKILL 30 seconds later
+      capture --output build.log --json make    everything to a file, the last 1 MiB as JSON
+      capture --tty vim notes.txt               in a terminal, key by key
+      tar c . | capture --stdin gzip > t.gz     in a pipeline
+
+    Options end where COMMAND begins: what follows its name belongs to it. -- may stand before it.
+
+    COMMAND reads its stdin from /dev/null, or with --stdin what comes on capture's own; inherits no \
+    descriptors but 0, 1 and 2; and leads a process group of its own. With --tty all that it writes is \
+    stdout, and its lines end in CR LF. Other processes that still hold its output open after its end \
+    are waited for as long as --linger says; a line on stderr tells if that was too short for them.
+
+    SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM are passed on to COMMAND's \
+    group, and SIGCONT after them; capture then still waits for COMMAND and writes what it has. The third \
+    SIGINT, SIGTERM or SIGQUIT within 5 seconds kills the group. After COMMAND's end a signal ends the \
+    wait for others that hold its output open; one after that ends capture at once, even if no process \
+    reads what it writes. Ctrl-Z stops COMMAND and capture, and fg continues both. If no process reads \
+    capture's own output any more, --live ends COMMAND with SIGPIPE and SIGTERM, as a pipeline would.
+
+    After --timeout the group gets SIGTERM or what --signal says, and after --kill-after SIGKILL. \
+    COMMAND's own end before that counts, even if others hold its output open for longer.
+
+    Exit status: COMMAND's own; 128 + N if signal N ended it; 124 if its time was up, but 137 if it had to \
+    be killed; 127 if it was not found; 126 if it cannot be executed; 125 if it could not be started for \
+    want of resources, or the file of --output not opened; 64 for a usage error; 74 if COMMAND succeeded \
+    but its output could not be written. If a signal passed on by capture ended COMMAND, it ends capture \
+    as well.
+
+    --json writes one object a line: for each chunk \
+    {"seq":1,"stream":"stdout","offset":0,"data_b64":"..."}, where offset counts the bytes of both \
+    streams before it, and last a summary: exit_code, alive, closed; chunks, the number of chunk \
+    lines before it; retained_bytes and lost_bytes, which were retained in memory at the end or not, \
+    and add up to total_bytes; missed_chunks and missed_bytes, which capture itself came too late to \
+    write; signal, the number of the signal that ended COMMAND, or null; timed_out; and seconds, which \
+    COMMAND ran. Without --live what is missed is what is lost; with it, what was written while it was \
+    still there is not missed, even if it is lost by now. If COMMAND could not be started, the only line \
+    is {"error":"..."}.
+
+    --output writes both streams to the file in the order of capture. If COMMAND writes faster than the \
+    file takes it, or the file cannot be written, a line on stderr tells that it is not complete.
+
+    --generate-completion-script bash (or zsh, fish) writes completions for a shell.
+    """
+  }
+}

@@ -1,0 +1,178 @@
+import ArgumentParser
+import CaptureFormat
+import ProcessHost
+import Processes
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension Capture {
+  // On the main thread: writing blocks, and must not hold up the runtime's few threads.
+  @MainActor
+  func run() async throws {
+    // While signals still have their default effect: to open a FIFO may take for ever.
+    let file = try openFile()
+    let (wait, terminal) = (OutputWait(), OwnTerminal())
+    let signals = SignalForwarder.start(wait, terminal, resizes: tty)
+    ignoreBrokenPipes()
+    let session = Session(id: "capture", workspaceID: "")
+    try startCopying(session, to: file)
+    let start = ContinuousClock.now
+    let process = try await launch(into: session)
+    defer { terminal.giveBack() }
+    signals.forward(to: process)
+    if let input = process.input {
+      if tty, isatty(0) == 1 { terminal.take() }
+      InputForwarder.start(to: input, from: terminal)
+    }
+    let timer = timeLimit?.start(for: process)
+    let end = watchEnd(of: process, timer, wait)
+
+    var writer = OutputWriter(session: session, format: format)
+    if isLive {
+      await writer.follow(until: { wait.end != nil }) {
+        // What would have happened to the command if it had written there itself. SIGTERM is for a
+        // command that ignores SIGPIPE and looks at the error of a write, which it does not get.
+        for signal in [.brokenPipe, .terminate, .resume] as [ProcessSignal] {
+          try? process.signal(signal)
+        }
+      }
+    }
+    let (exit, endTime) = try await waitForOutput(of: process, end, wait)
+    let elapsed = ContinuousClock.now - start
+    let isTimedOut = timer?.isExpired ?? false
+    terminal.giveBack()
+
+    if !isLive { writer.writeRetained(chunks: !onFailure || !exit.isSuccess || isTimedOut) }
+    let fileProblem = file?.finish()
+    if let fileProblem { complain(fileProblem) }
+    explain(exit, isTimedOut, wait.end, signals.thirdSignal)
+    writer.finish(signal: exit.signal, isTimedOut: isTimedOut, after: endTime - start)
+    if stats { writeStatistics(of: session, elapsed) }
+
+    if isTimedOut, !preserveStatus { throw ExitCode(exit == .signaled(SIGKILL) ? 137 : 124) }
+    if let signal = signals.fatalSignal(after: exit) { SignalSource.end(by: signal.rawValue) }
+    let isIncomplete = writer.hasFailed || fileProblem != nil
+    throw ExitCode(exit.isSuccess && isIncomplete ? 74 : exit.code)
+  }
+
+  private var format: any OutputFormat { json ? JSONFormat() : PlainFormat() }
+
+  private func openFile() throws -> OutputFile? {
+    guard let output else { return nil }
+    do throws(WriteError) {
+      return try OutputFile(path: output)
+    } catch {
+      throw fail("cannot open \(output) for --output: \(error.message)", status: 125)
+    }
+  }
+
+  private func startCopying(_ session: Session, to file: OutputFile?) throws {
+    do throws(SystemError) {
+      try file?.start(copying: session)
+    } catch {
+      throw fail("cannot start a thread for --output", status: 125)
+    }
+  }
+
+  @MainActor
+  private func launch(into session: Session) async throws -> HostedProcess {
+    // Many captures may run beside each other, and share with all else what the user's pipes may hold.
+    let host = CommandHost(pipeBudget: PipeBudget(part: 256))
+    var command = Command(self.command[0], arguments: Array(self.command.dropFirst()))
+    // `OutputWait` bounds the wait for others, however much they write.
+    command.quietGrace = nil
+    if tty { command.terminal = ownTerminalSize() ?? TerminalSize() }
+    if forwardsInput { command.input = .pipe }
+    do throws(LaunchError) {
+      return try await host.launch(command, into: session)
+    } catch {
+      throw fail("\(error)", status: error.exitStatus)
+    }
+  }
+
+  /// Says why the command cannot be started; returns the status to exit with.
+  private func fail(_ message: String, status: Int32) -> ExitCode {
+    complain(message)
+    if json {
+      var lines = JSONLines { bytes throws(StreamError) in try Descriptor.stdout.put(bytes) }
+      try? lines.append(error: message)
+    }
+    return ExitCode(status)
+  }
+
+  /// How and when the command ended.
+  private typealias CommandEnd = (exit: ProcessExit, time: ContinuousClock.Instant)
+
+  /// Waits in the background for the command's end; from then on, bounds the wait for its output.
+  private func watchEnd(
+    of process: HostedProcess, _ timer: TimeLimit.Timer?, _ wait: OutputWait
+  ) -> Task<CommandEnd, any Error> {
+    let linger = lingerTime
+    return Task.detached {
+      let exit = try await process.waitForExit()
+      timer?.stop()
+      let time = ContinuousClock.now
+      Task.detached {
+        // What is left of a group that is being ended is waited for until it has been killed.
+        let start = timer?.killTime.map { max($0, time) } ?? time
+        try? await Task.sleep(until: start + linger, clock: .continuous)
+        if !process.session.isClosed { wait.end(by: .linger) }
+      }
+      return (exit, time)
+    }
+  }
+
+  /// Waits until the session is closed, or something else ends the wait after the command's end.
+  @MainActor
+  private func waitForOutput(
+    of process: HostedProcess, _ end: Task<CommandEnd, any Error>, _ wait: OutputWait
+  ) async throws -> CommandEnd {
+    let closing = Task.detached { _ = try? await process.waitUntilClosed() }
+    wait.onEnd { closing.cancel() }
+    await closing.value
+    return try await end.value
+  }
+
+  /// Writes on stderr what the exit status alone does not tell.
+  private func explain(
+    _ exit: ProcessExit, _ isTimedOut: Bool, _ waitEnd: OutputWait.End?, _ third: ProcessSignal?
+  ) {
+    if isTimedOut, let timeLimit {
+      let isKilled = exit == .signaled(SIGKILL) && timeLimit.signal != .kill
+      complain(
+        "the command had not ended after \(timeLimit.time.text) (--timeout): it got"
+          + " \(timeLimit.signal.name)\(isKilled ? ", and then SIGKILL" : "")")
+    }
+    if let third { complain("the command was killed at the third signal, \(third.name)") }
+    if case .linger = waitEnd {
+      complain(
+        "other processes still held the command's output open \(lingerTime.text) after its end"
+          + " (--linger): what they write from now on is not captured")
+    }
+  }
+}
+
+extension ProcessExit {
+  /// The signal that ended the process, if one did.
+  fileprivate var signal: Int32? { if case .signaled(let number) = self { number } else { nil } }
+}
+
+extension LaunchError {
+  /// What shells and their relatives return when they cannot start a command.
+  fileprivate var exitStatus: Int32 {
+    switch self {
+    case .executableNotFound: 127
+    case .notExecutable, .invalidCommand: 126
+    case .badWorkingDirectory, .outOfResources, .hostClosed, .sessionInUse, .tooManySessions,
+      .idTaken, .cancelled,
+      .other:
+      125
+    }
+  }
+}

@@ -1,0 +1,97 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+import Dispatch
+import ProcessHost
+import Processes
+import Synchronization
+
+/// The file that gets the complete output, in the order in which it was captured.
+///
+/// A thread of its own copies a session to it. A session does not wait for its readers, so a command
+/// that writes faster than the file takes it can overtake the thread: the file is not complete then, and
+/// ``finish()`` says so.
+final class OutputFile: Sendable {
+  private struct Result {
+    var missingBytes = 0
+    var error: WriteError?
+  }
+
+  private let path: String
+  private let descriptor: Int32
+  private let result = Mutex(Result())
+  private let isOver = Atomic(false)
+  private let isDone = DispatchSemaphore(value: 0)
+
+  /// Opens the file, which is made empty if it exists.
+  init(path: String) throws(WriteError) {
+    self.path = path
+    descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw WriteError(code: errno) }
+  }
+
+  /// Starts to copy a session.
+  func start(copying session: Session) throws(SystemError) {
+    try startThread { [self] in
+      copy(session)
+      isDone.signal()
+    }
+  }
+
+  /// Waits until all that the session has is written, and no more is to come or is waited for.
+  ///
+  /// - Returns: What is wrong with the file; nil if it is complete.
+  func finish() -> String? {
+    isOver.store(true, ordering: .releasing)
+    isDone.wait()
+    let result = result.withLock { $0 }
+    if let error = result.error {
+      return "cannot write to \(path): \(error.message); the file is not complete"
+    }
+    if result.missingBytes > 0 {
+      return "\(path) is not complete: \(result.missingBytes) bytes came faster than it took them"
+    }
+    return nil
+  }
+
+  // MARK: On the thread
+
+  private func copy(_ session: Session) {
+    // Room for everything, at once: what has been read cannot be overwritten while it is written.
+    var output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
+    var cursor = Cursor.start
+    var error: WriteError?
+    while true {
+      let isLast = isOver.load(ordering: .acquiring)
+      session.read(since: cursor, into: &output)
+      cursor = output.cursor
+      let missing = output.missedBytes ?? 0
+      if missing > 0 { result.withLock { $0.missingBytes += missing } }
+      do throws(WriteError) { try write(output.chunks.payload) } catch let failure {
+        error = failure
+        break
+      }
+      if output.isComplete || (isLast && !output.hasMore) { break }
+      if output.chunks.isEmpty {
+        // Not for long: what ends the wait may be a signal.
+        _ = session.waitForOutput(since: cursor, maxBytes: 0, upTo: .milliseconds(50))
+      } else if output.chunks.payload.count < 4_096 {
+        // What comes in small pieces is written in fewer.
+        usleep(100)
+      }
+    }
+    // A file system may report only now that it had no room.
+    if close(descriptor) != 0, error == nil, errno != EINTR { error = WriteError(code: errno) }
+    if let error { result.withLock { $0.error = error } }
+  }
+
+  private func write(_ payload: ChunkBytes) throws(WriteError) {
+    try unsafe payload.withUnsafeBytes { (bytes) throws(WriteError) in
+      try unsafe writeAll(bytes, to: descriptor)
+    }
+  }
+}

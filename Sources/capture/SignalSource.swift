@@ -1,0 +1,123 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+import ProcessHost
+
+/// Takes signals that are sent to capture, and hands them to a thread one after the other.
+///
+/// A handler does next to nothing: it writes the signal's number to a pipe, from which the thread
+/// reads.
+enum SignalSource {
+  /// Starts to take signals.
+  ///
+  /// A signal that is ignored stays so: the program that has started capture with a signal ignored,
+  /// such as nohup(1), does not want it to have an effect.
+  static func start(_ signals: [Int32], onSignal: @escaping @Sendable (Int32) -> Void) {
+    var ends: [2 of Int32] = [-1, -1]
+    var span = ends.mutableSpan
+    let result = unsafe span.withUnsafeMutableBufferPointer { unsafe pipe($0.baseAddress!) }
+    precondition(result == 0, "cannot open a pipe (errno \(errno))")
+    for index in 0..<2 { _ = fcntl(ends[index], F_SETFD, FD_CLOEXEC) }
+    // A handler must not wait.
+    _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
+    unsafe signalPipe = ends[1]
+    let numbers = ends[0]
+    do throws(SystemError) {
+      try startThread {
+        var number: UInt8 = 0
+        while true {
+          if unsafe read(numbers, &number, 1) == 1 { onSignal(Int32(number)) }
+        }
+      }
+    } catch {
+      preconditionFailure("cannot start a thread (\(error))")
+    }
+    for signal in signals where !isIgnored(signal) || signal == SIGCHLD { handle(signal) }
+  }
+
+  /// Stops capture as its parent expects after `SIGTSTP`; returns when it has been continued.
+  ///
+  /// Returns at once if nothing could continue capture: the system does not stop the member of an
+  /// orphaned group. Call it on a thread that blocks the signal.
+  static func stopSelf() {
+    _ = signal(SIGTSTP, SIG_DFL)
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    unsafe sigaddset(&set, SIGTSTP)
+    raise(SIGTSTP)
+    // Takes effect before this returns.
+    unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+    handle(SIGTSTP)
+  }
+
+  /// Ends capture by a signal, so that its parent learns by which: a shell's loop stops when one of its
+  /// commands was ended by `SIGINT`.
+  static func end(by number: Int32) -> Never {
+    leaveNoCore()
+    _ = signal(number, SIG_DFL)
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    unsafe sigaddset(&set, number)
+    unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    raise(number)
+    // The first process of a container is not ended by its own signals.
+    _exit(128 + number)
+  }
+
+  /// Sees to it that capture leaves no core behind: the command's is the one to look at.
+  private static func leaveNoCore() {
+    #if canImport(Darwin)
+      var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+      unsafe setrlimit(RLIMIT_CORE, &limit)
+    #else
+      // Linux hands a core to a program that core_pattern names even if the limit is 0, but not if it
+      // is 1; both are too small for a file.
+      var limit = rlimit(rlim_cur: 1, rlim_max: 1)
+      #if canImport(Glibc)
+        unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
+      #else
+        unsafe setrlimit(RLIMIT_CORE, &limit)
+      #endif
+    #endif
+  }
+
+  private static func handle(_ number: Int32) {
+    var action = sigaction()
+    let handler: @convention(c) (Int32) -> Void = { number in
+      let previous = errno
+      var number = UInt8(truncatingIfNeeded: number)
+      unsafe write(signalPipe, &number, 1)
+      errno = previous
+    }
+    #if canImport(Darwin)
+      unsafe action.__sigaction_u.__sa_handler = handler
+    #elseif canImport(Glibc)
+      unsafe action.__sigaction_handler.sa_handler = handler
+    #elseif canImport(Musl)
+      unsafe action.__sa_handler.sa_handler = handler
+    #endif
+    action.sa_flags = Int32(SA_RESTART)
+    unsafe sigaction(number, &action, nil)
+  }
+
+  private static func isIgnored(_ number: Int32) -> Bool {
+    var action = sigaction()
+    unsafe sigaction(number, nil, &action)
+    #if canImport(Darwin)
+      let handler = unsafe action.__sigaction_u.__sa_handler
+    #elseif canImport(Glibc)
+      let handler = unsafe action.__sigaction_handler.sa_handler
+    #elseif canImport(Musl)
+      let handler = unsafe action.__sa_handler.sa_handler
+    #endif
+    return unsafe unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+  }
+}
+
+/// Where the handler writes. Set once, before there is a handler.
+nonisolated(unsafe) private var signalPipe: Int32 = -1

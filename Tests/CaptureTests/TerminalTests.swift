@@ -1,0 +1,97 @@
+import Foundation
+import ProcessHost
+import Testing
+
+/// `--tty` and `--live` at a terminal.
+@Suite(.timeLimit(.minutes(2))) struct TerminalTests {
+  @Test func outputComesLiveAtATerminal() async throws {
+    let console = try await Console("\"$0\" sh -c 'echo first; exec sleep 1000'; echo $?")
+    #expect(await console.shows("first\r\n"))
+    try console.process.signal(.terminate)
+  }
+
+  @Test(arguments: ["--no-live", "--on-failure", "--json"])
+  func unlessItIsToComeAtTheEnd(_ option: String) async throws {
+    let console = try await Console(
+      "\"$0\" \(option) sh -c 'echo first; echo ready >/dev/tty; sleep 0.3; exit 1'; echo end")
+    #expect(await console.shows("end\r\n"))
+    let text = console.text
+    let output = try #require(text.range(of: option == "--json" ? "data_b64" : "first"))
+    let ready = try #require(text.range(of: "ready"))
+    #expect(ready.lowerBound < output.lowerBound)
+  }
+
+  @Test func aPasswordIsNotShown() async throws {
+    let line = "stty -echo; echo password; read x; stty echo; echo; echo got ${#x}"
+    let console = try await Console("\"$0\" --tty sh -c '\(line)'; stty -a")
+    #expect(await console.shows("password\r\n"))
+    try await console.type("secret\r")
+    #expect(await console.shows("got 6"))
+    #expect(!console.text.contains("secret"))
+    #expect(await console.shows(" icanon"))
+    #expect(await console.shows(" echo "))
+  }
+
+  @Test func lessNeedsNoEnter() async throws {
+    let console = try await Console("\"$0\" --tty less /etc/passwd; echo after-$?")
+    #expect(await console.shows("root:"))
+    try await console.type("q")
+    #expect(await console.shows("after-0"))
+  }
+
+  @Test func ctrlCReachesTheCommandsTerminal() async throws {
+    let console = try await Console(
+      "\"$0\" --tty sh -c 'trap \"echo caught; exit 5\" INT; echo ready; read x'; echo after-$?")
+    #expect(await console.shows("ready"))
+    try await console.type("\u{3}")
+    #expect(await console.shows("caught"))
+    #expect(await console.shows("after-5"))
+  }
+
+  @Test func theSizeFollows() async throws {
+    let console = try await Console(
+      "\"$0\" --tty sh -c 'trap \"stty size\" WINCH; echo ready; while :; do sleep 0.05; done'")
+    #expect(await console.shows("ready"))
+    try console.process.resize(to: TerminalSize(rows: 31, columns: 97))
+    #expect(await console.shows("31 97"))
+  }
+
+  @Test(arguments: [ProcessSignal.interrupt, .terminate, .hangUp, .quit, .init(rawValue: SIGUSR1)])
+  func theTerminalIsRestoredAfterASignal(_ signal: ProcessSignal) async throws {
+    let line = "sh -c 'echo ready; exec sleep 1000'"
+    let console = try await Console("ulimit -c 0; stty -a; \"$0\" --tty \(line); echo; stty -a")
+    #expect(await console.shows("ready"))
+    let capture = try #require(children(of: console.process.processID).first)
+    #expect(kill(capture, signal.rawValue) == 0)
+    #expect(await eventually { console.text.count(of: " icanon") == 2 }, "\(console.text)")
+    #expect(!console.text.contains("-icanon"))
+  }
+
+  @Test func theTerminalIsRestoredAfterAFailedLaunch() async throws {
+    let console = try await Console("\"$0\" --tty /no/such/command; echo after-$?; stty -a")
+    #expect(await console.shows("after-127"))
+    #expect(await console.shows(" icanon"))
+  }
+
+  @Test func theTerminalIsRestoredWhileCaptureIsStopped() async throws {
+    // A shell that is not interactive does not set the mode itself.
+    let line = "sh -c 'echo ready; read x; echo got-$x'"
+    let console = try await Console(
+      "set -m; \"$0\" --tty \(line); stty -a; stty rows 40; fg; echo after-$?; stty -a")
+    #expect(await console.shows("ready"))
+    let capture = try #require(children(of: console.process.processID).first)
+    #expect(kill(capture, SIGTSTP) == 0)
+    #expect(await console.shows(" icanon"))
+    #expect(await eventually { state(of: capture) == "S" })
+    try await console.type("x\r")
+    #expect(await console.shows("got-x"))
+    #expect(await console.shows("after-0"))
+    #expect(await eventually { console.text.count(of: " icanon") == 2 })
+    #expect(!console.text.contains("-icanon"))
+  }
+}
+
+extension String {
+  /// How often another text is in this one.
+  fileprivate func count(of text: String) -> Int { components(separatedBy: text).count - 1 }
+}
