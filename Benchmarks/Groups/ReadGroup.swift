@@ -112,7 +112,7 @@ func readCases() -> [Case] {
     ]
   }
   let everything = [64, 1_024, 4_096, 65_536].map { size in
-    let bound = size == 64 ? 2.5 : size == 4_096 ? 1.3 : nil
+    let bound = size == 64 ? 1.3 : size == 4_096 ? 1.05 : nil
     return Case(
       "read", "everything", size: size, bytes: Session.maxBufferBytes,
       targets: bound.map { ["fresh": .timesLimit($0), "reused": .timesLimit($0)] } ?? [:]

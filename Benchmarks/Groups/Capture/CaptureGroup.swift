@@ -10,7 +10,7 @@ func captureCases() -> [Case] {
         bytes: (piece >= 4_096 ? 64 : 8) << 20, piece: piece, processor: placement.child)
       return Case(
         "capture", placement.name, size: piece, bytes: child.bytes,
-        targets: bound.map { ["ProcessHost": .timesLimit($0)] } ?? [:]
+        targets: bound.map { ["ProcessHost": .both(.timesLimit($0), alternatives)] } ?? [:]
       ) {
         _ = benchmark_pin_process(Int32(placement.reader ?? -1))
         return [
@@ -42,6 +42,10 @@ private let placements = [
   Placement(
     name: "one-cpu", reader: 0, bounds: [(65_536, 1.02), (4_096, 0.92), (80, 0.75)]),
 ]
+
+/// How many times as fast as the alternatives is the target.
+private let alternatives = Target.both(
+  .timesFaster(than: "subprocess", 1.25), .timesFaster(than: "Foundation", 4))
 
 private func contender(
   _ name: String, _ child: ChildWriter, _ capture: @escaping (ChildWriter) -> Int
