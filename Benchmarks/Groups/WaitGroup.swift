@@ -1,3 +1,4 @@
+import BenchmarkContenders
 import BenchmarkHarness
 import Dispatch
 import Foundation
@@ -22,7 +23,36 @@ func waitCases() -> [Case] {
       _ in [delays("session", appendsThatWake(waiters, times: waiters > 1_000 ? 20 : 200))]
     }
   }
-  return [toWaiter] + waking
+  // A waiter's fence interrupts every thread of the process, and so the producer's.
+  let beside = Case("wait", "producer-beside-waiter", size: 64, bytes: 64) {
+    let box = SessionProducer()
+    let payload = Payload(size: 64)
+    func append(_ count: Int) {
+      let producer = unsafe box.producer
+      let now = ActivityClock.system.now
+      unsafe payload.forEach(count) { unsafe producer.pointee.append($0, to: .stdout, at: now) }
+    }
+    return [
+      Contender("alone") { count in append(count) },
+      Contender("beside a waiter") { count in besideAWaiter { append(count) } },
+    ]
+  }
+  return [toWaiter] + waking + [beside]
+}
+
+/// Runs a body while a thread on another processor waits for another session's output again and again, each
+/// time for as little as possible.
+private func besideAWaiter(_ body: () -> Void) {
+  let silent = Session(id: "silent", workspaceID: "w")
+  let crew = Readers()
+  crew.start(1) { crew in
+    while !crew.stop.load(ordering: .acquiring) {
+      _ = silent.waitForOutput(since: .start, upTo: .nanoseconds(1))
+    }
+    return ReaderSums()
+  }
+  body()
+  _ = crew.finish()
 }
 
 /// The limit: a thread blocked in `read`.

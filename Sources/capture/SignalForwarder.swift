@@ -69,7 +69,14 @@ final class SignalForwarder: Sendable {
       state.process = process
       return state.pending
     }
-    for number in pending { pass(ProcessSignal(rawValue: number), to: process) }
+    for number in pending {
+      if number == SIGTSTP {
+        // Sent again, since capture stops on the thread that takes signals.
+        kill(getpid(), SIGTSTP)
+      } else {
+        pass(ProcessSignal(rawValue: number), to: process)
+      }
+    }
     // What has changed or ended during the launch.
     received(SIGWINCH)
     if Orphans.areLeftToThis { received(SIGCHLD) }
@@ -91,13 +98,14 @@ final class SignalForwarder: Sendable {
 
   private func received(_ number: Int32) {
     let process = state.withLock { state in
-      let isKept = state.process == nil && ![SIGTSTP, SIGCONT, SIGWINCH, SIGCHLD].contains(number)
+      let isKept = state.process == nil && ![SIGCONT, SIGWINCH, SIGCHLD].contains(number)
       if isKept { state.pending.append(number) }
       return state.process
     }
     switch number {
     case SIGTSTP:
-      stop(process)
+      // During the launch capture does not stop: the command would run on, since it is not known yet.
+      if let process { stop(process) }
     case SIGCONT:
       resume(process)
     case SIGWINCH:
@@ -110,9 +118,9 @@ final class SignalForwarder: Sendable {
     }
   }
 
-  private func stop(_ process: HostedProcess?) {
+  private func stop(_ process: HostedProcess) {
     // Not SIGTSTP, which an orphaned group ignores; that of a session's leader is one.
-    try? process?.signal(.stop)
+    try? process.signal(.stop)
     terminal.leave()
     SignalSource.stopSelf()
     resume(process)

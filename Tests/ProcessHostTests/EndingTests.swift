@@ -181,9 +181,9 @@ import Testing
   /// As long as something comes, the session stays open.
   @Test func aTalkativeGrandchildDoes() async throws {
     let (process, _) = try await start(
-      "(for i in $(seq 12); do sleep 0.25; echo $i; done) & exit 0", quietGrace: .seconds(2))
+      "(for i in $(seq 14); do sleep 0.5; echo $i; done) & exit 0", quietGrace: .seconds(6))
     try await process.waitUntilClosed()
-    #expect(text(process.session) == (1...12).map { "\($0)\n" }.joined())
+    #expect(text(process.session) == (1...14).map { "\($0)\n" }.joined())
     #expect(process.droppedBytes == 0)
   }
 
