@@ -91,7 +91,7 @@ let package = Package(
     .testTarget(
       name: "CRingShimsTests", dependencies: ["CRingShims"], swiftSettings: strict),
     .testTarget(
-      name: "OutputRingTests", dependencies: ["OutputRing", "ReferenceModel"],
+      name: "OutputRingTests", dependencies: ["CRingShims", "OutputRing", "ReferenceModel"],
       swiftSettings: strict),
     .testTarget(
       name: "ProcessesTests", dependencies: ["Processes", "ReferenceModel"],

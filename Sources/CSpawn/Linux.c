@@ -47,6 +47,15 @@
 #define CHILD
 #endif
 
+#if defined(__GLIBC__)
+// glibc's other name for it. ThreadSanitizer replaces `clone` by a function that takes the child for a fork,
+// with memory of its own, and changes its books in it.
+extern int __clone(int (*function)(void *), void *stack, int flags, void *context, ...);
+#define CLONE __clone
+#else
+#define CLONE clone
+#endif
+
 struct child {
   struct spawn_attempt *attempt;
   const struct spawn_plan *plan;
@@ -156,7 +165,7 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
   int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
   // The stack grows down. The kernel stores the descriptor before the child runs; an old one ignores
   // CLONE_PIDFD, and stores none.
-  pid_t process = clone(run_child, stack + sizeof stack, flags, &child, &attempt->descriptor);
+  pid_t process = CLONE(run_child, stack + sizeof stack, flags, &child, &attempt->descriptor);
   if (process < 0) {
     attempt->step = SPAWN_PROCESS;
     attempt->code = errno;

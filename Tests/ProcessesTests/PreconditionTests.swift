@@ -35,6 +35,14 @@ private func reserve(_ count: Int, filling written: Int) {
     }
   }
 
+  @Test("with memory the throwing form makes a session like any other")
+  func memory() throws {
+    let session = try Session(allocating: "s", workspaceID: "w", capacity: 100)
+    session.append([1, 2, 3], to: .stdout)
+    #expect(session.id == "s" && session.workspaceID == "w" && session.capacity == 100)
+    #expect(session.output().chunks.count == 1)
+  }
+
   @Test("without memory the throwing form throws, and the other ends the program saying why")
   func noMemory() async throws {
     await #expect(processExitsWith: .success) {
