@@ -201,7 +201,7 @@ import Testing
 
   @Test(
     "Without processes and threads to spare a launch fails clearly, and succeeds later",
-    .enabled(if: getuid() == 0, "only root may become a user who has a limit"),
+    .enabled(if: getuid() == 0, "only root may become a user that has a limit"),
     arguments: [true, false])
   func noProcesses(hasThreads: Bool) async {
     await #expect(processExitsWith: .success) { [hasThreads] in

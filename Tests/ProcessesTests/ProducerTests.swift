@@ -161,7 +161,7 @@ import Testing
     #expect(session.lastActivity.nanoseconds == 5_000)
   }
 
-  @Test("activity never moves back, whoever notes it")
+  @Test("activity never moves back, whichever thread notes it")
   func activityIsAMaximum() {
     let time = Time()
     var producer = makeProducer(clock: time.clock)

@@ -11,7 +11,7 @@ extension CommandHost {
   /// been quiet for ``Command/quietGrace``.
   ///
   /// If the task is cancelled, the launch fails with ``LaunchError/cancelled``, and a process that was
-  /// started already has been killed; its output is not waited for, whoever else holds it open.
+  /// started already has been killed; its output is not waited for, even if other processes hold it open.
   ///
   /// - Parameters:
   ///   - command: What to run.

@@ -125,7 +125,7 @@ public final class ProcessManager: Sendable {
   /// The number of sessions, those included whose processes have ended.
   public var count: Int { state.withLock { $0.processes.count } }
 
-  /// Ends a process, and makes its session unknown. Whoever holds either can go on using it. A process that
+  /// Ends a process, and makes its session unknown. A caller that holds either can still use it. A process that
   /// is just being started is ended as well: its launch fails.
   ///
   /// - Returns: The process, if there was one. It has been asked to end, and may not have done so yet.
