@@ -23,7 +23,7 @@ final class OutputFile: Sendable {
 
   private let path: String
   private let descriptor: Int32
-  private let result = Mutex(Result())
+  private let result = LockedState(Result())
   private let isOver = Atomic(false)
   private let isDone = DispatchSemaphore(value: 0)
 

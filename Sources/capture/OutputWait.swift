@@ -1,5 +1,5 @@
 import ProcessHost
-import Synchronization
+import Processes
 
 /// The wait for the end of the command's output, which other processes may hold open after the
 /// command's own end.
@@ -17,7 +17,7 @@ final class OutputWait: Sendable {
     var onEnd: (@Sendable () -> Void)?
   }
 
-  private let state = Mutex(State())
+  private let state = LockedState(State())
 
   /// What has ended the wait; nil while nothing has.
   var end: End? { state.withLock { $0.end } }

@@ -6,7 +6,7 @@
   import Musl
 #endif
 import ProcessHost
-import Synchronization
+import Processes
 
 /// The terminal on capture's own stdin, while what is typed there goes to the command's terminal.
 ///
@@ -28,7 +28,7 @@ final class OwnTerminal: Sendable {
     }
   }
 
-  private let state = Mutex(State())
+  private let state = LockedState(State())
 
   /// Sets raw mode, as soon as capture is in the foreground.
   func take() {

@@ -6,7 +6,7 @@
   import Musl
 #endif
 import ProcessHost
-import Synchronization
+import Processes
 
 /// Passes signals that capture gets on to the command's group.
 ///
@@ -37,7 +37,7 @@ final class SignalForwarder: Sendable {
     var third: ProcessSignal?
   }
 
-  private let state = Mutex(State())
+  private let state = LockedState(State())
   private let wait: OutputWait
   private let terminal: OwnTerminal
 

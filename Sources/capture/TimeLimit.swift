@@ -1,5 +1,5 @@
 import ProcessHost
-import Synchronization
+import Processes
 
 /// How long a command may run, and what happens then.
 struct TimeLimit {
@@ -46,8 +46,8 @@ struct TimeLimit {
       case expired(killTime: Instant?)
     }
 
-    fileprivate let task = Mutex<Task<Void, Never>?>(nil)
-    private let state = Mutex(State.running)
+    fileprivate let task = LockedState<Task<Void, Never>?>(nil)
+    private let state = LockedState(State.running)
 
     /// Notes that the time is up; returns false if the limit was stopped before.
     fileprivate func expire(killTime: Instant?) -> Bool {

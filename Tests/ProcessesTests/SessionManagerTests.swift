@@ -18,7 +18,7 @@ import Testing
 
   @Test func runSweepsAndTellsWhat() async {
     let time = ManualTime()
-    let swept = Mutex<[String]>([])
+    let swept = LockedState<[String]>([])
     let manager = SessionManager(
       idleTimeout: .seconds(10), sweepInterval: .milliseconds(5))
     #expect(!manager.isRunning)
@@ -97,8 +97,8 @@ import Testing
   @Test func concurrentUse() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .nanoseconds(50))
-    let cameOut = Mutex<[ObjectIdentifier: Int]>([:])
-    let registered = Mutex<[Session]>([])
+    let cameOut = LockedState<[ObjectIdentifier: Int]>([:])
+    let registered = LockedState<[Session]>([])
     @Sendable func out(_ session: Session?) {
       guard let session else { return }
       cameOut.withLock { $0[ObjectIdentifier(session), default: 0] += 1 }
@@ -184,7 +184,7 @@ import Testing
   @Test("a clock of the caller's may use the manager and the session that it is the clock of")
   func clocksThatCallBack() {
     let manager = SessionManager(idleTimeout: .zero)
-    let held = Mutex<Session?>(nil)
+    let held = LockedState<Session?>(nil)
     let now = Atomic<Int64>(0)
     let clock = ActivityClock {
       // Each of these takes a lock.

@@ -12,9 +12,21 @@
 #pragma clang assume_nonnull begin
 
 #if defined(__linux__)
-// ThreadSanitizer sees through the C library's epoll calls, and not through a system call by its number.
+// ThreadSanitizer sees through the C library's calls, and not through a system call by its number.
 extern void __tsan_acquire(void *) __attribute__((weak));
 extern void __tsan_release(void *) __attribute__((weak));
+
+/// Tells ThreadSanitizer that what other threads did before their last release of `key` happens before what
+/// the calling thread does next.
+RING_INLINE void ring_sanitizer_acquire(void *key) {
+  if (&__tsan_acquire != 0) __tsan_acquire(key);
+}
+
+/// Tells ThreadSanitizer that what the calling thread has done so far happens before what a thread does that
+/// acquires `key` later.
+RING_INLINE void ring_sanitizer_release(void *key) {
+  if (&__tsan_release != 0) __tsan_release(key);
+}
 
 /// What stands for a queue in what ThreadSanitizer is told.
 extern char ring_epoll_keys[64];
@@ -22,7 +34,7 @@ extern char ring_epoll_keys[64];
 /// Tells ThreadSanitizer that what the calling thread has done so far happens before what a thread does
 /// that gets an event of a queue.
 RING_INLINE void ring_epoll_added(int queue) {
-  if (&__tsan_release != 0) __tsan_release(&ring_epoll_keys[queue & 63]);
+  ring_sanitizer_release(&ring_epoll_keys[queue & 63]);
 }
 
 /// `epoll_pwait2(2)`, of Linux 5.11, without a signal mask: by its number, since glibc has it from 2.35 on
@@ -35,7 +47,7 @@ RING_INLINE int ring_epoll_wait(int queue, void *events, int capacity, int64_t s
   int64_t limit[2] = {seconds, nanoseconds};
   int count =
       (int)syscall(441, queue, events, capacity, seconds < 0 ? NULL : limit, NULL, (size_t)0);
-  if (count > 0 && &__tsan_acquire != 0) __tsan_acquire(&ring_epoll_keys[queue & 63]);
+  if (count > 0) ring_sanitizer_acquire(&ring_epoll_keys[queue & 63]);
   return count;
 }
 

@@ -1,4 +1,4 @@
-import Synchronization
+import Processes
 
 /// Starts commands, and captures what they write.
 ///
@@ -28,7 +28,7 @@ public final class CommandHost: Sendable {
     var isClosed = false
   }
 
-  private let state = Mutex(State())
+  private let state = LockedState(State())
   private let pipeBudget: PipeBudget
 
   /// A host without processes.

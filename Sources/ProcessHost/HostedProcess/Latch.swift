@@ -1,4 +1,4 @@
-import Synchronization
+import Processes
 
 /// A value that is set once, and for which any number of tasks can wait.
 final class Latch<Value: Sendable>: Sendable {
@@ -8,7 +8,7 @@ final class Latch<Value: Sendable>: Sendable {
     var nextWaiter = 0
   }
 
-  private let state = Mutex(State())
+  private let state = LockedState(State())
 
   /// The value, if it is set.
   var value: Value? { state.withLock { $0.value } }

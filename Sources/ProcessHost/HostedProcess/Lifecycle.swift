@@ -62,11 +62,11 @@ final class Lifecycle: Sendable {
   let over = Latch<Void>()
   /// Bytes that came after the session was closed.
   let droppedBytes = Atomic<Int>(0)
-  private let state: Mutex<State>
+  private let state: LockedState<State>
 
   init(_ sink: OutputSink, pipes: Int = 2, on pump: Pump) {
     self.sink = sink
-    state = Mutex(State(pump: pump, openPipes: pipes))
+    state = LockedState(State(pump: pump, openPipes: pipes))
   }
 
   /// The child runs, as this process and leader of this group.

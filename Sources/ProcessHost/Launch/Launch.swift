@@ -1,6 +1,5 @@
 import CSpawn
 import Processes
-import Synchronization
 
 #if canImport(Darwin)
   import Darwin
@@ -34,7 +33,7 @@ final class Launch: @unchecked Sendable {
   private let lifecycle: Lifecycle
   /// Shared with `spawn_cancel` until the launch is decided; then the launching thread's alone.
   private let attempt = UnsafeMutablePointer<spawn_attempt>.allocate(capacity: 1)
-  private let state = Mutex(State())
+  private let state = LockedState(State())
 
   /// Set when the launch has come to its end, or a host that is being closed has waited long enough.
   let settled = Latch<Void>()

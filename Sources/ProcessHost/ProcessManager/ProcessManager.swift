@@ -1,5 +1,4 @@
 public import Processes
-import Synchronization
 
 /// The processes of a server, by the id of their sessions: so many at most, and none that nobody asks
 /// for any more.
@@ -27,7 +26,7 @@ public final class ProcessManager: Sendable {
 
   private let host = CommandHost()
   private let sessions: SessionManager
-  private let state = Mutex(State())
+  private let state = LockedState(State())
 
   private struct State {
     var processes: [SessionKey: HostedProcess] = [:]

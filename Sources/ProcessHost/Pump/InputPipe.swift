@@ -5,7 +5,7 @@
 #elseif canImport(Musl)
   import Musl
 #endif
-import Synchronization
+import Processes
 
 /// The writing end of a child's stdin, be it a pipe or a terminal, and what waits to be written.
 ///
@@ -35,7 +35,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
     var nextTicket: UInt64 = 0
   }
 
-  private let state: Mutex<State>
+  private let state: LockedState<State>
   private let descriptor: Int32
   private let isTerminal: Bool
   /// Whether the pump waits until the pipe takes more; its thread alone asks.
@@ -44,7 +44,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
   init(_ end: consuming OwnedDescriptor, isTerminal: Bool, on pump: Pump) {
     descriptor = end.number
     self.isTerminal = isTerminal
-    state = Mutex(State(end: end, pump: pump))
+    state = LockedState(State(end: end, pump: pump))
   }
 
   // MARK: For any thread

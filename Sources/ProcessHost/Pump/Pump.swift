@@ -17,10 +17,10 @@ final class Pump: Sendable {
   /// Sources, visits to come and processes: whatever the thread must not end before.
   private let sourceCount = Atomic<Int>(0)
   private let isStopping = Atomic<Bool>(false)
-  private let visits = Mutex<[@Sendable () -> Void]>([])
-  private let timers = Mutex(Timers())
-  private let groups = Mutex(ProcessGroups())
-  private let population = Mutex(Population())
+  private let visits = LockedState<[@Sendable () -> Void]>([])
+  private let timers = LockedState(Timers())
+  private let groups = LockedState(ProcessGroups())
+  private let population = LockedState(Population())
   /// What ``turnStart`` has read; 0 before the first source of a round asks.
   private let turnNanoseconds = Atomic<Int64>(0)
   /// What its pipes may be widened from.

@@ -37,7 +37,7 @@ public final class Session: Sendable, Identifiable {
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
-  let producers: Mutex<SharedProducer>
+  let producers: LockedState<SharedProducer>
   // A sweep looks at these two, and at nothing else of most sessions.
   let activity: Atomic<Int64>
   /// By what clock this session measures its activity.
@@ -97,7 +97,7 @@ public final class Session: Sendable, Identifiable {
     self.reader = reader
     capacity = reader.layout.capacity
     padding = (0, 0, 0, 0, 0, 0, 0, 0)
-    producers = Mutex(producer)
+    producers = LockedState(producer)
     activity = Atomic(clock.nanoseconds)
   }
 

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// The sessions of a server, by id; those that have been idle for too long are swept out.
 ///
 /// All operations are safe from any thread. Looking a session up never waits for a sweep longer than
@@ -20,7 +18,7 @@ public final class SessionManager: Sendable {
   public let sparesRunning: Bool
 
   private let table = SessionTable()
-  private let sweeper = Mutex<Task<Void, Never>?>(nil)
+  private let sweeper = LockedState<Task<Void, Never>?>(nil)
 
   /// Creates a manager without sessions, which does not sweep by itself until ``run(onSweep:)``.
   ///

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Sessions by id, in shards with a lock each, so that neither look-ups nor a sweep through all of
 /// them hold each other up for longer than one shard takes.
 @safe
@@ -101,7 +99,7 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
 
 /// A lock and what it guards, a cache line away from its neighbours'.
 private struct Shard: ~Copyable {
-  let contents = Mutex(ShardContents())
+  let contents = LockedState(ShardContents())
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
     (0, 0, 0, 0, 0, 0, 0, 0)
 }

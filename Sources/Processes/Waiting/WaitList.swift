@@ -56,7 +56,7 @@ struct WaitList: ~Copyable, Sendable {
   private static let isAwaited: UInt8 = 1
   private static let mustFence: UInt8 = 2
 
-  private let state = Mutex(State())
+  private let state = LockedState(State())
 
   /// A ticket that no other waiter has.
   func makeTicket() -> Ticket {
