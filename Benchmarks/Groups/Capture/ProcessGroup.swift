@@ -28,7 +28,7 @@ func processCases() -> [Case] {
       delays("one flood", linesOfQuietChildren(200, stamps: stamps, floods: true)),
     ]
   }
-  return [crowd, fairness]
+  return [crowd, fairness, endingCase()]
 }
 
 /// Children started all at once, each of which writes a lot and exits.
