@@ -87,6 +87,7 @@ extension Capture {
     var command = Command(self.command[0], arguments: Array(self.command.dropFirst()))
     // `OutputWait` bounds the wait for others, however much they write.
     command.quietGrace = nil
+    command.lingerLimit = nil
     if tty { command.terminal = ownTerminalSize() ?? TerminalSize() }
     if forwardsInput { command.input = .pipe }
     do throws(LaunchError) {

@@ -47,7 +47,7 @@ import Testing
     openGate()
 
     var command = Command.shell(line)
-    command.quietGrace = nil
+    (command.quietGrace, command.lingerLimit) = (nil, nil)
     let session = Session(id: "s", workspaceID: "w")
     let process = try await CommandHost.shared.launch(command, into: session)
     #expect(try await process.waitForExit() == .exited(0))

@@ -20,7 +20,7 @@ import Testing
     _ line: String, quietGrace: Duration? = nil, on host: CommandHost = .shared
   ) async throws -> (HostedProcess, firstLine: String) {
     var command = Command.shell(line)
-    command.quietGrace = quietGrace
+    (command.quietGrace, command.lingerLimit) = (quietGrace, nil)
     let process = try await host.launch(command, into: freshSession())
     _ = await process.session.output(since: 0, waitingUpTo: nil)
     return (process, String(text(process.session).prefix { $0 != "\n" }))
@@ -185,6 +185,45 @@ import Testing
     try await process.waitUntilClosed()
     #expect(text(process.session) == (1...14).map { "\($0)\n" }.joined())
     #expect(process.droppedBytes == 0)
+  }
+
+  private static let chatty =
+    "(trap '' PIPE; while echo x; do sleep 0.005; done) & echo ready; exit 5"
+
+  @Test(
+    "A limit closes the session though a grandchild never falls quiet", .timeLimit(.minutes(10)))
+  func lingerLimit() async throws {
+    var command = Command.shell(Self.chatty)
+    command.quietGrace = .seconds(1_000)
+    command.lingerLimit = .milliseconds(100)
+    let process = try await CommandHost.shared.launch(command, into: freshSession())
+    #expect(try await process.waitUntilClosed() == .exited(5))
+    #expect(process.session.isClosed)
+    let kept = process.session.totalBytes
+    // It is not held up: what it writes is counted.
+    #expect(await eventually { process.droppedBytes >= 10 })
+    #expect(process.session.totalBytes == kept)
+    process.terminate(grace: .zero)
+    await process.waitUntilOver()
+  }
+
+  @Test("With neither limit the session stays open until the output is closed")
+  func noLingerLimit() async throws {
+    var command = Command.shell(Self.chatty)
+    (command.quietGrace, command.lingerLimit) = (nil, nil)
+    let process = try await CommandHost.shared.launch(command, into: freshSession())
+    #expect(try await process.waitForExit() == .exited(5))
+    try await Task.sleep(for: .milliseconds(100))
+    #expect(!process.session.isClosed)
+    process.terminate(grace: .zero)
+    try await process.waitUntilClosed()
+    #expect(process.droppedBytes == 0)
+  }
+
+  @Test("Unless set, both limits are there")
+  func defaultLimits() {
+    #expect(Command("true").quietGrace == .seconds(2))
+    #expect(Command("true").lingerLimit == .seconds(10))
   }
 
   /// It has left the group, and even the session, and cannot be reached.

@@ -16,7 +16,7 @@ import Testing
   @Test func aGrandchildKeepsTheSessionOpen() async throws {
     let session = freshSession()
     var command = Command.shell("sleep 100 & echo $!; exit 5")
-    command.quietGrace = nil
+    (command.quietGrace, command.lingerLimit) = (nil, nil)
     let process = try await CommandHost.shared.launch(command, into: session)
     #expect(try await process.waitForExit() == .exited(5))
     #expect(session.exitCode == 5)
@@ -37,7 +37,7 @@ import Testing
     #expect(unsafe mkfifo(gate, 0o600) == 0)
     let session = freshSession()
     var command = Command.shell("(read x <\(gate); echo late) & exit 0")
-    command.quietGrace = nil
+    (command.quietGrace, command.lingerLimit) = (nil, nil)
     let process = try await CommandHost.shared.launch(command, into: session)
     _ = try await process.waitForExit()
     #expect(text(session) == "")

@@ -15,7 +15,7 @@ import Synchronization
 ///               pipe ended ──┐                    ┌─ group empty, or killed, if it was to end ─┐
 ///  running ──┬─ pipe ended ──┼──▶ session closed ─┤                                            ├▶ reaped ─▶ group
 ///            └─ exited ──────┤                    └─ at once, else ────────────────────────────┘   empty: over
-///                            └─ quiet ──▶ session closed, output dropped ─▶ pipes ended ─▶ …
+///                            └─ lingers ▶ session closed, output dropped ─▶ pipes ended ─▶ …
 /// ```
 ///
 /// The three on the left come in any order: a child may close its outputs and live on, and a grandchild
@@ -90,9 +90,9 @@ final class Lifecycle: Sendable {
     advance { $0.hasExited = true }
   }
 
-  /// The child has ended, others hold its output open, and nothing has come for long enough. On the pump's
+  /// The child has ended, others hold its output open, and have done so for long enough. On the pump's
   /// thread.
-  func fellQuiet() {
+  func stopLingering() {
     state.withLock { $0.isClosing = true }
     sink.close()
     state.withLock { $0.isClosed = true }

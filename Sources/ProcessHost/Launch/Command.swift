@@ -45,6 +45,14 @@ public struct Command: Sendable, Hashable {
   /// writes it is not held up, and gets no `SIGPIPE`.
   public var quietGrace: Duration? = .seconds(2)
 
+  /// How long anything may come, once the command itself has ended, before its session is closed although
+  /// another process still holds its output open, be that quiet or not; 10 seconds unless set, nil for as
+  /// long as ``quietGrace`` allows.
+  ///
+  /// What comes after that is dropped and counted likewise. With both nil the session is closed when the last
+  /// process has closed the command's output.
+  public var lingerLimit: Duration? = .seconds(10)
+
   /// A command.
   ///
   /// - Parameters:

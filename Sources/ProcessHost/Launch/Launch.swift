@@ -64,7 +64,9 @@ final class Launch: @unchecked Sendable {
     do throws(LaunchError) {
       let path = try ExecutableLookup.path(of: command)
       let ends = try open()
-      let outputs = Outputs(ends.pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace)
+      let outputs = Outputs(
+        ends.pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace,
+        lingerLimit: command.lingerLimit)
       spawn(path, ends)
       let (terminal, input) = (ends.terminalPath, ends.inputPipe)
       // From now on the pipes end when the child's side is closed by all that have it.

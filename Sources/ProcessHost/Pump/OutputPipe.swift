@@ -26,7 +26,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   private let pump: Pump
   private(set) var hasEnded = false
   /// Whether the session is closed, and what comes is only counted.
-  private var isDropping = false
+  private(set) var isDropping = false
   /// Grows with whatever comes.
   private(set) var receivedBytes = 0
   private var width: PipeWidth?

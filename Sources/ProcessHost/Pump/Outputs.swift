@@ -7,8 +7,14 @@ final class Outputs: Sendable {
   private let pump: Pump
   /// How long nothing may come before the session is closed; nil for as long as it takes.
   private let quietGrace: Duration?
+  /// How long anything may come; nil likewise.
+  private let lingerLimit: Duration?
 
-  init(_ pipes: [OutputPipe], of lifecycle: Lifecycle, on pump: Pump, quietGrace: Duration?) {
+  init(
+    _ pipes: [OutputPipe], of lifecycle: Lifecycle, on pump: Pump, quietGrace: Duration?,
+    lingerLimit: Duration? = nil
+  ) {
+    self.lingerLimit = lingerLimit
     self.pipes = pipes
     self.lifecycle = lifecycle
     self.pump = pump
@@ -23,16 +29,30 @@ final class Outputs: Sendable {
     // exit is.
     for pipe in pipes { pipe.drain() }
     lifecycle.exited(exit)
-    if let quietGrace, !haveEnded { waitForQuiet(quietGrace, since: receivedBytes) }
+    if haveEnded { return }
+    if let quietGrace { waitForQuiet(quietGrace, since: receivedBytes) }
+    if let lingerLimit {
+      pump.schedule(after: lingerLimit) { [weak self] in self?.stopLingering() }
+    }
   }
 
   private func waitForQuiet(_ grace: Duration, since received: Int) {
-    pump.schedule(after: grace) { [self] in
-      if haveEnded { return }
-      if receivedBytes != received { return waitForQuiet(grace, since: receivedBytes) }
-      for pipe in pipes { pipe.startDropping() }
-      lifecycle.fellQuiet()
+    pump.schedule(after: grace) { [weak self] in
+      guard let self, !haveEnded, !hasStoppedLingering else { return }
+      if receivedBytes == received {
+        stopLingering()
+      } else {
+        waitForQuiet(grace, since: receivedBytes)
+      }
     }
+  }
+
+  private var hasStoppedLingering: Bool { pipes.contains(where: \.isDropping) }
+
+  private func stopLingering() {
+    if haveEnded || hasStoppedLingering { return }
+    for pipe in pipes { pipe.startDropping() }
+    lifecycle.stopLingering()
   }
 
   /// Closes what is still open, whoever else has it; between two turns of the pump.
