@@ -128,6 +128,9 @@ CHILD static int run_child(void *context) {
   // The other half of `spawn_cancel`.
   if (__atomic_load_n(&attempt->is_cancelled, __ATOMIC_SEQ_CST)) fail(attempt, SPAWN_CANCELLED, 0);
   reset_signals();
+  // 0 is the process that writes it.
+  if (plan->cgroup >= 0 && syscall(SYS_write, plan->cgroup, "0", 1) < 0)
+    fail(attempt, SPAWN_CGROUP, errno);
   int sources[3] = {plan->input, plan->output, plan->error};
   if (plan->terminal) {
     if (syscall(SYS_setsid) < 0) fail(attempt, SPAWN_GROUP, errno);

@@ -13,6 +13,8 @@ enum spawn_step {
   SPAWN_STARTED = 0,
   /// No process could be made.
   SPAWN_PROCESS,
+  /// The child could not enter its cgroup.
+  SPAWN_CGROUP,
   /// The child could not lead a session or a group.
   SPAWN_GROUP,
   /// The child could not open its terminal, or not make it its controlling one.
@@ -42,6 +44,8 @@ struct spawn_plan {
   const char *_Nullable terminal;
   /// What becomes the child's descriptors 0, 1 and 2.
   int input, output, error;
+  /// The `cgroup.procs` of the cgroup that the child enters first; -1 for none.
+  int cgroup;
 };
 
 /// A start, which another thread may cancel.
@@ -78,6 +82,13 @@ char *_Nullable *_Nullable spawn_environment(void);
 /// Sends a signal to the group that a child led, even if the child has been reaped: never to another
 /// group that got its number since. 0, or -1 with `errno` set: `EINVAL` before Linux 6.9 and elsewhere.
 int spawn_signal_group(int descriptor, int signal);
+
+/// Opens a descriptor for a process, as `pidfd_open(2)` does; the caller's to close. -1 with `errno` set if there
+/// is no such process, and where the system has no such descriptors.
+int spawn_open_process(pid_t process);
+
+/// Sends a signal to the process that a descriptor stands for. 0, or -1 with `errno` set.
+int spawn_signal_process(int descriptor, int signal);
 
 #pragma clang assume_nonnull end
 

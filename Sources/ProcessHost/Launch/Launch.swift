@@ -131,7 +131,8 @@ final class Launch: @unchecked Sendable {
       environment: environment.pointers.baseAddress!,
       directory: command.workingDirectory == nil ? nil : places.pointers[1],
       terminal: ends.terminalPath == nil ? nil : places.pointers[2],
-      input: number(ends.input), output: number(ends.output), error: number(ends.error))
+      input: number(ends.input), output: number(ends.output), error: number(ends.error),
+      cgroup: -1)
     unsafe spawn_start(attempt, &plan)
     var pause: UInt32 = 500
     while unsafe attempt.pointee.step == Int32(SPAWN_EXECUTE.rawValue),
@@ -201,6 +202,8 @@ extension LaunchError {
       return nil
     case SPAWN_CANCELLED:
       self = .cancelled
+    case SPAWN_CGROUP:
+      self = error.launchError("\(path): cannot enter its cgroup")
     case SPAWN_GROUP:
       self = error.launchError("\(path): cannot get a process group of its own")
     case SPAWN_TERMINAL:

@@ -151,6 +151,26 @@ func userPipePages() -> Int? {
   }
 }
 
+/// Returns what a file holds; nil, with `errno` set, if it cannot be read.
+func fileContents(_ path: String) -> [UInt8]? {
+  let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { return nil }
+  var (bytes, length, code) = ([UInt8](repeating: 0, count: 4_096), 0, Int32(0))
+  while true {
+    if length == bytes.count { bytes += [UInt8](repeating: 0, count: length) }
+    let count = unsafe bytes.withUnsafeMutableBytes { bytes in
+      unsafe read(descriptor, bytes.baseAddress! + length, bytes.count - length)
+    }
+    if count < 0, errno == EINTR { continue }
+    if count < 0 { code = errno }
+    if count <= 0 { break }
+    length += count
+  }
+  close(descriptor)
+  errno = code
+  return code == 0 ? Array(bytes[..<length]) : nil
+}
+
 /// The size of a page of memory.
 func pageSize() -> Int { Int(sysconf(Int32(_SC_PAGESIZE))) }
 
