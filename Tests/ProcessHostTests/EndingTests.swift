@@ -49,6 +49,47 @@ import Testing
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
+  @Test("The first signal may be another than SIGTERM")
+  func anotherSignal() async throws {
+    let (process, _) = try await start(
+      "trap 'exit 3' INT; trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    process.terminate(with: .interrupt, grace: Self.never)
+    #expect(try await process.waitUntilClosed() == .exited(3))
+  }
+
+  @Test(
+    "What ignores the first signal, whatever it is, is killed after the grace",
+    arguments: [ProcessSignal.hangUp, .interrupt, ProcessSignal(rawValue: 1_000)])
+  func anotherSignalIgnored(signal: ProcessSignal) async throws {
+    let (process, _) = try await start(
+      "trap '' HUP INT; echo ready; while :; do sleep 0.01; done")
+    process.terminate(with: signal, grace: .milliseconds(50))
+    #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+  }
+
+  @Test("SIGKILL as the first signal needs no grace")
+  func killAsTheFirst() async throws {
+    let (process, _) = try await start("echo ready; while :; do sleep 0.01; done")
+    process.terminate(with: .kill, grace: Self.never)
+    #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+  }
+
+  @Test("The first signal and the kill reach what closed its output in the group")
+  func anotherSignalToTheRest() async throws {
+    let directory = TemporaryDirectory()
+    let (process, line) = try await start(
+      "sh -c 'trap \"echo >\(directory.path)/got\" USR1; trap \"\" TERM; echo >\(directory.path)/ready;"
+        + " while :; do sleep 0.01; done' >/dev/null 2>&1 & trap 'exit 3' USR1; echo $!;"
+        + " while :; do sleep 0.01; done")
+    let rest = try #require(Int32(line))
+    #expect(await eventually { contents("\(directory.path)/ready") != nil })
+    process.terminate(with: ProcessSignal(rawValue: SIGUSR1), grace: .milliseconds(500))
+    #expect(try await process.waitForExit() == .exited(3))
+    await process.waitUntilOver()
+    #expect(isGone(rest))
+    #expect(contents("\(directory.path)/got") == "\n")
+  }
+
   @Test func aStoppedProcessIsMadeToGoOn() async throws {
     let (process, _) = try await start(
       "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
@@ -198,13 +239,14 @@ import Testing
     command.lingerLimit = .milliseconds(100)
     let process = try await CommandHost.shared.launch(command, into: freshSession())
     #expect(try await process.waitUntilClosed() == .exited(5))
-    #expect(process.session.isClosed)
+    #expect(process.session.isClosed && process.hasLingeringGroup)
     let kept = process.session.totalBytes
     // It is not held up: what it writes is counted.
     #expect(await eventually { process.droppedBytes >= 10 })
     #expect(process.session.totalBytes == kept)
     process.terminate(grace: .zero)
     await process.waitUntilOver()
+    #expect(!process.hasLingeringGroup)
   }
 
   @Test("With neither limit the session stays open until the output is closed")

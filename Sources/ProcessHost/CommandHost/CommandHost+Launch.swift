@@ -38,7 +38,7 @@ extension CommandHost {
     if Task.isCancelled { throw .cancelled }
     let pump = try runningPump()
     guard let sink = OutputSink(session) else { throw .sessionInUse(id: session.id) }
-    let launch = Launch(command, on: pump, into: sink)
+    let launch = Launch(command, on: pump, into: sink, cgroups: cgroups)
     guard pump.begin(launch) else {
       sink.giveBack()
       throw .hostClosed

@@ -30,20 +30,42 @@ public final class CommandHost: Sendable {
 
   private let state = LockedState(State())
   private let pipeBudget: PipeBudget
+  private let groupWatch: GroupWatch
+  /// Whether each command gets a cgroup of its own; none unless asked for.
+  public let cgroups: Cgroups
 
   /// A host without processes.
-  public convenience init() { self.init(pipeBudget: .shared) }
+  ///
+  /// - Parameter cgroups: Whether each command gets a cgroup of its own, which it cannot leave.
+  public convenience init(cgroups: Cgroups = .none) {
+    self.init(pipeBudget: .shared, cgroups: cgroups)
+  }
 
   /// A host whose pipes are widened from a budget of its own.
-  package init(pipeBudget: PipeBudget) { self.pipeBudget = pipeBudget }
+  package convenience init(pipeBudget: PipeBudget, cgroups: Cgroups = .none) {
+    self.init(pipeBudget: pipeBudget, groupWatch: GroupWatch(), cgroups: cgroups)
+  }
+
+  init(
+    pipeBudget: PipeBudget = .shared, groupWatch: GroupWatch, cgroups: Cgroups = .none
+  ) {
+    self.pipeBudget = pipeBudget
+    self.groupWatch = groupWatch
+    self.cgroups = cgroups
+  }
 
   deinit { state.withLock { _ = $0.pump?.stop(grace: Self.defaultGrace) } }
 
   /// Ends all processes, and starts no more.
   ///
-  /// Each gets `SIGTERM`, and whoever is left after the grace `SIGKILL`, to the whole group as with
-  /// ``HostedProcess/terminate(grace:)``. A process that has left its group is not reached; if it holds
-  /// a command's output open, it finds nobody reading any more.
+  /// Each gets `SIGTERM`, and what is left after the grace `SIGKILL`, to the whole group as with
+  /// ``HostedProcess/terminate(with:grace:)``. A process that has left its group is not reached, unless the
+  /// host has ``cgroups``; if it holds a command's output open, it finds nobody reading any more.
+  ///
+  /// A process that has changed its user may be one that this program must not end. It is left alone a second
+  /// after the grace; a process that the system does not end, because it waits for a device, ten seconds after
+  /// it. Their sessions are closed. One that is a child of this program is reaped when it ends after all; a
+  /// thread waits for that.
   ///
   /// A launch that has not come to its end fails with ``LaunchError/hostClosed``. One that hangs where no
   /// signal can end it, on a dead file server for example, is left alone a second after the grace.
@@ -51,20 +73,45 @@ public final class CommandHost: Sendable {
   /// Can be called again, and by several at once; cancelling the task does not stop it.
   ///
   /// - Parameter grace: The time between the two signals; zero or less for `SIGKILL` at once.
-  /// - Returns: When all sessions are closed, and no process, no descriptor and no thread of this host is
-  ///   left.
-  public func close(grace: Duration = CommandHost.defaultGrace) async {
+  /// - Returns: What could not be ended, when all sessions are closed. If that is nothing, no process, no
+  ///   descriptor and no thread of this host is left.
+  @discardableResult
+  public func close(grace: Duration = CommandHost.defaultGrace) async -> [Survivor] {
     let pump = state.withLock { state in
       state.isClosed = true
       return state.pump
     }
-    guard let pump else { return }
+    guard let pump else { return [] }
     let launches = pump.stop(grace: grace)
     await Task.detached {
       for launch in launches { try? await launch.settled.wait() }
-      for lifecycle in pump.lifecycles { try? await lifecycle.over.wait() }
+      for lifecycle in pump.lifecycles { try? await lifecycle.settled.wait() }
     }.value
-    state.withLock { $0.pump = nil }
+    let survivors = await survivors(on: pump)
+    // Until there are none, another call tries again to end them.
+    if survivors.isEmpty { state.withLock { $0.pump = nil } }
+    return survivors
+  }
+
+  /// What is left of the processes that could not be ended.
+  private func survivors(on pump: Pump) async -> [Survivor] {
+    let (lifecycles, launches) = pump.survivors
+    if lifecycles.isEmpty && launches.isEmpty { return [] }
+    let survivors = await withCheckedContinuation { continuation in
+      Launchers.shared.runAnyway {
+        let members = ProcessGroups.members(of: Set(lifecycles.map(\.group)))
+        continuation.resume(returning: lifecycles.compactMap { $0.survivor(in: members) })
+      }
+    }
+    return survivors
+      + launches.map { Survivor(session: $0.session, processIDs: [], reason: .unresponsive) }
+  }
+
+  /// How many processes have ended, and left others behind: see ``HostedProcess/hasLingeringGroup``.
+  ///
+  /// - Complexity: O(processes).
+  public var lingeringGroupCount: Int {
+    state.withLock { $0.pump }?.lifecycles.count(where: \.hasRest) ?? 0
   }
 
   /// The pump, started if need be.
@@ -73,7 +120,7 @@ public final class CommandHost: Sendable {
       if state.isClosed { throw .hostClosed }
       if let pump = state.pump { return pump }
       do throws(SystemError) {
-        let started = try Pump.start(pipeBudget: pipeBudget)
+        let started = try Pump.start(pipeBudget: pipeBudget, groupWatch: groupWatch)
         state.pump = started
         return started
       } catch {

@@ -21,6 +21,9 @@ public final class HostedProcess: Sendable, Identifiable {
   private let terminal: InputPipe?
   private let host: CommandHost
 
+  /// What the processes that the command starts cannot leave without getting out of reach.
+  public let containment: Containment
+
   init(
     processID: Int32, lifecycle: Lifecycle, input: ProcessInput?, terminal: InputPipe?,
     host: CommandHost
@@ -31,6 +34,7 @@ public final class HostedProcess: Sendable, Identifiable {
     self.lifecycle = lifecycle
     self.host = host
     session = lifecycle.sink.session
+    containment = lifecycle.isInCgroup ? .cgroup : .processGroup
   }
 
   /// How the process ended; nil while it runs.
@@ -50,15 +54,16 @@ public final class HostedProcess: Sendable, Identifiable {
   }
 
   /// The bytes that were written to its output after the session had been closed; see
-  /// ``Command/quietGrace``.
+  /// ``Command/quietGrace`` and ``Command/lingerLimit``.
   public var droppedBytes: Int { lifecycle.droppedBytes.load(ordering: .relaxed) }
 
   /// Waits until the process has ended, its output too, and nothing is left of it: the session is
   /// closed, the process reaped, and every descriptor that served it closed.
   ///
   /// Or, if another process holds the output open, until the session is closed after
-  /// ``Command/quietGrace``; that process is then what is left. Others of the group that do not hold it open
-  /// are not waited for: see ``hasLingeringGroup``.
+  /// ``Command/quietGrace`` or ``Command/lingerLimit``; that process is then what is left. Others of the group
+  /// that do not hold it open are not waited for: see ``hasLingeringGroup``. A process that its host could not
+  /// end is waited for until it ends by itself.
   ///
   /// - Returns: How the process ended.
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
@@ -68,23 +73,25 @@ public final class HostedProcess: Sendable, Identifiable {
     return try await lifecycle.exit.wait()
   }
 
-  /// Whether the process has left others behind in its group that live on though its session is closed.
+  /// Whether the process has left others behind that live on though its session is closed: others in its group
+  /// or its cgroup, or processes that hold its output open.
   ///
-  /// They are ended with the host, or by ``terminate(grace:)`` or ``signal(_:)``.
+  /// They are ended with the host, or by ``terminate(with:grace:)`` or ``signal(_:)``, except those that have
+  /// left the group where there is no cgroup.
   public var hasLingeringGroup: Bool { lifecycle.hasRest }
 
   /// Waits, whether the task is cancelled or not, until nothing is left of the process.
   func waitUntilOver() async { await Task.detached { try? await self.lifecycle.over.wait() }.value }
 
   /// Sends a signal to the process and all others in its group: those that it started, and those that
-  /// they started, unless they made groups of their own.
+  /// they started, unless they made groups of their own and there is no cgroup: see ``containment``.
   ///
   /// Possible as long as any of them lives, so also while a grandchild outlives the process. Never reaches a
   /// process that has nothing to do with this one. A signal that ends processes by default is followed by
   /// `SIGCONT`, so that those that are stopped end as well.
   ///
-  /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/refused(code:)`` if the system
-  ///   does not permit it.
+  /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/notPermitted`` if none of them may be sent
+  ///   signals; ``SignalError/refused(code:)`` for a number that is no signal.
   public func signal(_ signal: ProcessSignal) throws(SignalError) { try lifecycle.send(signal) }
 
   /// Changes the size of the process's terminal, and lets it know by `SIGWINCH`.
@@ -97,17 +104,23 @@ public final class HostedProcess: Sendable, Identifiable {
     }
   }
 
-  /// Ends the process and all others in its group: asks them with `SIGTERM`, and after a grace kills who
-  /// is left with `SIGKILL`. Processes that are stopped are made to go on, so that they can end.
+  /// Ends the process and all others in its group: asks them with a signal, `SIGTERM` unless told, and after a
+  /// grace kills what is left with `SIGKILL`. Processes that are stopped are made to go on, so that they can
+  /// end.
   ///
   /// Returns at once; await ``waitUntilClosed()`` to know that it has come about. Reaches those as well that
   /// outlive the process: see ``hasLingeringGroup``. Does nothing if all have ended already. Called again, the earlier `SIGKILL` counts.
   ///
-  /// A process that has left the group, by `setsid(2)` for example, is not reached. If it holds the
-  /// output open, ``Command/quietGrace`` decides when the session is closed.
+  /// A process that has left the group, by `setsid(2)` for example, is not reached unless there is a cgroup:
+  /// see ``containment``. If it holds the output open, ``Command/quietGrace`` and ``Command/lingerLimit``
+  /// decide when the session is closed. One that has changed its user may live on; ``signal(_:)`` tells.
   ///
-  /// - Parameter grace: The time between the two signals; zero or less for `SIGKILL` at once.
-  public func terminate(grace: Duration = CommandHost.defaultGrace) {
-    lifecycle.terminate(grace: grace)
+  /// - Parameters:
+  ///   - signal: What they get first. If it is not a signal, they get nothing before `SIGKILL`.
+  ///   - grace: The time between the two signals; zero or less for `SIGKILL` at once.
+  public func terminate(
+    with signal: ProcessSignal = .terminate, grace: Duration = CommandHost.defaultGrace
+  ) {
+    lifecycle.terminate(with: signal, grace: grace)
   }
 }

@@ -1,10 +1,3 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 import CSpawn
 import Processes
 import Synchronization
@@ -24,28 +17,39 @@ import Synchronization
 /// reach what is left of the group and never a stranger.
 ///
 /// A grandchild without the child's outputs may outlive all that. The child is reaped, but it is over only
-/// when its group is empty; until then signals still reach the group, and the host still ends it.
+/// when its group is empty, and its cgroup if it has one; until then signals still reach the group, and the
+/// host still ends it.
+///
+/// A host that ends gives up a child that it cannot end: the session is closed, and the child reaped when it
+/// ends after all.
 final class Lifecycle: Sendable {
-  fileprivate struct State: ~Copyable {
-    /// Whose thread serves the child; nil when there is nothing left to serve.
+  struct State: ~Copyable {
+    /// The pump whose thread serves the child; nil when there is nothing left to serve.
     var pump: Pump?
     var process: Int32 = 0
     /// The process's descriptor, where the system has such.
     var descriptor: OwnedDescriptor?
+    /// The cgroup that holds the child and all that it starts, if it has one of its own.
+    var cgroup: Cgroup?
+    var isInCgroup = false
     var input: InputPipe?
     var openPipes: Int
     var hasExited = false
-    /// Someone asked for the end of the whole group, which must not be out of reach before it has come.
+    /// The whole group has been asked to end, and must not be out of reach before it has.
     var isEnding = false
     /// The session is being closed, or has been.
     var isClosing = false
     var isClosed = false
     var mayBeReaped = false
     var isReaped = false
+    /// Others of the group live on, or of the cgroup, though the child is reaped.
+    var hasRest = false
+    /// How many looks in a row have found nothing of the rest.
+    var emptyLooks = 0
     /// Whether the child was reaped here, so that its number is its group's as long as that has members.
     var ownsNumber = false
-    /// How often the rest of the group has begun to be watched; the latest watch alone goes on.
-    var watches = 0
+    /// The host has waited long enough.
+    var isGivenUp = false
 
     /// The child has ended, and so have its pipes.
     var hasEnded: Bool { openPipes == 0 && hasExited }
@@ -57,12 +61,14 @@ final class Lifecycle: Sendable {
   /// Set when the session is closed; and the child reaped and its pipes closed as well, unless another
   /// process holds the child's output open.
   let done = Latch<Void>()
-  /// Set when nothing is left: the session closed, the child reaped, its group empty, every descriptor
-  /// closed.
+  /// Set when nothing is left: the session closed, the child reaped, its group empty, its cgroup removed,
+  /// every descriptor closed.
   let over = Latch<Void>()
+  /// Set when nothing is left, or the host has given up the child.
+  let settled = Latch<Void>()
   /// Bytes that came after the session was closed.
   let droppedBytes = Atomic<Int>(0)
-  private let state: LockedState<State>
+  let state: LockedState<State>
 
   init(_ sink: OutputSink, pipes: Int = 2, on pump: Pump) {
     self.sink = sink
@@ -70,11 +76,16 @@ final class Lifecycle: Sendable {
   }
 
   /// The child runs, as this process and leader of this group.
-  func launched(as process: Int32, descriptor: consuming OwnedDescriptor?, input: InputPipe?) {
+  func launched(
+    as process: Int32, descriptor: consuming OwnedDescriptor?, cgroup: Cgroup? = nil,
+    input: InputPipe?
+  ) {
     var descriptor = descriptor
     state.withLock { state in
       state.process = process
       state.descriptor = descriptor.take()
+      state.cgroup = cgroup
+      state.isInCgroup = cgroup != nil
       state.input = input
     }
   }
@@ -93,13 +104,22 @@ final class Lifecycle: Sendable {
   /// The child has ended, others hold its output open, and have done so for long enough. On the pump's
   /// thread.
   func stopLingering() {
-    state.withLock { $0.isClosing = true }
-    sink.close()
-    state.withLock { $0.isClosed = true }
+    closeSession()
     done.set(())
   }
 
-  private func advance(_ change: (inout State) -> Void) {
+  /// Closes the session, unless that has been done. On the pump's thread.
+  private func closeSession() {
+    let closes = state.withLock { state in
+      defer { state.isClosing = true }
+      return !state.isClosing
+    }
+    guard closes else { return }
+    sink.close()
+    state.withLock { $0.isClosed = true }
+  }
+
+  func advance(_ change: (inout State) -> Void) {
     let closes = state.withLock { state in
       change(&state)
       let closes = state.hasEnded && !state.isClosing
@@ -112,39 +132,74 @@ final class Lifecycle: Sendable {
       sink.close()
       state.withLock { $0.isClosed = true }
     }
-    let pump: Pump? = state.withLock { state in
-      guard state.hasEnded, state.isClosed, !state.mayBeReaped, !state.isEnding else { return nil }
-      state.mayBeReaped = true
-      return state.pump
+    let (pump, reaps): (Pump?, Bool) = state.withLock { state in
+      guard state.hasEnded, state.isClosed, !state.mayBeReaped else { return (nil, false) }
+      state.mayBeReaped = !state.isEnding
+      return (state.pump, state.mayBeReaped)
     }
     guard let pump else { return }
-    pump.expectVisit()
-    pump.visit { self.reap(on: pump) }
+    if reaps {
+      pump.expectVisit()
+      pump.visit { self.reap(on: pump) }
+    } else {
+      pump.groupWatch.add(self, on: pump)
+    }
   }
 
   /// Reaps the child, and lets go of all that served it. On the pump's thread.
   private func reap(on pump: Pump) {
+    let isPopulated = cgroup?.isPopulated ?? false
     let (input, hasRest) = state.withLock { state in
       // It has ended, so that this does not wait; and nobody can send a signal to its number meanwhile.
       state.ownsNumber = ProcessHost.reap(state.process)
       state.isReaped = true
-      return (state.input.take(), state.signalRest(0))
+      state.hasRest =
+        !state.isGivenUp && (state.groupExists || isPopulated)
+      return (state.input.take(), state.hasRest)
     }
     input?.abandon()
-    if hasRest { watchRest(on: pump) } else { finish() }
+    if hasRest { pump.groupWatch.add(self, on: pump) } else { finish() }
     done.set(())
   }
 
   /// Nothing is left of the group, or nothing that a signal could end.
-  private func finish() {
-    let pump = state.withLock { state in
+  func finish() {
+    let (pump, cgroup) = state.withLock { state in
       state.descriptor = nil
-      return state.pump.take()
+      state.hasRest = false
+      return (state.pump.take(), state.cgroup.take())
     }
     guard let pump else { return }
-    pump.leave(self)
+    guard let cgroup else { return finish(on: pump) }
+    // This may take as long as others are busy with cgroups.
+    Launchers.shared.runAnyway {
+      cgroup.remove()
+      self.finish(on: pump)
+    }
+  }
+
+  private func finish(on pump: Pump) {
     done.set(())
     over.set(())
+    settled.set(())
+    pump.leave(self)
+  }
+
+  /// Gives up the child, which cannot be ended: closes its session, and goes on only to reap the child when it
+  /// ends. On the pump's thread.
+  func giveUp() {
+    let (pump, input, isReaped): (Pump?, InputPipe?, Bool) = state.withLock { state in
+      if state.isGivenUp { return (nil, nil, false) }
+      state.isGivenUp = state.pump != nil
+      return (state.pump, state.input, state.isReaped)
+    }
+    guard let pump else { return }
+    closeSession()
+    input?.abandon()
+    pump.note(survivor: self)
+    done.set(())
+    settled.set(())
+    if isReaped { finish() } else { advance { $0.isEnding = false } }
   }
 
   /// Whether the child has ended, noticed or not.
@@ -155,131 +210,17 @@ final class Lifecycle: Sendable {
     }
   }
 
-  /// Whether the child has been reaped and others of its group live on.
-  var hasRest: Bool { state.withLock { $0.isReaped && $0.pump != nil } }
-
-  /// Sends a signal to the child's group, and lets those continue that are stopped, if the signal may end
-  /// them: they would not notice it otherwise.
-  func send(_ signal: ProcessSignal) throws(SignalError) {
-    try state.withLock { state throws(SignalError) in
-      try state.send(signal.rawValue)
-      if signal.endsByDefault { try? state.send(SIGCONT) }
-    }
-  }
-}
-
-extension Lifecycle.State {
-  fileprivate func send(_ signal: Int32) throws(SignalError) {
-    if isReaped {
-      guard pump != nil, signalRest(signal) else { throw .processEnded }
-      return
-    }
-    // Someone else may have reaped the child; then its number is free, and may be a stranger's.
-    if case .gone = peekState(of: process) { throw .processEnded }
-    if kill(-process, signal) == 0 { return }
-    // It may have moved to another group, and its first group be empty.
-    guard errno == ESRCH, kill(process, signal) == 0 else { throw .refused(code: errno) }
-  }
-
-  /// Sends a signal to what is left of the group of a child that was reaped; returns whether anyone got it.
-  ///
-  /// The child's descriptor stands for that group and no other. Where it does not, before Linux 6.9, the
-  /// group's number does: the system gives it to no other process while the group has members, and
-  /// ``Lifecycle`` looks often enough whether it has.
-  fileprivate func signalRest(_ signal: Int32) -> Bool {
-    switch descriptor {
-    case .some(let descriptor):
-      if spawn_signal_group(descriptor.number, signal) == 0 { return true }
-      if errno != EINVAL { return false }
-    case nil: break
-    }
-    return ownsNumber && kill(-process, signal) == 0
-  }
-}
-
-// MARK: Ending
-
-extension Lifecycle {
-  /// Asks the group to end, and kills it after a grace.
-  ///
-  /// The child may end at once and leave others of its group behind, who are busy ending; so it is
-  /// reaped only when they are gone, or have been killed.
-  func terminate(grace: Duration) {
-    let (pump, isReaped): (Pump?, Bool) = state.withLock { state in
-      if !state.isReaped { state.isEnding = state.pump != nil }
-      return (state.pump, state.isReaped)
-    }
-    guard let pump else { return }
-    if grace > .zero {
-      try? send(.terminate)
-      pump.schedule(after: grace) { self.killGroup() }
-      if isReaped { watchRest(on: pump) } else { watchGroup(on: pump) }
-    } else {
-      killGroup()
+  /// Whether others live on though the child has ended and the session is closed: others of the group, or
+  /// processes that hold the output open.
+  var hasRest: Bool {
+    state.withLock { state in
+      state.hasRest || state.hasExited && state.isClosed && state.openPipes > 0
     }
   }
 
-  /// Kills the group, lets go of its output, and waits, whether the task is cancelled or not, until nothing
-  /// is left of it.
-  func end(_ outputs: Outputs) async {
-    terminate(grace: .zero)
-    if let pump = state.withLock({ $0.pump }) {
-      pump.expectVisit()
-      pump.visit { outputs.abandon() }
-    }
-    await Task.detached { try? await self.over.wait() }.value
-  }
+  /// The cgroup, until it is removed.
+  var cgroup: Cgroup? { state.withLock { $0.cgroup } }
 
-  /// Ends whoever is left of the group.
-  private func killGroup() {
-    try? send(.kill)
-    advance { $0.isEnding = false }
-    guard let pump = state.withLock({ $0.isReaped ? $0.pump : nil }) else { return }
-    watchRest(on: pump)
-    pump.schedule(after: Pump.hang) { self.finish() }
-  }
-
-  /// How often to look whether the group of an ended child is empty.
-  private static let watchInterval: Duration = .milliseconds(20)
-
-  /// Looks again and again whether the child has ended, its output too, and the rest of its group.
-  private func watchGroup(on pump: Pump) {
-    pump.schedule(after: Self.watchInterval) {
-      let (isWaiting, group) = self.state.withLock { state in
-        (state.isEnding, state.hasEnded ? state.process : nil)
-      }
-      guard isWaiting else { return }
-      if let group, !pump.isGroupAlive(group) {
-        self.advance { $0.isEnding = false }
-      } else {
-        self.watchGroup(on: pump)
-      }
-    }
-  }
-
-  /// Looks again and again, and more and more seldom, whether the rest of the group of a reaped child has
-  /// ended.
-  private func watchRest(on pump: Pump) {
-    let watch = state.withLock { state in
-      state.watches += 1
-      return state.watches
-    }
-    watchRest(on: pump, after: Self.watchInterval, as: watch)
-  }
-
-  private func watchRest(on pump: Pump, after interval: Duration, as watch: Int) {
-    pump.schedule(after: interval) {
-      let (group, isWatching): (Int32?, Bool) = self.state.withLock { state in
-        guard state.pump != nil, state.watches == watch else { return (nil, false) }
-        return (state.signalRest(0) ? state.process : nil, true)
-      }
-      guard isWatching else { return }
-      // Those that have ended and that nobody reaps still get signals.
-      if let group, pump.isGroupAlive(group) {
-        self.watchRest(on: pump, after: min(interval * 2, .seconds(1)), as: watch)
-      } else {
-        self.finish()
-      }
-    }
-  }
+  /// Whether the child was put into a cgroup of its own.
+  var isInCgroup: Bool { state.withLock { $0.isInCgroup } }
 }

@@ -47,8 +47,9 @@ public enum SignalError: Error, Sendable, Hashable {
   /// The process has ended, and its output and its group too: nobody is left, and its number may soon be
   /// someone else's. Or someone else has reaped it, see ``ProcessExit/unknown``.
   case processEnded
-  /// The system refused, with this value of `errno`: `EINVAL` for a number that is no signal,
-  /// `EPERM` for a process that has changed its user.
+  /// None of the processes that are left may be sent signals by this program: they have changed their user.
+  case notPermitted
+  /// The system refused, with this value of `errno`: `EINVAL` for a number that is no signal.
   case refused(code: Int32)
 }
 
@@ -57,6 +58,8 @@ extension SignalError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .processEnded: "the process has ended; there is nobody to signal"
+    case .notPermitted:
+      "cannot signal the process: it has changed its user, and this program may not end it"
     case .refused(let code): "cannot signal the process: \(systemMessage(code))"
     }
   }

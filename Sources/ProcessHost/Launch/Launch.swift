@@ -31,6 +31,7 @@ final class Launch: @unchecked Sendable {
   private let command: Command
   private let pump: Pump
   private let lifecycle: Lifecycle
+  private let cgroups: CommandHost.Cgroups
   /// Shared with `spawn_cancel` until the launch is decided; then the launching thread's alone.
   private let attempt = UnsafeMutablePointer<spawn_attempt>.allocate(capacity: 1)
   private let state = LockedState(State())
@@ -38,14 +39,20 @@ final class Launch: @unchecked Sendable {
   /// Set when the launch has come to its end, or a host that is being closed has waited long enough.
   let settled = Latch<Void>()
 
-  init(_ command: Command, on pump: Pump, into sink: OutputSink) {
+  init(
+    _ command: Command, on pump: Pump, into sink: OutputSink, cgroups: CommandHost.Cgroups = .none
+  ) {
     self.command = command
+    self.cgroups = cgroups
     self.pump = pump
     lifecycle = Lifecycle(sink, pipes: command.terminal == nil ? 2 : 1, on: pump)
     unsafe spawn_prepare(attempt)
   }
 
   deinit { unsafe attempt.deallocate() }
+
+  /// Where the output is to go.
+  var session: Session { lifecycle.sink.session }
 
   /// Why the launch was cancelled, if it was.
   var cancellation: LaunchError? { state.withLock { $0.cancellation } }
@@ -61,13 +68,15 @@ final class Launch: @unchecked Sendable {
 
   /// Starts the process, on a thread of ``Launchers``, and answers: with a failure when nothing is left.
   func run(_ answer: @escaping @Sendable (Answer) -> Void) {
+    var cgroup: Cgroup?
     do throws(LaunchError) {
       let path = try ExecutableLookup.path(of: command)
+      cgroup = try cgroups.make()
       let ends = try open()
       let outputs = Outputs(
         ends.pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace,
         lingerLimit: command.lingerLimit)
-      spawn(path, ends)
+      spawn(path, ends, in: &cgroup)
       let (terminal, input) = (ends.terminalPath, ends.inputPipe)
       // From now on the pipes end when the child's side is closed by all that have it.
       _ = consume ends
@@ -81,6 +90,8 @@ final class Launch: @unchecked Sendable {
         ?? LaunchError(attempt, command, path, terminal: terminal)
       {
         _ = consume descriptor
+        cgroup?.kill()
+        cgroup?.remove()
         // The pump may know the pipes: it alone lets go of them.
         pump.expectVisit()
         pump.visit {
@@ -90,12 +101,13 @@ final class Launch: @unchecked Sendable {
         }
         return
       }
-      lifecycle.launched(as: attempt.process, descriptor: descriptor, input: input)
+      lifecycle.launched(as: attempt.process, descriptor: descriptor, cgroup: cgroup, input: input)
       pump.enter(lifecycle, outputs)
       ExitWatch(process: attempt.process, descriptor: attempt.descriptor, outputs: outputs)
         .start(on: pump)
       answer(.success((attempt.process, lifecycle, outputs, input)))
     } catch {
+      cgroup?.remove()
       answer(.failure(error))
     }
   }
@@ -113,8 +125,10 @@ final class Launch: @unchecked Sendable {
     }
   }
 
-  /// Starts the child.
-  private func spawn(_ path: Command.Text, _ ends: borrowing ChildEnds) {
+  /// Starts the child, in a cgroup if there is one.
+  private func spawn(
+    _ path: Command.Text, _ ends: borrowing ChildEnds, in cgroup: inout Cgroup?
+  ) {
     let arguments = CStrings([command.executable] + command.arguments)
     let environment = CStrings(command.makeEnvironment())
     let places = CStrings([
@@ -132,8 +146,15 @@ final class Launch: @unchecked Sendable {
       directory: command.workingDirectory == nil ? nil : places.pointers[1],
       terminal: ends.terminalPath == nil ? nil : places.pointers[2],
       input: number(ends.input), output: number(ends.output), error: number(ends.error),
-      cgroup: -1)
+      cgroup: cgroup?.entrance.number ?? -1)
     unsafe spawn_start(attempt, &plan)
+    if unsafe attempt.pointee.step == Int32(SPAWN_CGROUP.rawValue), cgroups.isOptional {
+      cgroup?.remove()
+      cgroup = nil
+      unsafe plan.cgroup = -1
+      state.withLock { _ in unsafe spawn_again(attempt) }
+      unsafe spawn_start(attempt, &plan)
+    }
     var pause: UInt32 = 500
     while unsafe attempt.pointee.step == Int32(SPAWN_EXECUTE.rawValue),
       unsafe attempt.pointee.code == ETXTBSY, pause < 500_000

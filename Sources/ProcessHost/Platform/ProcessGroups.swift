@@ -6,69 +6,87 @@
   import Musl
 #endif
 
-/// Which process groups have members that have not ended.
+/// Finds the members of process groups that have not ended.
 ///
-/// The system tells by `kill(2)` whether a group exists, but counts those who have ended and were not
-/// reaped. So this looks at all processes, at most every few milliseconds for all who ask.
-struct ProcessGroups {
-  private var groups: Set<Int32> = []
-  private var time: ContinuousClock.Instant?
+/// The system tells by `kill(2)` whether a group exists, but counts members that have ended and were not
+/// reaped. So this looks at all processes of the system.
+enum ProcessGroups {
+  /// The processes of each group that has any.
+  typealias Members = [Int32: [Int32]]
 
-  /// How old an answer may be.
-  private static let shelfLife: Duration = .milliseconds(10)
-
-  /// Whether somebody in a group has not ended.
+  /// Returns the members of some groups that have not ended; nil if the system does not tell, for want of
+  /// descriptors or of `/proc`.
   ///
-  /// - Complexity: O(processes of the system) if nobody asked within the last 10 ms.
-  mutating func isAlive(_ group: Int32) -> Bool {
-    let now = ContinuousClock.Instant.now
-    if let time, now - time < Self.shelfLife { return groups.contains(group) }
-    groups = Self.living()
-    time = now
-    return groups.contains(group)
+  /// - Complexity: O(processes of the system). Takes about 10 µs for each.
+  static func members(of groups: Set<Int32>) -> Members? {
+    var members: Members = [:]
+    if groups.isEmpty { return members }
+    let isComplete = forEachProcess { process, group in
+      if groups.contains(group) { members[group, default: []].append(process) }
+    }
+    return isComplete ? members : nil
   }
 
   #if os(Linux) || os(Android)
-    private static func living() -> Set<Int32> {
-      var groups: Set<Int32> = []
-      guard let directory = unsafe opendir("/proc") else { return [] }
+    /// Calls a closure with each process that has not ended, and its group.
+    ///
+    /// - Returns: Whether none was left out.
+    private static func forEachProcess(_ body: (_ process: Int32, _ group: Int32) -> Void) -> Bool {
+      guard let directory = unsafe opendir("/proc") else { return false }
       defer { unsafe closedir(directory) }
+      var hasProcess = false
       while let entry = unsafe readdir(directory) {
         let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
           unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
-        guard Int32(name) != nil, let group = group(of: "/proc/\(name)/stat") else { continue }
-        groups.insert(group)
+        guard let process = Int32(name) else { continue }
+        hasProcess = true
+        switch state(at: "/proc/\(name)/stat") {
+        case .member(let group): body(process, group)
+        case .ended: break
+        case .unknown: return false
+        }
       }
-      return groups
+      // A directory of that name may be something else.
+      return hasProcess
     }
 
-    /// The group of a process that has not ended, from its `stat` file (proc(5)): “pid (name) state
-    /// parent group …”, where the name may hold anything.
-    private static func group(of path: String) -> Int32? {
+    private enum State {
+      case member(of: Int32)
+      case ended
+      /// There is no descriptor to find out with.
+      case unknown
+    }
+
+    /// Returns what a process's `stat` file (proc(5)) says: “pid (name) state parent group …”, where the name
+    /// may hold anything.
+    private static func state(at path: String) -> State {
       let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-      guard descriptor >= 0 else { return nil }
+      guard descriptor >= 0 else {
+        return errno == ENOENT || errno == ESRCH ? .ended : .unknown
+      }
       defer { close(descriptor) }
       return unsafe withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
         let count = unsafe read(descriptor, buffer.baseAddress, buffer.count)
-        guard count > 0 else { return nil }
+        // It ends between the two calls.
+        guard count > 0 else { return .ended }
         let text = unsafe buffer[..<count]
-        guard let end = unsafe text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        guard let end = unsafe text.lastIndex(of: UInt8(ascii: ")")) else { return .ended }
         let fields = unsafe text[(end + 1)...].split(
           separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: true)
         guard unsafe fields.count > 2, let state = unsafe fields[0].first,
-          state != UInt8(ascii: "Z"), state != UInt8(ascii: "X")
-        else { return nil }
-        return unsafe Int32(String(decoding: fields[2], as: UTF8.self))
+          state != UInt8(ascii: "Z"), state != UInt8(ascii: "X"),
+          let group = unsafe Int32(String(decoding: fields[2], as: UTF8.self))
+        else { return .ended }
+        return .member(of: group)
       }
     }
   #else
-    private static func living() -> Set<Int32> {
+    private static func forEachProcess(_ body: (_ process: Int32, _ group: Int32) -> Void) -> Bool {
       var count = Int(unsafe proc_listallpids(nil, 0)) + 64
       var processes = [pid_t](repeating: 0, count: count)
       count = Int(
         unsafe proc_listallpids(&processes, Int32(count * MemoryLayout<pid_t>.stride)))
-      var groups: Set<Int32> = []
       for process in processes.prefix(max(0, count)) {
         var info = proc_bsdshortinfo()
         let size = Int32(MemoryLayout<proc_bsdshortinfo>.size)
@@ -76,9 +94,9 @@ struct ProcessGroups {
           unsafe proc_pidinfo(process, PROC_PIDT_SHORTBSDINFO, 0, &info, size) == size,
           info.pbsi_status != SZOMB
         else { continue }
-        groups.insert(Int32(info.pbsi_pgid))
+        body(process, Int32(info.pbsi_pgid))
       }
-      return groups
+      return count > 0
     }
   #endif
 }

@@ -24,7 +24,7 @@ public final class ProcessManager: Sendable {
   /// The time that processes have to end when they are asked to.
   public let grace: Duration
 
-  private let host = CommandHost()
+  private let host: CommandHost
   private let sessions: SessionManager
   private let state = LockedState(State())
 
@@ -49,11 +49,14 @@ public final class ProcessManager: Sendable {
   ///   - sparesRunning: Whether a process that runs is kept however long it is silent. Otherwise it is
   ///     ended once it has been silent for the timeout.
   ///   - grace: The time that processes have to end when they are asked to.
+  ///   - cgroups: Whether each command gets a cgroup of its own, which it cannot leave.
   /// - Precondition: `sweepInterval` and `limit` are positive.
   public init(
     idleTimeout: Duration, sweepInterval: Duration = .seconds(60), limit: Int = .max,
-    sparesRunning: Bool = false, grace: Duration = CommandHost.defaultGrace
+    sparesRunning: Bool = false, grace: Duration = CommandHost.defaultGrace,
+    cgroups: CommandHost.Cgroups = .none
   ) {
+    host = CommandHost(cgroups: cgroups)
     precondition(limit > 0, "a limit on sessions must be positive, not \(limit)")
     self.limit = limit
     self.grace = grace
@@ -124,6 +127,12 @@ public final class ProcessManager: Sendable {
   /// The number of sessions, those included whose processes have ended.
   public var count: Int { state.withLock { $0.processes.count } }
 
+  /// How many processes have ended, and left others behind, those included that are forgotten; see
+  /// ``HostedProcess/hasLingeringGroup``.
+  ///
+  /// - Complexity: O(processes).
+  public var lingeringGroupCount: Int { host.lingeringGroupCount }
+
   /// Ends a process, and makes its session unknown. A caller that holds either can still use it. A process that
   /// is just being started is ended as well: its launch fails.
   ///
@@ -158,10 +167,12 @@ public final class ProcessManager: Sendable {
   /// Ends all processes, and starts no more. Their sessions stay known, and readable.
   ///
   /// - Parameter grace: The time that they have; the manager's ``grace`` unless told.
-  /// - Returns: When no process is left.
-  public func shutDown(grace: Duration? = nil) async {
+  /// - Returns: What could not be ended, as ``CommandHost/close(grace:)`` does; if that is nothing, no process
+  ///   is left.
+  @discardableResult
+  public func shutDown(grace: Duration? = nil) async -> [Survivor] {
     stop()
-    await host.close(grace: grace ?? self.grace)
+    return await host.close(grace: grace ?? self.grace)
   }
 
   /// Ends the processes of sessions that a sweep has dropped.

@@ -19,12 +19,13 @@ final class Pump: Sendable {
   private let isStopping = Atomic<Bool>(false)
   private let visits = LockedState<[@Sendable () -> Void]>([])
   private let timers = LockedState(Timers())
-  private let groups = LockedState(ProcessGroups())
   private let population = LockedState(Population())
   /// What ``turnStart`` has read; 0 before the first source of a round asks.
   private let turnNanoseconds = Atomic<Int64>(0)
   /// What its pipes may be widened from.
   let pipeBudget: PipeBudget
+  /// Looks at what processes have left in their groups.
+  let groupWatch: GroupWatch
   /// How long a source rests.
   private let pause: Duration
 
@@ -33,12 +34,17 @@ final class Pump: Sendable {
     var members: [ObjectIdentifier: (lifecycle: Lifecycle, outputs: Outputs)] = [:]
     /// Those that are being started.
     var launches: [ObjectIdentifier: Launch] = [:]
+    /// The processes that could not be ended.
+    var survivors: [Lifecycle] = []
     /// The grace for those that enter when the pump has been told to end.
     var grace: Duration?
   }
 
-  private init(_ pipeBudget: PipeBudget, _ pause: Duration) throws(SystemError) {
+  private init(
+    _ pipeBudget: PipeBudget, _ groupWatch: GroupWatch, _ pause: Duration
+  ) throws(SystemError) {
     self.pipeBudget = pipeBudget
+    self.groupWatch = groupWatch
     self.pause = pause
     poller = try Poller()
   }
@@ -47,9 +53,10 @@ final class Pump: Sendable {
   ///
   /// - Parameter pause: How long a source rests; another for tests alone.
   static func start(
-    pipeBudget: PipeBudget = .shared, pause: Duration = Moderation.pause
+    pipeBudget: PipeBudget = .shared, groupWatch: GroupWatch = GroupWatch(),
+    pause: Duration = Moderation.pause
   ) throws(SystemError) -> Pump {
-    let pump = try Pump(pipeBudget, pause)
+    let pump = try Pump(pipeBudget, groupWatch, pause)
     try startThread { pump.run() }
     return pump
   }
@@ -111,20 +118,25 @@ final class Pump: Sendable {
     if isNext { poller.wake() }
   }
 
-  /// Whether somebody in a process group has not ended.
-  func isGroupAlive(_ group: Int32) -> Bool { groups.withLock { $0.isAlive(group) } }
+  /// How many timers, and how many visits, come between two looks at the sources: so many that few looks are
+  /// needed, and so few that a source does not wait when thousands of processes end at once.
+  private static let batch = 64
 
-  /// What is due now, in turn; nothing that becomes due meanwhile, so that this ends.
+  /// Calls what is due, in turn; the rest at the next look, which comes at once.
   private func runTimers() {
     guard timers.withLock(\.next) != nil else { return }
     let now = ContinuousClock.Instant.now
-    while let body = timers.withLock({ $0.pop(at: now) }) { body() }
+    for _ in 0..<Self.batch {
+      guard let body = timers.withLock({ $0.pop(at: now) }) else { return }
+      body()
+    }
   }
 
   private func receiveVisits() {
     let bodies = visits.withLock { visits in
-      defer { visits = [] }
-      return visits
+      let bodies = visits.prefix(Self.batch)
+      visits.removeFirst(bodies.count)
+      return bodies
     }
     for body in bodies {
       body()
@@ -189,7 +201,7 @@ final class Pump: Sendable {
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
     while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
-      let limit = timers.withLock(\.next).map { $0 - .now }
+      let limit = visits.withLock(\.isEmpty) ? timers.withLock(\.next).map { $0 - .now } : .zero
       turnNanoseconds.store(0, ordering: .relaxed)
       unsafe poller.wait(events, upTo: limit) { token in
         guard let token = unsafe token else { return }
@@ -250,6 +262,14 @@ extension Pump {
     if isStopping.load(ordering: .acquiring) { poller.wake() }
   }
 
+  /// A process could not be ended.
+  func note(survivor: Lifecycle) { population.withLock { $0.survivors.append(survivor) } }
+
+  /// The processes that could not be ended, and those that are being started still.
+  var survivors: (lifecycles: [Lifecycle], launches: [Launch]) {
+    population.withLock { ($0.survivors, Array($0.launches.values)) }
+  }
+
   /// The processes that are not over.
   var lifecycles: [Lifecycle] { population.withLock { $0.members.values.map(\.lifecycle) } }
 
@@ -280,15 +300,20 @@ extension Pump {
     return launches
   }
 
-  /// A launch or a process that takes longer than this to end by `SIGKILL` hangs where no signal ends it.
+  /// How long after its `SIGKILL` to wait for a launch, which hangs where no signal ends it, or for a process
+  /// that this program may not send signals.
   static let hang: Duration = .seconds(1)
+
+  /// How long after its `SIGKILL` to wait for a process that has got it: the system may be busy.
+  static let patience: Duration = .seconds(10)
 
   /// What the killed have written may take this long to arrive.
   private static let lastWords: Duration = .milliseconds(100)
 
   private func end(_ lifecycle: Lifecycle, _ outputs: Outputs, grace: Duration) {
     lifecycle.terminate(grace: grace)
-    // Whoever has left the group and holds the output open is not waited for.
-    schedule(after: max(grace, .zero) + Self.lastWords) { outputs.abandon() }
+    // A process that has left the group and holds the output open is not waited for.
+    schedule(after: max(grace, .zero) + Self.lastWords) { [weak outputs] in outputs?.abandon() }
+    lifecycle.giveUp(after: max(grace, .zero), on: self)
   }
 }
