@@ -86,7 +86,7 @@ extension API {
     } catch {
       switch error {
       case .processEnded: throw APIError.processEnded
-      case .refused: throw APIError(.conflict, "signal_refused", "\(error)")
+      case .notPermitted, .refused: throw APIError(.conflict, "signal_refused", "\(error)")
       }
     }
     job.touch()
