@@ -44,7 +44,8 @@ let package = Package(
 
     // Executables.
     .executableTarget(
-      name: "capture", dependencies: ["CaptureFormat", "ProcessHost", argumentParser],
+      name: "capture",
+      dependencies: ["CEvents", "CaptureFormat", "OutputRing", "ProcessHost", argumentParser],
       swiftSettings: strict),
     // What capture writes for other programs to read; apart so that Fuzz can have it read.
     .target(name: "CaptureFormat", dependencies: ["Processes"], swiftSettings: strict),
@@ -97,7 +98,8 @@ let package = Package(
       name: "ProcessesTests", dependencies: ["Processes", "ReferenceModel"],
       swiftSettings: strict),
     .testTarget(
-      name: "ProcessHostTests", dependencies: ["ProcessHost"], swiftSettings: strict),
+      name: "ProcessHostTests", dependencies: ["CSpawn", "OutputRing", "ProcessHost"],
+      swiftSettings: strict),
     .testTarget(
       name: "CaptureTests", dependencies: ["capture", "ProcessHost"], swiftSettings: strict),
     .testTarget(

@@ -3,6 +3,7 @@
 #define CEVENTS_H
 
 #if defined(__linux__)
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #endif

@@ -8,11 +8,20 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-void spawn_prepare(struct spawn_attempt *attempt) {
-  *attempt = (struct spawn_attempt){.descriptor = -1};
+struct spawn_attempt *spawn_create(int is_shared) {
+  (void)is_shared;
+  struct spawn_attempt *attempt = malloc(sizeof *attempt);
+  if (attempt) *attempt = (struct spawn_attempt){.descriptor = -1};
+  return attempt;
+}
+
+void spawn_destroy(struct spawn_attempt *attempt, int is_shared) {
+  (void)is_shared;
+  free(attempt);
 }
 
 void spawn_again(struct spawn_attempt *attempt) {
@@ -58,16 +67,31 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, 0, 1);
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, 0, 2);
   } else {
-    flags |= POSIX_SPAWN_SETPGROUP;
+    if (plan->group == SPAWN_NEW_GROUP) flags |= POSIX_SPAWN_SETPGROUP;
+    if (plan->group == SPAWN_NEW_SESSION) flags |= POSIX_SPAWN_SETSID;
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->input, 0);
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->output, 1);
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->error, 2);
+  }
+  // The actions come one after the other: what they install must have numbers that none overwrites.
+  int copies[SPAWN_MOST_DESCRIPTORS];
+  int count = plan->inherited_count, copied = 0;
+  int above = count ? plan->inherited[count - 1].target + 1 : 3;
+  for (; copied < count && !code; ++copied) {
+    copies[copied] = fcntl(plan->inherited[copied].source, F_DUPFD_CLOEXEC, above);
+    if (copies[copied] < 0) {
+      code = errno;
+      attempt->step = SPAWN_DESCRIPTORS;
+      break;
+    }
+    code = posix_spawn_file_actions_adddup2(&actions, copies[copied],
+                                            plan->inherited[copied].target);
   }
   if (!code) code = posix_spawnattr_setflags(&attributes, flags);
   if (!code && plan->directory)
     code = posix_spawn_file_actions_addchdir_np(&actions, plan->directory);
   if (code) {
-    attempt->step = SPAWN_PROCESS;
+    if (!attempt->step) attempt->step = SPAWN_PROCESS;
   } else {
     code = posix_spawn(&attempt->process, plan->path, &actions, &attributes, plan->arguments,
                        plan->environment);
@@ -77,6 +101,7 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
     }
   }
   attempt->code = code;
+  while (copied > 0) close(copies[--copied]);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
 }
@@ -90,6 +115,12 @@ int spawn_signal_group(int descriptor, int signal) {
   (void)signal;
   errno = EINVAL;
   return -1;
+}
+
+uint64_t spawn_open_file_limit(void) {
+  struct rlimit limit = {0, 0};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
 }
 
 char **spawn_environment(void) { return *_NSGetEnviron(); }

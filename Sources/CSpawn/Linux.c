@@ -10,7 +10,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,6 +29,19 @@
 #define CLONE_PIDFD 0x00001000
 #endif
 
+// Where the first call of a name takes numbers of 16 bits.
+#ifdef SYS_setgroups32
+#define SET_GROUPS SYS_setgroups32
+#define SET_GROUP_ID SYS_setresgid32
+#define SET_USER_ID SYS_setresuid32
+#define CHANGE_OWNER SYS_fchown32
+#else
+#define SET_GROUPS SYS_setgroups
+#define SET_GROUP_ID SYS_setresgid
+#define SET_USER_ID SYS_setresuid
+#define CHANGE_OWNER SYS_fchown
+#endif
+
 // The child runs in the memory of the program until it executes its file (CLONE_VM), which copies no page
 // tables, however much memory the program has. The thread that starts it waits (CLONE_VFORK), and it alone;
 // the child has the thread's thread-local storage, `errno` included, and a stack of its own.
@@ -36,11 +52,15 @@
 //     C library's own functions may be cancellation points, and sanitizers replace some by functions that
 //     keep books in the program's memory (of descriptors and signal handlers, which the child changes for
 //     itself alone);
-//   - writes to nothing but its stack, `errno`, and the step and code of the attempt, which no other thread
-//     reads meanwhile;
+//   - writes to nothing but its stack, `errno`, and the step, code and index of the attempt, which no other
+//     thread reads meanwhile;
 //   - runs no signal handler of the program: all signals are blocked until all handlers are gone;
 //   - is not instrumented, since it never returns from its functions;
 //   - ends by `execve` or `exit_group`.
+//
+// A child that becomes another user has memory of its own (no CLONE_VM): that user's processes might change
+// what a child of theirs can write to, which would be the program. All the same the thread waits for it, and
+// the attempt lies in memory that both share.
 #if defined(__clang__)
 #define CHILD __attribute__((disable_sanitizer_instrumentation, no_stack_protector))
 #else
@@ -59,6 +79,8 @@ extern int __clone(int (*function)(void *), void *stack, int flags, void *contex
 struct child {
   struct spawn_attempt *attempt;
   const struct spawn_plan *plan;
+  /// The program's own number.
+  pid_t parent;
 };
 
 /// Ends the child, and leaves word of the reason.
@@ -76,8 +98,22 @@ CHILD static void reset_signals(void) {
     syscall(SYS_rt_sigaction, signal, defaults, NULL, (size_t)_NSIG / 8);
 }
 
-/// Closes the descriptors from 3 on, one by one: those that /proc names, or all that there may be.
-CHILD static void close_each(void) {
+/// The descriptors that the child is to have: numbers, and what becomes each of them.
+struct table {
+  int count;
+  /// In ascending order, 0, 1 and 2 first.
+  int targets[3 + SPAWN_MOST_DESCRIPTORS];
+  int sources[3 + SPAWN_MOST_DESCRIPTORS];
+};
+
+CHILD static int is_target(const struct table *table, int number) {
+  for (int index = 0; index < table->count; ++index)
+    if (table->targets[index] == number) return 1;
+  return 0;
+}
+
+/// Closes the descriptors that are no targets, one by one: those that /proc names, or all that there may be.
+CHILD static void close_each(const struct table *table) {
   struct entry {
     unsigned long inode, offset;
     unsigned short size;
@@ -91,7 +127,7 @@ CHILD static void close_each(void) {
     struct rlimit limit = {0, 0};
     syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
     for (rlim_t number = 3; number < limit.rlim_cur && number < INT_MAX; ++number)
-      syscall(SYS_close, (int)number);
+      if (!is_target(table, (int)number)) syscall(SYS_close, (int)number);
     return;
   }
   // Closing changes what is listed next; from the start again, until there is nothing to close.
@@ -103,23 +139,77 @@ CHILD static void close_each(void) {
         int number = 0;
         for (const char *digit = ((struct entry *)(buffer + at))->name; *digit; ++digit)
           number = *digit == '.' ? 0 : number * 10 + (*digit - '0');
-        if (number > 2 && number != directory && syscall(SYS_close, number) == 0) has_closed = 1;
+        if (!is_target(table, number) && number != directory && syscall(SYS_close, number) == 0)
+          has_closed = 1;
       }
     }
   }
   syscall(SYS_close, directory);
 }
 
-/// Makes the descriptors 0, 1 and 2 of three others, which may be among them.
-CHILD static int install(int sources[3]) {
-  for (int number = 0; number < 3; ++number) {
-    if (sources[number] > 2) continue;
-    sources[number] = (int)syscall(SYS_fcntl, sources[number], F_DUPFD_CLOEXEC, 3);
-    if (sources[number] < 0) return -1;
+/// Closes all descriptors that are no targets.
+CHILD static void close_others(const struct table *table) {
+  unsigned next = 0;
+  for (int index = 0; index <= table->count; ++index) {
+    unsigned end = index < table->count ? (unsigned)table->targets[index] : ~0u;
+    // Missing before Linux 5.9, and refused by some sandboxes.
+    if (end > next && syscall(SYS_close_range, next, end - (index < table->count), 0u) < 0)
+      return close_each(table);
+    next = end + 1;
   }
-  for (int number = 0; number < 3; ++number)
-    if (syscall(SYS_dup3, sources[number], number, 0) < 0) return -1;
+}
+
+/// Gives each target its source. A source may be a target too, and more than one target's source.
+CHILD static int install(struct table *table) {
+  for (int index = 0; index < table->count; ++index) {
+    int target = table->targets[index], moved = -1;
+    // What is about to be overwritten, and is still needed, gets another number: one that nothing overwrites.
+    for (int later = index + 1; later < table->count; ++later) {
+      if (table->sources[later] != target) continue;
+      for (int lowest = 3; moved < 0 || is_target(table, moved); lowest = moved + 1)
+        if ((moved = (int)syscall(SYS_fcntl, target, F_DUPFD_CLOEXEC, lowest)) < 0) return -1;
+      table->sources[later] = moved;
+    }
+    int source = table->sources[index];
+    // A descriptor that keeps its number need not be one that children inherit.
+    long result = source == target ? syscall(SYS_fcntl, target, F_SETFD, 0)
+                                   : syscall(SYS_dup3, source, target, 0);
+    if (result < 0) return -1;
+  }
   return 0;
+}
+
+/// Sets what a process hands down to those that it starts.
+CHILD static void set_attributes(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
+  if (plan->mask >= 0) syscall(SYS_umask, plan->mask);
+  if (plan->sets_niceness && syscall(SYS_setpriority, PRIO_PROCESS, 0, plan->niceness) < 0)
+    fail(attempt, SPAWN_NICENESS, errno);
+  for (int index = 0; index < plan->limit_count; ++index) {
+    const struct spawn_limit *limit = &plan->limits[index];
+    const uint64_t values[2] = {limit->soft, limit->hard};
+    if (syscall(SYS_prlimit64, 0, limit->resource, values, NULL) == 0) continue;
+    attempt->index = index;
+    fail(attempt, SPAWN_LIMIT, errno);
+  }
+}
+
+/// Becomes another user, for good.
+CHILD static void become(struct spawn_attempt *attempt, const struct spawn_user *user) {
+  if (syscall(SET_GROUPS, (long)user->supplementary_count, user->supplementary) < 0)
+    fail(attempt, SPAWN_SUPPLEMENTARY_GROUPS, errno);
+  if (syscall(SET_GROUP_ID, user->group, user->group, user->group) < 0)
+    fail(attempt, SPAWN_GROUP_ID, errno);
+  if (syscall(SET_USER_ID, user->user, user->user, user->user) < 0)
+    fail(attempt, SPAWN_USER_ID, errno);
+}
+
+/// Asks for a signal at the parent's death. A change of user takes it back, so this comes after it.
+CHILD static void follow(struct spawn_attempt *attempt, int signal, pid_t parent) {
+  if (syscall(SYS_prctl, PR_SET_PDEATHSIG, (unsigned long)signal, 0ul, 0ul, 0ul) < 0)
+    fail(attempt, SPAWN_DEATH_SIGNAL, errno);
+  // It may have died before. A parent outside of the child's PID namespace has the number 0 in it.
+  pid_t now = (pid_t)syscall(SYS_getppid);
+  if (now != parent && now != 0) fail(attempt, SPAWN_CANCELLED, 0);
 }
 
 CHILD static int run_child(void *context) {
@@ -131,19 +221,35 @@ CHILD static int run_child(void *context) {
   // 0 is the process that writes it.
   if (plan->cgroup >= 0 && syscall(SYS_write, plan->cgroup, "0", 1) < 0)
     fail(attempt, SPAWN_CGROUP, errno);
-  int sources[3] = {plan->input, plan->output, plan->error};
+  struct table table;
+  table.count = 3 + plan->inherited_count;
+  for (int index = 0; index < 3; ++index) table.targets[index] = index;
+  table.sources[0] = plan->input;
+  table.sources[1] = plan->output;
+  table.sources[2] = plan->error;
+  for (int index = 0; index < plan->inherited_count; ++index) {
+    table.targets[3 + index] = plan->inherited[index].target;
+    table.sources[3 + index] = plan->inherited[index].source;
+  }
   if (plan->terminal) {
     if (syscall(SYS_setsid) < 0) fail(attempt, SPAWN_GROUP, errno);
     int terminal = (int)syscall(SYS_openat, AT_FDCWD, plan->terminal, O_RDWR | O_CLOEXEC, 0);
     if (terminal < 0 || syscall(SYS_ioctl, terminal, TIOCSCTTY, 0) < 0)
       fail(attempt, SPAWN_TERMINAL, errno);
-    sources[0] = sources[1] = sources[2] = terminal;
-  } else if (syscall(SYS_setpgid, 0, 0) < 0) {
+    // As login(1) does: its user may open it again by its name.
+    if (plan->user && syscall(CHANGE_OWNER, terminal, plan->user->user, -1) < 0)
+      fail(attempt, SPAWN_TERMINAL, errno);
+    table.sources[0] = table.sources[1] = table.sources[2] = terminal;
+  } else if ((plan->group == SPAWN_NEW_GROUP && syscall(SYS_setpgid, 0, 0) < 0) ||
+             (plan->group == SPAWN_NEW_SESSION && syscall(SYS_setsid) < 0)) {
     fail(attempt, SPAWN_GROUP, errno);
   }
-  if (install(sources) < 0) fail(attempt, SPAWN_DESCRIPTORS, errno);
-  // Missing before Linux 5.9, and refused by some sandboxes.
-  if (syscall(SYS_close_range, 3u, ~0u, 0u) < 0) close_each();
+  // EINVAL is for a number at or above the limit.
+  if (install(&table) < 0) fail(attempt, SPAWN_DESCRIPTORS, errno == EINVAL ? EMFILE : errno);
+  close_others(&table);
+  set_attributes(attempt, plan);
+  if (plan->user) become(attempt, plan->user);
+  if (plan->death_signal) follow(attempt, plan->death_signal, ((struct child *)context)->parent);
   if (plan->directory && syscall(SYS_chdir, plan->directory) < 0)
     fail(attempt, SPAWN_DIRECTORY, errno);
   const unsigned long none[_NSIG / 8 / sizeof(unsigned long)] = {0};
@@ -152,8 +258,24 @@ CHILD static int run_child(void *context) {
   fail(attempt, SPAWN_EXECUTE, errno);
 }
 
-void spawn_prepare(struct spawn_attempt *attempt) {
+struct spawn_attempt *spawn_create(int is_shared) {
+  struct spawn_attempt *attempt;
+  if (is_shared) {
+    attempt = mmap(NULL, sizeof *attempt, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (attempt == MAP_FAILED) return NULL;
+  } else if (!(attempt = malloc(sizeof *attempt))) {
+    return NULL;
+  }
   *attempt = (struct spawn_attempt){.descriptor = -1};
+  return attempt;
+}
+
+void spawn_destroy(struct spawn_attempt *attempt, int is_shared) {
+  if (is_shared) {
+    munmap(attempt, sizeof *attempt);
+  } else {
+    free(attempt);
+  }
 }
 
 void spawn_again(struct spawn_attempt *attempt) {
@@ -164,8 +286,8 @@ void spawn_again(struct spawn_attempt *attempt) {
 void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
   // More than the child needs, also for a signal frame with the largest register file.
   _Alignas(64) char stack[32768];
-  struct child child = {attempt, plan};
-  int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
+  struct child child = {attempt, plan, getpid()};
+  int flags = (plan->user ? 0 : CLONE_VM) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
   // The stack grows down. The kernel stores the descriptor before the child runs; an old one ignores
   // CLONE_PIDFD, and stores none.
   pid_t process = CLONE(run_child, stack + sizeof stack, flags, &child, &attempt->descriptor);
@@ -190,6 +312,12 @@ void spawn_cancel(struct spawn_attempt *attempt) {
 int spawn_signal_group(int descriptor, int signal) {
   const unsigned process_group = 1u << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
   return (int)syscall(SYS_pidfd_send_signal, descriptor, signal, NULL, process_group);
+}
+
+uint64_t spawn_open_file_limit(void) {
+  struct rlimit limit = {0, 0};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
 }
 
 char **spawn_environment(void) { return environ; }

@@ -122,7 +122,7 @@ import Testing
     let pump = try Pump.start()
     defer { pump.stop(grace: .zero) }
     let session = freshSession()
-    let launch = Launch(
+    let launch = try Launch(
       .shell("setsid sh -c 'echo $$; exec sleep 1000' & wait"), on: pump,
       into: OutputSink(session)!)
     #expect(pump.begin(launch))

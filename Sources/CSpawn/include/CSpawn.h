@@ -4,6 +4,8 @@
 #ifndef CSPAWN_H
 #define CSPAWN_H
 
+#include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #pragma clang assume_nonnull begin
@@ -21,12 +23,69 @@ enum spawn_step {
   SPAWN_TERMINAL,
   /// The child could not install its descriptors.
   SPAWN_DESCRIPTORS,
+  /// The child could not set its nice value.
+  SPAWN_NICENESS,
+  /// The child could not set the limit that `index` counts.
+  SPAWN_LIMIT,
+  /// The child could not set its supplementary groups.
+  SPAWN_SUPPLEMENTARY_GROUPS,
+  /// The child could not become a member of its user's group.
+  SPAWN_GROUP_ID,
+  /// The child could not become its user.
+  SPAWN_USER_ID,
+  /// The child could not ask for a signal at its parent's death.
+  SPAWN_DEATH_SIGNAL,
   /// The child could not change to its working directory.
   SPAWN_DIRECTORY,
   /// The file could not be executed.
   SPAWN_EXECUTE,
   /// `spawn_cancel` was called in time.
   SPAWN_CANCELLED,
+};
+
+/// The process group of a child without a terminal.
+enum spawn_group {
+  /// The child leads a new group.
+  SPAWN_NEW_GROUP,
+  /// The child leads a new session, without a terminal, and its group.
+  SPAWN_NEW_SESSION,
+  /// The child stays in the program's group.
+  SPAWN_SAME_GROUP,
+};
+
+/// A descriptor that a child inherits, and the number that it gets in the child, above 2.
+struct spawn_descriptor {
+  int source, target;
+};
+
+/// The most descriptors that a child inherits.
+enum { SPAWN_MOST_DESCRIPTORS = 256 };
+
+/// The resources' numbers, whose own names Swift does not see everywhere.
+enum spawn_resource {
+  SPAWN_CPU_TIME = RLIMIT_CPU,
+  SPAWN_OPEN_FILES = RLIMIT_NOFILE,
+  SPAWN_FILE_SIZE = RLIMIT_FSIZE,
+  SPAWN_CORE_FILE_SIZE = RLIMIT_CORE,
+  SPAWN_ADDRESS_SPACE = RLIMIT_AS,
+  SPAWN_DATA_SIZE = RLIMIT_DATA,
+  SPAWN_STACK_SIZE = RLIMIT_STACK,
+  SPAWN_LOCKED_MEMORY = RLIMIT_MEMLOCK,
+  SPAWN_PROCESSES = RLIMIT_NPROC,
+};
+
+/// A limit as for `setrlimit(2)`; `UINT64_MAX` is none.
+struct spawn_limit {
+  int resource;
+  uint64_t soft, hard;
+};
+
+/// A user to become, and all that user's groups.
+struct spawn_user {
+  uid_t user;
+  gid_t group;
+  const gid_t *_Nullable supplementary;
+  int supplementary_count;
 };
 
 /// What a child is to be. All of it must stay as it is until `spawn_start` has returned.
@@ -40,10 +99,27 @@ struct spawn_plan {
   /// Where the child starts; null for the program's own working directory.
   const char *_Nullable directory;
   /// The terminal that the child opens for its descriptors 0, 1 and 2, as leader of a new session that
-  /// it controls; null for the three below, and a new process group.
+  /// it controls; null for the three below.
   const char *_Nullable terminal;
   /// What becomes the child's descriptors 0, 1 and 2.
   int input, output, error;
+  /// What else the child inherits, in the order of the targets, of which no two are equal.
+  const struct spawn_descriptor *_Nullable inherited;
+  int inherited_count;
+  /// One of `enum spawn_group`, unless the child has a terminal.
+  int group;
+  // What follows is for Linux alone; `spawn_start` ignores it elsewhere.
+  /// The limits to set.
+  const struct spawn_limit *_Nullable limits;
+  int limit_count;
+  /// The file mode creation mask; -1 for the program's own.
+  int mask;
+  /// The nice value, if `sets_niceness`.
+  int niceness, sets_niceness;
+  /// The user to become; null for the program's own. The attempt must be shared then.
+  const struct spawn_user *_Nullable user;
+  /// The signal that the child gets when the calling thread ends; 0 for none.
+  int death_signal;
   /// The `cgroup.procs` of the cgroup that the child enters first; -1 for none.
   int cgroup;
 };
@@ -55,12 +131,17 @@ struct spawn_attempt {
   int is_cancelled;
   /// The child, also its group; 0 unless it was started. The caller's to reap.
   pid_t process;
-  /// Where it failed, and the error.
-  int step, code;
+  /// Where it failed, the error, and the index of the limit.
+  int step, code, index;
 };
 
-/// Prepares an attempt.
-void spawn_prepare(struct spawn_attempt *attempt);
+/// Returns a new attempt; null without memory.
+///
+/// - Parameter is_shared: Whether a child that has memory of its own can report to it as well.
+struct spawn_attempt *_Nullable spawn_create(int is_shared);
+
+/// Frees an attempt of `spawn_create`.
+void spawn_destroy(struct spawn_attempt *attempt, int is_shared);
 
 /// Prepares an attempt that has failed for another start, and closes its descriptor; it may have been
 /// cancelled, but must not be cancelled meanwhile.
@@ -75,6 +156,9 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan);
 /// To be called before `spawn_start` or while it runs, and while nobody closes the descriptor. If the attempt
 /// has a child nevertheless, its end may be near. Does nothing to a child where the system has no `pidfd`.
 void spawn_cancel(struct spawn_attempt *attempt);
+
+/// The program's own soft limit on open files.
+uint64_t spawn_open_file_limit(void);
 
 /// The program's own environment, with a null pointer last; null if it was cleared.
 char *_Nullable *_Nullable spawn_environment(void);

@@ -4,7 +4,8 @@ extension CommandHost {
   /// Starts a command, and captures its stdout and stderr into a session from now on.
   ///
   /// The command leads a process group of its own, and starts with all signals at their defaults and none
-  /// blocked, whatever this program's own are. It inherits descriptors 0, 1 and 2 and no others.
+  /// blocked, whatever this program's own are. It inherits descriptors 0, 1 and 2 and those that
+  /// ``Command/inheritedDescriptors`` names.
   ///
   /// When it has ended, the session gets its exit code (128 + n if signal n ended it) at once. It is closed
   /// when the last process that holds the command's stdout or stderr has closed them, or when that has
@@ -30,15 +31,31 @@ extension CommandHost {
     try await launch(command, into: session) { _ in }
   }
 
+  /// Starts a command, and holds it up while its output is not taken.
+  package func launch(
+    _ command: Command, into session: Session, heldUpBy gate: OutputGate?
+  ) async throws(LaunchError) -> HostedProcess {
+    try await launch(command, into: session, heldUpBy: gate) { _ in }
+  }
+
   /// Starts a command, and hands over the launch before it begins, to be cancelled.
   func launch(
-    _ command: Command, into session: Session, willBegin: (Launch) -> Void
+    _ command: Command, into session: Session, heldUpBy gate: OutputGate? = nil,
+    willBegin: (Launch) -> Void
   ) async throws(LaunchError) -> HostedProcess {
     try command.validate()
     if Task.isCancelled { throw .cancelled }
     let pump = try runningPump()
-    guard let sink = OutputSink(session) else { throw .sessionInUse(id: session.id) }
-    let launch = Launch(command, on: pump, into: sink, cgroups: cgroups)
+    guard let sink = OutputSink(session, heldUpBy: gate) else {
+      throw .sessionInUse(id: session.id)
+    }
+    let launch: Launch
+    do throws(LaunchError) {
+      launch = try Launch(command, on: pump, into: sink, cgroups: cgroups)
+    } catch {
+      sink.giveBack()
+      throw error
+    }
     guard pump.begin(launch) else {
       sink.giveBack()
       throw .hostClosed
@@ -92,25 +109,6 @@ extension CommandHost {
       return nil
     case .pipe:
       return ProcessInput(pipe)
-    }
-  }
-}
-
-extension Command {
-  /// What a C string or an environment cannot hold.
-  fileprivate func validate() throws(LaunchError) {
-    func check(_ text: Text, _ what: String) throws(LaunchError) {
-      if text.bytes.contains(0) { throw .invalidCommand(reason: "\(what) contains a zero byte") }
-    }
-    try check(executable, "the command's name")
-    for argument in arguments { try check(argument, "an argument") }
-    if let workingDirectory { try check(workingDirectory, "the working directory") }
-    for (name, value) in environment.changes {
-      if name.bytes.isEmpty || name.bytes.contains(UInt8(ascii: "=")) {
-        throw .invalidCommand(reason: "an environment variable cannot be named “\(name)”")
-      }
-      try check(name, "an environment variable's name")
-      if let value { try check(value, "the environment variable \(name)") }
     }
   }
 }

@@ -53,6 +53,66 @@ public struct Command: Sendable, Hashable {
   /// process has closed the command's output.
   public var lingerLimit: Duration? = .seconds(10)
 
+  /// Whether stderr goes to the same pipe as stdout, as with `2>&1` in a shell; false unless set.
+  ///
+  /// All output then comes as stdout, in the order in which it was written. Two pipes keep no order
+  /// between them. A terminal is one stream in any case.
+  public var mergesStandardError = false
+
+  /// Descriptors of this program that the command inherits in addition to 0, 1 and 2, by the numbers that
+  /// they get in the command: a lock, for example, or the pipe of a jobserver; none unless set.
+  ///
+  /// ```swift
+  /// command.inheritedDescriptors = [3: lock, 4: jobserver]
+  /// ```
+  ///
+  /// A descriptor may keep its number or get another one, above 2 and below the limit on open files, and
+  /// may be one that other commands do not inherit (`FD_CLOEXEC`). The caller keeps it open until `launch`
+  /// has returned, and may close it then. There may be 256 of them.
+  public var inheritedDescriptors: [Int32: Int32] = [:]
+
+  /// The process group that the command is in: one of its own unless set.
+  ///
+  /// A command with a ``terminal`` leads a session of its own in any case.
+  public var processGroup: ProcessGroup = .own
+
+  /// The signal that the command gets when this program ends, for whatever reason; nil, for none, unless
+  /// set. On Linux alone.
+  ///
+  /// It reaches the command itself, and none of the processes that the command has started: a command that
+  /// should take those along must end them, or be in a control group that is ended. A command that changes
+  /// its user, or whose file is set-user-ID, set-group-ID or has capabilities, does not get it; neither
+  /// does one that asks for another (`PR_SET_PDEATHSIG`).
+  public var parentDeathSignal: ProcessSignal?
+
+  /// Limits on what the command may use; those of this program for resources without an entry. On Linux
+  /// alone.
+  ///
+  /// ```swift
+  /// command.limits = [.openFiles: 256, .coreFileSize: 0, .cpuTime: Command.Limit(soft: 60, hard: 65)]
+  /// ```
+  ///
+  /// Each process that the command starts has them too, and its own count; ``Resource/processes`` alone is
+  /// counted for the user. A command that does not fit into the ``Resource/addressSpace`` is ended by
+  /// `SIGKILL` or `SIGSEGV`.
+  public var limits: [Resource: Limit] = [:]
+
+  /// The permissions that files do not get when the command makes them, as with `umask(2)`; from 0 to
+  /// 0o777; this program's own unless set. On Linux alone.
+  public var umask: UInt16?
+
+  /// The command's nice value, from −20 for the most processor time to 19 for the least; this program's own
+  /// unless set. Less than this program's takes a privilege. On Linux alone.
+  public var niceness: Int32?
+
+  /// The user that the command becomes before it starts; this program's own unless set. Takes the
+  /// privileges of root. On Linux alone.
+  ///
+  /// The working directory is entered and the executable executed with that user's permissions, and the
+  /// command's terminal belongs to that user. The environment stays as it is: `HOME` and `USER` are
+  /// the caller's to set. The start takes longer, the more memory this program has.
+  public var user: User?
+
   /// A command.
   ///
   /// - Parameters:
@@ -98,6 +158,22 @@ extension Command {
     case bytes([UInt8])
     /// A pipe, to write to with ``HostedProcess/input``.
     case pipe
+  }
+}
+
+extension Command {
+  /// The process group of a command, which decides what signals and this program's terminal mean to it.
+  public enum ProcessGroup: Sendable, Hashable {
+    /// A group of its own: signals reach the command and all that it starts. A command that reads
+    /// from this program's terminal is stopped by the system.
+    case own
+    /// Likewise, and a session of its own, without a terminal: opening `/dev/tty` fails at once.
+    case ownSession
+    /// This program's. In the foreground of a terminal the command can read from it, and Ctrl-C reaches the
+    /// command as it reaches this program. Signals that this program sends to it,
+    /// ``HostedProcess/terminate(grace:)`` included, reach the command alone, and none of the processes that
+    /// it starts.
+    case inherited
   }
 }
 

@@ -33,7 +33,7 @@ final class Launch: @unchecked Sendable {
   private let lifecycle: Lifecycle
   private let cgroups: CommandHost.Cgroups
   /// Shared with `spawn_cancel` until the launch is decided; then the launching thread's alone.
-  private let attempt = UnsafeMutablePointer<spawn_attempt>.allocate(capacity: 1)
+  private let attempt: UnsafeMutablePointer<spawn_attempt>
   private let state = LockedState(State())
 
   /// Set when the launch has come to its end, or a host that is being closed has waited long enough.
@@ -41,15 +41,18 @@ final class Launch: @unchecked Sendable {
 
   init(
     _ command: Command, on pump: Pump, into sink: OutputSink, cgroups: CommandHost.Cgroups = .none
-  ) {
+  ) throws(LaunchError) {
+    guard let attempt = unsafe spawn_create(command.user == nil ? 0 : 1) else {
+      throw .outOfResources(code: ENOMEM)
+    }
+    unsafe self.attempt = unsafe attempt
     self.command = command
     self.cgroups = cgroups
     self.pump = pump
-    lifecycle = Lifecycle(sink, pipes: command.terminal == nil ? 2 : 1, on: pump)
-    unsafe spawn_prepare(attempt)
+    lifecycle = Lifecycle(sink, pipes: command.pipeCount, on: pump)
   }
 
-  deinit { unsafe attempt.deallocate() }
+  deinit { unsafe spawn_destroy(attempt, command.user == nil ? 0 : 1) }
 
   /// Where the output is to go.
   var session: Session { lifecycle.sink.session }
@@ -134,6 +137,7 @@ final class Launch: @unchecked Sendable {
     let places = CStrings([
       path, command.workingDirectory ?? "", Command.Text(ends.terminalPath ?? ""),
     ])
+    let attributes = Attributes(command)
     func number(_ descriptor: borrowing OwnedDescriptor?) -> Int32 {
       switch descriptor {
       case .some(let descriptor): descriptor.number
@@ -145,7 +149,15 @@ final class Launch: @unchecked Sendable {
       environment: environment.pointers.baseAddress!,
       directory: command.workingDirectory == nil ? nil : places.pointers[1],
       terminal: ends.terminalPath == nil ? nil : places.pointers[2],
-      input: number(ends.input), output: number(ends.output), error: number(ends.error),
+      input: number(ends.input), output: number(ends.output),
+      error: command.mergesStandardError ? number(ends.output) : number(ends.error),
+      inherited: attributes.descriptors.baseAddress,
+      inherited_count: Int32(attributes.descriptors.count),
+      group: Int32(command.processGroup.plan.rawValue),
+      limits: attributes.limits.baseAddress, limit_count: Int32(attributes.limits.count),
+      mask: command.umask.map(Int32.init) ?? -1,
+      niceness: command.niceness ?? 0, sets_niceness: command.niceness == nil ? 0 : 1,
+      user: attributes.user, death_signal: command.parentDeathSignal?.rawValue ?? 0,
       cgroup: cgroup?.entrance.number ?? -1)
     unsafe spawn_start(attempt, &plan)
     if unsafe attempt.pointee.step == Int32(SPAWN_CGROUP.rawValue), cgroups.isOptional {
@@ -167,6 +179,7 @@ final class Launch: @unchecked Sendable {
       unsafe spawn_start(attempt, &plan)
     }
     // The plan points into them.
+    extendLifetime(attributes)
     extendLifetime(arguments)
     extendLifetime(environment)
     extendLifetime(places)
@@ -181,6 +194,7 @@ private struct ChildEnds: ~Copyable {
   let terminalPath: String?
   let input: OwnedDescriptor?
   let output: OwnedDescriptor?
+  /// Nil if stderr goes where stdout does.
   let error: OwnedDescriptor?
 
   static func open(
@@ -195,20 +209,24 @@ private struct ChildEnds: ~Copyable {
         error: nil)
     }
     let output = try PipeEnds.open(.fromChild)
-    let error = try PipeEnds.open(.fromChild)
-    let pipes = [
-      OutputPipe(output.read, .stdout, of: lifecycle, on: pump),
-      OutputPipe(error.read, .stderr, of: lifecycle, on: pump),
-    ]
+    var pipes = [OutputPipe(output.read, .stdout, of: lifecycle, on: pump)]
+    let error: OwnedDescriptor?
+    if command.mergesStandardError {
+      error = nil
+    } else {
+      let ends = try PipeEnds.open(.fromChild)
+      pipes.append(OutputPipe(ends.read, .stderr, of: lifecycle, on: pump))
+      error = .some(ends.write)
+    }
     if command.input == .none {
       return ChildEnds(
         pipes: pipes, inputPipe: nil, terminalPath: nil, input: try .null(),
-        output: output.write, error: error.write)
+        output: output.write, error: error)
     }
     let input = try PipeEnds.open(.toChild)
     return ChildEnds(
       pipes: pipes, inputPipe: InputPipe(input.write, isTerminal: false, on: pump),
-      terminalPath: nil, input: input.read, output: output.write, error: error.write)
+      terminalPath: nil, input: input.read, output: output.write, error: error)
   }
 }
 
@@ -230,7 +248,23 @@ extension LaunchError {
     case SPAWN_TERMINAL:
       self = error.launchError("\(path): cannot open its terminal \(terminal ?? "")")
     case SPAWN_DESCRIPTORS:
-      self = error.launchError("\(path): cannot get its pipes")
+      self = error.launchError("\(path): cannot get its descriptors")
+    case SPAWN_NICENESS:
+      self = error.launchError(
+        "\(path): cannot get the nice value \(command.niceness ?? 0)")
+    case SPAWN_LIMIT:
+      let (resource, limit) = command.orderedLimits[Int(attempt.index)]
+      self = error.launchError(
+        "\(path): cannot get the limit \(limit) on \(resource.words)")
+    case SPAWN_SUPPLEMENTARY_GROUPS:
+      self = error.launchError(
+        "\(path): cannot get the groups \(command.user?.supplementaryGroups ?? [])")
+    case SPAWN_GROUP_ID:
+      self = error.launchError("\(path): cannot become group \(command.user?.groupID ?? 0)")
+    case SPAWN_USER_ID:
+      self = error.launchError("\(path): cannot become user \(command.user?.userID ?? 0)")
+    case SPAWN_DEATH_SIGNAL:
+      self = error.launchError("\(path): cannot ask for a signal at its parent's end")
     case SPAWN_DIRECTORY:
       self = .badWorkingDirectory(
         path: command.workingDirectory?.description ?? "", code: error.code)
@@ -238,6 +272,9 @@ extension LaunchError {
       switch error.code {
       case ENOEXEC: self = .notExecutable(path: path, reason: .unknownFormat)
       case E2BIG: self = .notExecutable(path: path, reason: .argumentsTooLong)
+      // That it may be executed was checked for this program's user.
+      case EACCES where command.user != nil:
+        self = .notExecutable(path: path, reason: .noPermission)
       case ENOENT, ENOTDIR, EACCES: self = .notExecutable(path: path, reason: .badInterpreter)
       default: self = error.launchError("\(path): cannot be executed")
       }

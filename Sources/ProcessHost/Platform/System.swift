@@ -10,8 +10,13 @@
 package struct SystemError: Error, Hashable {
   let code: Int32
 
+  package init(code: Int32) { self.code = code }
+
   /// What the calling thread's latest failed call reported.
-  static var last: SystemError { SystemError(code: errno) }
+  package static var last: SystemError { SystemError(code: errno) }
+
+  /// The system's words for it.
+  package var message: String { systemMessage(code) }
 
   /// The launch error that says so.
   func launchError(_ reason: String) -> LaunchError {

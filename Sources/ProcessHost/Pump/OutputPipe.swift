@@ -53,7 +53,15 @@ final class OutputPipe: EventSource, @unchecked Sendable {
 
   override func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
+  /// Whether nothing is to be read for now. What has ended is read to its end.
+  private var isHeldUp: Bool { !hasEnded && lifecycle.sink.gate?.isShut == true }
+
   override func handleEvent() -> Next {
+    if !hasEnded, let gate = lifecycle.sink.gate,
+      gate.holdsUp(until: { [weak self] in self?.resume() })
+    {
+      return .hold
+    }
     let (count, isEmptied) = takeTurn()
     if hasEnded { return .finish }
     return rests(after: count, isEmptied) ? .rest : .wait
@@ -68,12 +76,18 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     if total < Self.littleLeft { return (total, true) }
     // Only a pipe that brings much needs to know how much it may bring.
     let share = pump.share
-    while total < share {
+    while total < share, !isHeldUp {
       let count = read()
       total += count
       if count < Self.littleLeft { return (total, true) }
     }
     return (total, false)
+  }
+
+  /// Lets the pump ask this again, from any thread.
+  private func resume() {
+    pump.expectVisit()
+    pump.visit { self.pump.resume(self) }
   }
 
   private func rests(after count: Int, _ isEmptied: Bool) -> Bool {
@@ -124,6 +138,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
         }
       }
     receivedBytes += count
+    if count > 0, !isDropping { lifecycle.sink.gate?.received(count) }
     if width?.adapt(to: count) == true { watchWidth() }
     return count
   }

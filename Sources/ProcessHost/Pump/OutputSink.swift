@@ -6,11 +6,14 @@ import Processes
 /// Only the pump's thread uses it, from when the process runs.
 final class OutputSink: @unchecked Sendable {
   let session: Session
+  /// What holds the process up, if it is to be held up at all.
+  let gate: OutputGate?
   private var producer: Session.Producer?
 
   /// Takes a session's producer; nil if another process, or somebody else, has taken it before.
-  init?(_ session: Session) {
+  init?(_ session: Session, heldUpBy gate: OutputGate? = nil) {
     self.session = session
+    self.gate = gate
     guard let producer = session.takeProducer() else { return nil }
     self.producer = consume producer
   }

@@ -161,6 +161,9 @@ final class Pump: Sendable {
     case .rest:
       if isWatched { source.remove(from: poller) }
       rest(source)
+    case .hold:
+      if isWatched { source.remove(from: poller) }
+      source.isResting = true
     case .finish:
       if isWatched { source.remove(from: poller) }
       source.didFinish()
@@ -177,13 +180,16 @@ final class Pump: Sendable {
     source.isResting = true
     // Nobody has to be woken: this is the thread, which looks at its timers before it waits.
     timers.withLock { timers in
-      timers.add(at: .now + pause) { [self] in
-        // Unless it was withdrawn.
-        guard source.isResting else { return }
-        source.isResting = false
-        giveTurn(to: source, isWatched: false)
-      }
+      timers.add(at: .now + pause) { [self] in resume(source) }
     }
+  }
+
+  /// Gives a source that rests or is held its next turn, unless it was withdrawn. On the thread, between two
+  /// turns.
+  func resume(_ source: EventSource) {
+    guard source.isResting else { return }
+    source.isResting = false
+    giveTurn(to: source, isWatched: false)
   }
 
   /// When the sources that were ready began to get their turns: one reading of the system's activity clock

@@ -46,7 +46,11 @@ public struct Chunks: RandomAccessCollection, Sendable {
   /// - Complexity: O(1).
   public subscript(index: Int) -> Chunk { Chunk(base: batch[index]) }
 
-  /// The payload of all of them, one behind the other, both streams as they came.
+  /// The payload of all of them, one behind the other, both streams in the order in which they
+  /// were appended.
+  ///
+  /// That is not always the order in which a command wrote them: two pipes keep none between them.
+  /// One pipe for both does (`Command.mergesStandardError`), and so does a terminal.
   ///
   /// - Complexity: O(1); nothing is copied.
   public var payload: ChunkBytes { batch.payload }

@@ -1,0 +1,77 @@
+import Processes
+import Synchronization
+import Testing
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+@testable import ProcessHost
+
+@Suite(.timeLimit(.minutes(1))) struct OutputGateTests {
+  @Test("A gate is shut while too much waits, and tells once when it opens")
+  func opening() {
+    let gate = OutputGate()
+    #expect(!gate.isShut)
+    gate.received(256 * 1024)
+    #expect(!gate.isShut)
+    gate.received(1)
+    #expect(gate.isShut)
+    let calls = Atomic(0)
+    #expect(gate.holdsUp { calls.add(1, ordering: .relaxed) })
+    gate.received(1)
+    #expect(calls.load(ordering: .relaxed) == 0)
+    gate.took(bytes: 2, chunks: 2)
+    #expect(!gate.isShut)
+    gate.took(bytes: 1, chunks: 1)
+    #expect(calls.load(ordering: .relaxed) == 1)
+    #expect(!gate.holdsUp {})
+  }
+
+  @Test("Many small chunks shut it as well; open for good, nothing does")
+  func chunks() {
+    let gate = OutputGate()
+    for _ in 0..<32_001 { gate.received(1) }
+    #expect(gate.isShut)
+    gate.open()
+    gate.received(1 << 30)
+    #expect(!gate.isShut)
+  }
+
+  @Test("A command is held up until its output is taken, and then loses none")
+  func commandIsHeldUp() async throws {
+    let (gate, session) = (OutputGate(), freshSession())
+    let command = Command("head", "-c", "3000000", "/dev/zero")
+    let process = try await CommandHost.shared.launch(command, into: session, heldUpBy: gate)
+    #expect(await eventually { gate.isShut })
+    var cursor = Cursor.start
+    var total = 0
+    while true {
+      let output = await session.output(since: cursor, waitingUpTo: .milliseconds(100))
+      #expect(output.missedBytes == 0)
+      total += output.cursor.offset - cursor.offset
+      gate.took(
+        bytes: output.cursor.offset - cursor.offset, chunks: output.cursor.seq - cursor.seq)
+      cursor = output.cursor
+      if output.isComplete { break }
+    }
+    #expect(total == 3_000_000)
+    #expect(try await process.waitUntilClosed() == .exited(0))
+  }
+
+  @Test("A command that is held up can be ended, and its host closed")
+  func endingWhileHeldUp() async throws {
+    let (gate, host, session) = (OutputGate(), CommandHost(), freshSession())
+    let command = Command.shell("cat /dev/zero & exec cat /dev/zero")
+    let process = try await host.launch(command, into: session, heldUpBy: gate)
+    #expect(await eventually { gate.isShut })
+    process.terminate(grace: .seconds(1))
+    #expect(try await process.waitForExit() == .signaled(SIGTERM))
+    await host.close(grace: .zero)
+    #expect(session.isClosed && isGone(process.processID))
+  }
+}
