@@ -15,14 +15,21 @@ extension Capture {
       capture --on-failure make test            output only if it fails
       capture --timeout 10m -k 30s ./nightly    SIGTERM after 10 minutes, SIGKILL 30 seconds later
       capture --output build.log --json make    everything to a file, the last 1 MiB as JSON
+      capture --foreground sh -c 'read -p "Name: " x </dev/tty; echo $x'
       capture --tty vim notes.txt               in a terminal, key by key
       tar c . | capture --stdin gzip > t.gz     in a pipeline
 
     Options end where COMMAND begins: what follows its name belongs to it. -- may stand before it.
 
     COMMAND reads its stdin from /dev/null, or with --stdin what comes on capture's own; inherits no \
-    descriptors but 0, 1 and 2; and leads a process group of its own. With --tty all that it writes is \
-    stdout, and its lines end in CR LF. Other processes that still hold its output open after its end \
+    descriptors but 0, 1 and 2; and leads a session of its own without a terminal, so that opening \
+    /dev/tty fails at once. With --foreground it stays in capture's process group instead: it can read \
+    from /dev/tty, Ctrl-C and Ctrl-Z reach it from the terminal itself, and what capture sends reaches \
+    COMMAND alone and none of its children. With --tty all that it writes is stdout, and its lines end \
+    in CR LF. Two pipes keep no order between stdout and stderr; --merge makes them one, which is \
+    stdout. COMMAND and its arguments are passed on byte for byte. If capture is killed, COMMAND gets \
+    SIGKILL (on Linux, but not what COMMAND has started, and not if it changes its user), unless \
+    --outlive is given. Other processes that still hold its output open after its end \
     are waited for as long as --linger says; a line on stderr tells if that was too short for them.
 
     SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM are passed on to COMMAND's \
@@ -37,7 +44,7 @@ extension Capture {
 
     Exit status: COMMAND's own; 128 + N if signal N ended it; 124 if its time was up, but 137 if it had to \
     be killed; 127 if it was not found; 126 if it cannot be executed; 125 if it could not be started for \
-    want of resources, or the file of --output not opened; 64 for a usage error; 74 if COMMAND succeeded \
+    want of memory or other resources, or the file of --output not opened; 64 for a usage error; 74 if COMMAND succeeded \
     but its output could not be written. If a signal passed on by capture ended COMMAND, it ends capture \
     as well.
 
@@ -51,8 +58,10 @@ extension Capture {
     still there is not missed, even if it is lost by now. If COMMAND could not be started, the only line \
     is {"error":"..."}.
 
-    --output writes both streams to the file in the order of capture. If COMMAND writes faster than the \
-    file takes it, or the file cannot be written, a line on stderr tells that it is not complete.
+    --output writes all of both streams to the file, in the order of capture. If COMMAND writes faster \
+    than the file takes it, COMMAND has to wait, as it would if it wrote there itself; without --output \
+    it never waits for capture. If the file cannot be written, a line on stderr tells, and COMMAND goes \
+    on.
 
     --generate-completion-script bash (or zsh, fish) writes completions for a shell.
     """

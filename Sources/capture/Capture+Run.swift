@@ -1,5 +1,6 @@
 import ArgumentParser
 import CaptureFormat
+import OutputRing
 import ProcessHost
 import Processes
 
@@ -13,17 +14,19 @@ import Processes
 
 extension Capture {
   // On the main thread: writing blocks, and must not hold up the runtime's few threads.
+  /// - Parameter given: The command and the file of `--output` as they were given: bytes, which the
+  ///   parser's strings cannot all hold.
   @MainActor
-  func run() async throws {
+  func run(_ given: CommandLineSplit) async throws {
     // While signals still have their default effect: to open a FIFO may take for ever.
-    let file = try openFile()
+    let file = try openFile(given.output)
     let (wait, terminal) = (OutputWait(), OwnTerminal())
-    let signals = SignalForwarder.start(wait, terminal, resizes: tty)
+    let signals = try takeSignals(wait, terminal)
     ignoreBrokenPipes()
-    let session = Session(id: "capture", workspaceID: "")
+    let session = try makeSession()
     try startCopying(session, to: file)
     let start = ContinuousClock.now
-    let process = try await launch(into: session)
+    let process = try await launch(given.command, into: session, heldUpBy: file?.gate)
     defer { terminal.giveBack() }
     signals.forward(to: process)
     if let input = process.input {
@@ -63,12 +66,33 @@ extension Capture {
 
   private var format: any OutputFormat { json ? JSONFormat() : PlainFormat() }
 
-  private func openFile() throws -> OutputFile? {
-    guard let output else { return nil }
+  private func openFile(_ path: Command.Text?) throws -> OutputFile? {
+    guard let path else { return nil }
     do throws(WriteError) {
-      return try OutputFile(path: output)
+      return try OutputFile(path: path)
     } catch {
-      throw fail("cannot open \(output) for --output: \(error.message)", status: 125)
+      throw fail("cannot open \(path) for --output: \(error.message)", status: 125)
+    }
+  }
+
+  private func takeSignals(
+    _ wait: OutputWait, _ terminal: OwnTerminal
+  ) throws -> SignalForwarder {
+    do throws(SystemError) {
+      try Reserve.check()
+      return try SignalForwarder.start(
+        wait, terminal, resizes: tty, sharesTerminal: foreground)
+    } catch {
+      throw fail(
+        "cannot get the threads and descriptors that capture needs: \(error.message)", status: 125)
+    }
+  }
+
+  private func makeSession() throws -> Session {
+    do throws(RingAllocationError) {
+      return try Session(allocating: "capture", workspaceID: "")
+    } catch {
+      throw fail("\(error)", status: 125)
     }
   }
 
@@ -76,22 +100,30 @@ extension Capture {
     do throws(SystemError) {
       try file?.start(copying: session)
     } catch {
-      throw fail("cannot start a thread for --output", status: 125)
+      throw fail("cannot start a thread for --output: \(error.message)", status: 125)
     }
   }
 
   @MainActor
-  private func launch(into session: Session) async throws -> HostedProcess {
+  private func launch(
+    _ words: [Command.Text], into session: Session, heldUpBy gate: OutputGate?
+  ) async throws -> HostedProcess {
     // Many captures may run beside each other, and share with all else what the user's pipes may hold.
     let host = CommandHost(pipeBudget: PipeBudget(part: 256))
-    var command = Command(self.command[0], arguments: Array(self.command.dropFirst()))
+    var command = Command(words[0], arguments: Array(words.dropFirst()))
     // `OutputWait` bounds the wait for others, however much they write.
     command.quietGrace = nil
     command.lingerLimit = nil
     if tty { command.terminal = ownTerminalSize() ?? TerminalSize() }
     if forwardsInput { command.input = .pipe }
+    command.mergesStandardError = merge
+    // In a group of its own the command would be stopped if it read from the terminal.
+    command.processGroup = foreground ? .inherited : .ownSession
+    #if os(Linux)
+      if !outlive { command.parentDeathSignal = .kill }
+    #endif
     do throws(LaunchError) {
-      return try await host.launch(command, into: session)
+      return try await host.launch(command, into: session, heldUpBy: gate)
     } catch {
       throw fail("\(error)", status: error.exitStatus)
     }

@@ -49,6 +49,24 @@ struct Capture: AsyncParsableCommand {
       """)
   var tty = false
 
+  @Flag(
+    help: """
+      Give the command one pipe for stdout and stderr, so that their order is kept. All of it is stdout.
+      """)
+  var merge = false
+
+  @Flag(
+    help: """
+      Leave the command in capture's own process group, so that it can read from the terminal and \
+      gets Ctrl-C from it. Signals from capture then reach it alone, and none of its children.
+      """)
+  var foreground = false
+
+  @Flag(
+    help:
+      "Let the command live on if capture is killed (default: SIGKILL for the command, on Linux).")
+  var outlive = false
+
   @Flag(help: "Pass capture's own stdin on to the command.")
   var stdin = false
 
@@ -101,6 +119,11 @@ struct Capture: AsyncParsableCommand {
       throw ValidationError(
         "--live and --on-failure exclude each other: whether the command fails is known at its end")
     }
+    if tty && foreground {
+      throw ValidationError(
+        "--tty and --foreground exclude each other: a command in a terminal of its own is in no"
+          + " group of capture's")
+    }
     if timeout == nil {
       let dependents = [
         "--kill-after": killAfter != nil, "--signal": signal != nil,
@@ -131,12 +154,11 @@ struct Capture: AsyncParsableCommand {
     openStandardDescriptors()
     // Inherited as ignored, it would hide how the command ends.
     defaultChildSignal()
-    let split = CommandLineSplit(CommandLine.arguments.dropFirst())
+    let split = CommandLineSplit(rawArguments())
     do {
       var parsed = try parseAsRoot(split.parsed)
-      guard var capture = parsed as? Capture else { return try parsed.run() }
-      capture.command = split.command
-      try await capture.run()
+      guard let capture = parsed as? Capture else { return try parsed.run() }
+      try await capture.run(split)
     } catch {
       exit(withError: error)
     }

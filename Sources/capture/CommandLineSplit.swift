@@ -1,15 +1,29 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+import ProcessHost
+
 /// capture's arguments, divided into its own options and the command.
 ///
 /// The command begins at the first argument that is neither an option nor an option's value, as with
 /// env(1) and timeout(1), or after `--`. The argument parser sees nothing that follows the command's
 /// name: that belongs to the command, and the parser takes quadratic time for it.
+///
+/// The command and the name of a file are bytes, which need not be UTF-8.
 struct CommandLineSplit: Equatable {
   /// capture's own options. Each value is joined to its option, so that the parser cannot take a value
   /// such as `-1` for another option.
   private(set) var options: [String] = []
 
   /// The command's name and its arguments; empty if there is none.
-  private(set) var command: [String] = []
+  private(set) var command: [Command.Text] = []
+
+  /// The file of `--output`; nil if there is none.
+  private(set) var output: Command.Text?
 
   /// The options that take a value, by all their names, and under which name the parser gets them.
   static let valueOptions = [
@@ -20,34 +34,48 @@ struct CommandLineSplit: Equatable {
   /// What the parser's own option for completion scripts is called.
   private static let completionOption = "--generate-completion-script"
 
+  /// The name of the option whose value is kept as it is.
+  private static let outputOption = "--output"
+
   /// Divides the arguments, of which the first is not capture's own name.
-  init(_ arguments: some Collection<String>) {
+  init(_ arguments: some Collection<Command.Text>) {
     var rest = arguments[...]
     while let argument = rest.first, argument != "--" {
-      guard argument.hasPrefix("-"), argument != "-" else { break }
+      guard argument.bytes.first == dash, argument.bytes.count > 1 else { break }
       rest = rest.dropFirst()
-      if let name = Self.valueOptions[argument] {
+      let text = argument.description
+      if let name = Self.valueOptions[text] {
         guard let value = rest.popFirst() else {
           options.append(name)
           break
         }
-        options.append("\(name)=\(value)")
-      } else if argument == Self.completionOption {
-        options.append(argument)
-        if let shell = rest.popFirst() { options.append(shell) }
-      } else if let name = Self.valueOptions[String(argument.prefix(2))] {
+        append(name, value)
+      } else if text == Self.completionOption {
+        options.append(text)
+        if let shell = rest.popFirst() { options.append(shell.description) }
+      } else if let equals = argument.bytes.firstIndex(of: UInt8(ascii: "=")),
+        let name = Self.valueOptions[String(decoding: argument.bytes[..<equals], as: UTF8.self)]
+      {
+        append(name, Command.Text(bytes: argument.bytes[(equals + 1)...]))
+      } else if let name = Self.valueOptions[
+        String(decoding: argument.bytes.prefix(2), as: UTF8.self)]
+      {
         // A short option with its value, as in -k5s.
-        let value = argument.dropFirst(argument.dropFirst(2).first == "=" ? 3 : 2)
-        options.append("\(name)=\(value)")
+        append(name, Command.Text(bytes: argument.bytes.dropFirst(2)))
       } else {
-        options.append(argument)
+        options.append(text)
       }
     }
     command = Array(rest.first == "--" ? rest.dropFirst() : rest)
   }
 
+  private mutating func append(_ name: String, _ value: Command.Text) {
+    if name == Self.outputOption { output = value }
+    options.append("\(name)=\(value)")
+  }
+
   /// What the parser is given: the options, and the command's name to know that there is a command.
-  var parsed: [String] { options + (command.isEmpty ? [] : ["--", command[0]]) }
+  var parsed: [String] { options + (command.isEmpty ? [] : ["--", command[0].description]) }
 }
 
 extension Collection where SubSequence == Self {
@@ -56,5 +84,17 @@ extension Collection where SubSequence == Self {
     guard let element = first else { return nil }
     self = dropFirst()
     return element
+  }
+}
+
+private let dash = UInt8(ascii: "-")
+
+/// The program's arguments without its own name, byte for byte.
+func rawArguments() -> [Command.Text] {
+  (1..<max(1, Int(CommandLine.argc))).compactMap { index in
+    unsafe CommandLine.unsafeArgv[index].map { argument in
+      unsafe Command.Text(
+        bytes: UnsafeRawBufferPointer(start: argument, count: strlen(argument)))
+    }
   }
 }

@@ -12,25 +12,28 @@ import Synchronization
 
 /// The file that gets the complete output, in the order in which it was captured.
 ///
-/// A thread of its own copies a session to it. A session does not wait for its readers, so a command
-/// that writes faster than the file takes it can overtake the thread: the file is not complete then, and
-/// ``finish()`` says so.
+/// A thread of its own copies a session to it. A gate holds the command up while it writes faster than
+/// the file takes it, so that it does not overtake the thread. If the file cannot be written, the
+/// command goes on without it, and ``finish()`` says so.
 final class OutputFile: Sendable {
   private struct Result {
     var missingBytes = 0
     var error: WriteError?
   }
 
-  private let path: String
+  private let path: Command.Text
   private let descriptor: Int32
   private let result = LockedState(Result())
   private let isOver = Atomic(false)
+  /// What holds the command up.
+  let gate = OutputGate()
   private let isDone = DispatchSemaphore(value: 0)
 
   /// Opens the file, which is made empty if it exists.
-  init(path: String) throws(WriteError) {
+  init(path: Command.Text) throws(WriteError) {
     self.path = path
-    descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
+    descriptor = unsafe open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw WriteError(code: errno) }
   }
 
@@ -68,11 +71,15 @@ final class OutputFile: Sendable {
     while true {
       let isLast = isOver.load(ordering: .acquiring)
       session.read(since: cursor, into: &output)
-      cursor = output.cursor
+      // What has been read cannot be overwritten: the command may go on.
+      let read = output.cursor
+      gate.took(bytes: read.offset - cursor.offset, chunks: read.seq - cursor.seq)
+      cursor = read
       let missing = output.missedBytes ?? 0
       if missing > 0 { result.withLock { $0.missingBytes += missing } }
       do throws(WriteError) { try write(output.chunks.payload) } catch let failure {
         error = failure
+        gate.open()
         break
       }
       if output.isComplete || (isLast && !output.hasMore) { break }

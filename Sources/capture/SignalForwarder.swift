@@ -19,6 +19,7 @@ import Processes
 /// - When there is nothing more to wait for, a signal ends capture at once: capture may be writing to
 ///   a pipe that no process reads.
 /// - `SIGTSTP` (Ctrl-Z) stops the group and then capture; `SIGCONT` continues both.
+/// - What a terminal sends has reached a command in capture's own group already, and is not sent again.
 final class SignalForwarder: Sendable {
   /// Signals that ask to end. After the command's end they end the wait for its output.
   private static let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
@@ -40,10 +41,13 @@ final class SignalForwarder: Sendable {
   private let state = LockedState(State())
   private let wait: OutputWait
   private let terminal: OwnTerminal
+  /// Whether the command gets signals of capture's terminal from the terminal itself.
+  private let sharesTerminal: Bool
 
-  private init(_ wait: OutputWait, _ terminal: OwnTerminal) {
+  private init(_ wait: OutputWait, _ terminal: OwnTerminal, _ sharesTerminal: Bool) {
     self.wait = wait
     self.terminal = terminal
+    self.sharesTerminal = sharesTerminal
   }
 
   /// Starts to take signals.
@@ -52,14 +56,15 @@ final class SignalForwarder: Sendable {
   ///   - wait: What a signal after the command's end ends.
   ///   - terminal: capture's own terminal, whose mode is restored when capture stops or ends.
   ///   - resizes: Whether the command has a terminal whose size follows that of capture's own.
+  ///   - sharesTerminal: Whether the command is in capture's own process group.
   static func start(
-    _ wait: OutputWait, _ terminal: OwnTerminal, resizes: Bool
-  ) -> SignalForwarder {
-    let forwarder = SignalForwarder(wait, terminal)
+    _ wait: OutputWait, _ terminal: OwnTerminal, resizes: Bool, sharesTerminal: Bool
+  ) throws(SystemError) -> SignalForwarder {
+    let forwarder = SignalForwarder(wait, terminal, sharesTerminal)
     var signals = endings + [SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT]
     if resizes { signals.append(SIGWINCH) }
     if Orphans.areLeftToThis { signals.append(SIGCHLD) }
-    SignalSource.start(signals) { forwarder.received($0) }
+    try SignalSource.start(signals) { forwarder.received($0, fromSystem: $1) }
     return forwarder
   }
 
@@ -74,12 +79,13 @@ final class SignalForwarder: Sendable {
         // Sent again, since capture stops on the thread that takes signals.
         kill(getpid(), SIGTSTP)
       } else {
-        pass(ProcessSignal(rawValue: number), to: process)
+        // What a terminal sent before the command ran did not reach it.
+        pass(ProcessSignal(rawValue: number), to: process, hasIt: false)
       }
     }
     // What has changed or ended during the launch.
-    received(SIGWINCH)
-    if Orphans.areLeftToThis { received(SIGCHLD) }
+    received(SIGWINCH, fromSystem: false)
+    if Orphans.areLeftToThis { received(SIGCHLD, fromSystem: false) }
   }
 
   /// Returns the signal that is to end capture: one that ended the command because capture sent it on,
@@ -96,7 +102,9 @@ final class SignalForwarder: Sendable {
   /// The signal that was the third within seconds, after which the command was killed.
   var thirdSignal: ProcessSignal? { state.withLock { $0.third } }
 
-  private func received(_ number: Int32) {
+  /// - Parameter fromSystem: Whether no process sent it, but the terminal or another part of the system.
+  private func received(_ number: Int32, fromSystem: Bool) {
+    let hasIt = fromSystem && sharesTerminal
     let process = state.withLock { state in
       let isKept = state.process == nil && ![SIGCONT, SIGWINCH, SIGCHLD].contains(number)
       if isKept { state.pending.append(number) }
@@ -105,7 +113,7 @@ final class SignalForwarder: Sendable {
     switch number {
     case SIGTSTP:
       // During the launch capture does not stop: the command would run on, since it is not known yet.
-      if let process { stop(process) }
+      if let process { stop(process, hasIt: hasIt) }
     case SIGCONT:
       resume(process)
     case SIGWINCH:
@@ -114,13 +122,13 @@ final class SignalForwarder: Sendable {
       // Before its launch is through, the command cannot be told from an orphan.
       if let process { Orphans.reap(except: process.processID) }
     default:
-      if let process { pass(ProcessSignal(rawValue: number), to: process) }
+      if let process { pass(ProcessSignal(rawValue: number), to: process, hasIt: hasIt) }
     }
   }
 
-  private func stop(_ process: HostedProcess) {
+  private func stop(_ process: HostedProcess, hasIt: Bool) {
     // Not SIGTSTP, which an orphaned group ignores; that of a session's leader is one.
-    try? process.signal(.stop)
+    if !hasIt { try? process.signal(.stop) }
     terminal.leave()
     SignalSource.stopSelf()
     resume(process)
@@ -131,11 +139,11 @@ final class SignalForwarder: Sendable {
     try? process?.signal(.resume)
   }
 
-  private func pass(_ signal: ProcessSignal, to process: HostedProcess) {
+  private func pass(_ signal: ProcessSignal, to process: HostedProcess, hasIt: Bool) {
     let (hadEnded, wasClosed) = (!process.isRunning, process.session.isClosed)
     let isThird = !hadEnded && note(signal)
     // All processes may have ended meanwhile; then there is nothing to wait for either.
-    try? process.signal(signal)
+    if !hasIt { try? process.signal(signal) }
     try? process.signal(.resume)
     if isThird { try? process.signal(.kill) }
     guard hadEnded, Self.endings.contains(signal.rawValue) else { return }

@@ -16,25 +16,28 @@ enum SignalSource {
   ///
   /// A signal that is ignored stays so: the program that has started capture with a signal ignored,
   /// such as nohup(1), does not want it to have an effect.
-  static func start(_ signals: [Int32], onSignal: @escaping @Sendable (Int32) -> Void) {
+  ///
+  /// - Parameter onSignal: Called with a signal's number, and whether no process has sent it, but the
+  ///   system: a terminal, for example.
+  /// - Throws: If the system has no thread or no descriptors for it; then no signal is taken.
+  static func start(
+    _ signals: [Int32], onSignal: @escaping @Sendable (_ number: Int32, _ fromSystem: Bool) -> Void
+  ) throws(SystemError) {
     var ends: [2 of Int32] = [-1, -1]
     var span = ends.mutableSpan
     let result = unsafe span.withUnsafeMutableBufferPointer { unsafe pipe($0.baseAddress!) }
-    precondition(result == 0, "cannot open a pipe (errno \(errno))")
+    guard result == 0 else { throw .last }
     for index in 0..<2 { _ = fcntl(ends[index], F_SETFD, FD_CLOEXEC) }
     // A handler must not wait.
     _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
     unsafe signalPipe = ends[1]
     let numbers = ends[0]
-    do throws(SystemError) {
-      try startThread {
-        var number: UInt8 = 0
-        while true {
-          if unsafe read(numbers, &number, 1) == 1 { onSignal(Int32(number)) }
-        }
+    try startThread {
+      var byte: UInt8 = 0
+      while true {
+        guard unsafe read(numbers, &byte, 1) == 1 else { continue }
+        onSignal(Int32(byte & ~systemBit), byte & systemBit != 0)
       }
-    } catch {
-      preconditionFailure("cannot start a thread (\(error))")
     }
     for signal in signals where !isIgnored(signal) || signal == SIGCHLD { handle(signal) }
   }
@@ -88,20 +91,24 @@ enum SignalSource {
 
   private static func handle(_ number: Int32) {
     var action = sigaction()
-    let handler: @convention(c) (Int32) -> Void = { number in
-      let previous = errno
-      var number = UInt8(truncatingIfNeeded: number)
-      unsafe write(signalPipe, &number, 1)
-      errno = previous
-    }
+    let handler:
+      @convention(c) (Int32, UnsafeMutablePointer<siginfo_t>?, UnsafeMutableRawPointer?) -> Void = {
+        number, info, _ in
+        let previous = errno
+        // Processes have codes of 0 and below.
+        let isFromSystem = unsafe info.map { unsafe $0.pointee.si_code > 0 } ?? false
+        var byte = UInt8(truncatingIfNeeded: number) | (isFromSystem ? systemBit : 0)
+        unsafe write(signalPipe, &byte, 1)
+        errno = previous
+      }
     #if canImport(Darwin)
-      unsafe action.__sigaction_u.__sa_handler = handler
+      unsafe action.__sigaction_u.__sa_sigaction = unsafe handler
     #elseif canImport(Glibc)
-      unsafe action.__sigaction_handler.sa_handler = handler
+      unsafe action.__sigaction_handler.sa_sigaction = unsafe handler
     #elseif canImport(Musl)
-      unsafe action.__sa_handler.sa_handler = handler
+      unsafe action.__sa_handler.sa_sigaction = unsafe handler
     #endif
-    action.sa_flags = Int32(SA_RESTART)
+    action.sa_flags = Int32(SA_RESTART) | Int32(SA_SIGINFO)
     unsafe sigaction(number, &action, nil)
   }
 
@@ -118,6 +125,9 @@ enum SignalSource {
     return unsafe unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 }
+
+/// What marks a signal's number if no process has sent the signal. Numbers are at most 64.
+private let systemBit: UInt8 = 0x80
 
 /// Where the handler writes. Set once, before there is a handler.
 nonisolated(unsafe) private var signalPipe: Int32 = -1

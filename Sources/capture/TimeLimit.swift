@@ -17,23 +17,21 @@ struct TimeLimit {
         guard (try? await Task.sleep(for: time)) != nil,
           process.isRunning, timer.expire(killTime: killAfter.map { .now + $0 })
         else { return }
-        await end(process)
+        end(process)
       }
     }
     return timer
   }
 
-  private func end(_ process: HostedProcess) async {
-    if signal == .terminate, let killAfter {
+  private func end(_ process: HostedProcess) {
+    if let killAfter {
       // The host follows the whole group, those processes included that have closed their output.
-      process.terminate(grace: killAfter)
+      process.terminate(with: signal, grace: killAfter)
       return
     }
     try? process.signal(signal)
     // A stopped process finds the signal when it is continued.
     if signal != .kill, signal != .resume { try? process.signal(.resume) }
-    guard let killAfter, (try? await Task.sleep(for: killAfter)) != nil else { return }
-    process.terminate(grace: .zero)
   }
 
   /// A time limit that runs.

@@ -1,5 +1,6 @@
 import Foundation
 import ProcessHost
+import Processes
 import Testing
 
 @testable import capture
@@ -36,13 +37,41 @@ import Testing
       ([], [], []),
     ] as [([String], [String], [String])])
   func split(_ arguments: [String], _ options: [String], _ command: [String]) {
-    let split = CommandLineSplit(arguments)
+    let split = CommandLineSplit(arguments.map { Command.Text($0) })
     #expect(split.options == options)
-    #expect(split.command == command)
+    #expect(split.command == command.map { Command.Text($0) })
+  }
+
+  @Test(arguments: [["--output", "a\u{1}"], ["--output=a\u{1}"]])
+  func theSplitKeepsBytes(_ option: [String]) {
+    let arguments = (option + ["b\u{1}", "c"]).map { text in
+      Command.Text(bytes: text.utf8.map { $0 == 1 ? 0xff : $0 })
+    }
+    let split = CommandLineSplit(arguments)
+    #expect(split.output?.bytes == [0x61, 0xff])
+    #expect(split.command.map(\.bytes) == [[0x62, 0xff], [0x63]])
+    #expect(split.parsed == ["--output=a\u{fffd}", "--", "b\u{fffd}"])
+  }
+
+  @Test func bytesThatAreNotUTF8ArePassedOn() async throws {
+    let path = NSTemporaryDirectory() + "capture-bytes-" + UUID().uuidString
+    let file = Command.Text(bytes: Array(path.utf8) + [0xff])
+    defer { unsafe _ = unlink(file.bytes.map { CChar(bitPattern: $0) } + [0]) }
+    let odd = Command.Text(bytes: [0x61, 0xff, 0x62])
+    let session = Session(id: "bytes", workspaceID: "tests")
+    let process = try await CommandHost.shared.launch(
+      Command(
+        Command.Text(captureExecutable),
+        arguments: ["--no-live", "--output", file, "printf", "%s", odd]), into: session)
+    #expect(try await process.waitUntilClosed() == .exited(0))
+    #expect(Array(session.output().chunks.payload) == odd.bytes)
+    let name = file.bytes.map { CChar(bitPattern: $0) } + [0]
+    #expect(unsafe access(name, F_OK) == 0)
   }
 
   @Test func theParserSeesNoArgumentsOfTheCommand() {
-    let split = CommandLineSplit(["--json", "echo"] + (0..<40_000).map(String.init))
+    let split = CommandLineSplit(
+      ["--json", "echo"] + (0..<40_000).map { Command.Text(String($0)) })
     #expect(split.parsed == ["--json", "--", "echo"])
     #expect(split.command.count == 40_001)
   }

@@ -1,5 +1,6 @@
 import Foundation
 import ProcessHost
+import Processes
 import Testing
 
 /// `--output`.
@@ -38,28 +39,57 @@ import Testing
     #expect(lines.sorted() == ["err", "out"])
   }
 
-  @Test func aFileThatIsNotCompleteIsAnError() async throws {
-    // Nothing reads the fifo until the command has overtaken the file.
+  @Test func aFloodIsCompleteInTheFile() async throws {
+    defer { unsafe _ = unlink(path) }
+    let flood = "head -c 150000000 /dev/zero | tr '\\0' x"
+    let result = try await run("--output", path, command: shell(flood))
+    #expect(result.exit == .exited(0))
+    // Not in this process: it would hold up other tests.
+    let comparison = Command.shell("\(flood) | cmp - '\(path)'")
+    let process = try await CommandHost.shared.launch(
+      comparison, into: Session(id: "cmp", workspaceID: "tests"))
+    #expect(try await process.waitUntilClosed() == .exited(0))
+  }
+
+  @Test func manySmallWritesAreCompleteInTheFile() async throws {
+    defer { unsafe _ = unlink(path) }
+    let line = "i=0; while [ $i -lt 100000 ]; do echo; echo >&2; i=$((i+1)); done"
+    let result = try await run("--output", path, command: shell(line))
+    #expect(result.exit == .exited(0))
+    #expect(FileManager.default.contents(atPath: path)?.count == 200_000)
+  }
+
+  @Test func aSlowFileHoldsTheCommandUp() async throws {
+    // Nothing reads the fifo before the command is known to wait.
     try #require(unsafe mkfifo(path, 0o600) == 0)
     defer { unsafe _ = unlink(path) }
     let reader = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     let capture = try await Run(arguments: ["--output", path, "head", "-c", "9000000", "/dev/zero"])
     let number = capture.process.processID
-    #expect(
-      await eventually { unreadBytes(of: reader) >= 65_536 && childStates(of: number).isEmpty })
+    #expect(await eventually { unreadBytes(of: reader) >= 65_536 })
+    let child = try #require(children(of: number).first)
+    // Long enough for more than is kept, if nothing held it up.
+    #expect(await eventually { isWritingToAPipe(child) })
     let drain = Task.detached {
       var buffer = [UInt8](repeating: 0, count: 65_536)
+      var total = 0
       while true {
         let count = unsafe read(reader, &buffer, buffer.count)
-        if count == 0 { return }
-        if count < 0 { usleep(1_000) }
+        if count == 0 { return total }
+        if count < 0 { usleep(1_000) } else { total += count }
       }
     }
     let result = try await capture.result()
-    await drain.value
+    #expect(await drain.value == 9_000_000)
     close(reader)
+    #expect(result.exit == .exited(0))
+  }
+
+  @Test func aFileThatFailsHoldsNothingUp() async throws {
+    let result = try await run(
+      "--output", "/dev/full", command: ["head", "-c", "9000000", "/dev/zero"])
     #expect(result.exit == .exited(74))
-    #expect(result.stderr.contains("\(path) is not complete: "))
+    #expect(result.stderr.contains("/dev/full"))
   }
 
   @Test func aFullDiskIsReported() async throws {
@@ -82,4 +112,12 @@ import Testing
       result.stderr
         == "capture: cannot open /no/such/file for --output: No such file or directory\n")
   }
+}
+
+/// Whether a process waits for room in a pipe.
+private func isWritingToAPipe(_ process: Int32) -> Bool {
+  let place = FileManager.default.contents(atPath: "/proc/\(process)/wchan") ?? Data()
+  let text = String(decoding: place, as: UTF8.self)
+  // Where the system does not tell, it sleeps at least.
+  return text.contains("pipe") || (text.isEmpty || text == "0") && state(of: process) == "S"
 }

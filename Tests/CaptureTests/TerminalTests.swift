@@ -13,7 +13,8 @@ import Testing
   @Test(arguments: ["--no-live", "--on-failure", "--json"])
   func unlessItIsToComeAtTheEnd(_ option: String) async throws {
     let console = try await Console(
-      "\"$0\" \(option) sh -c 'echo first; echo ready >/dev/tty; sleep 0.3; exit 1'; echo end")
+      "\"$0\" --foreground \(option) sh -c 'echo first; echo ready >/dev/tty; sleep 0.3; exit 1'; echo end"
+    )
     #expect(await console.shows("end\r\n"))
     let text = console.text
     let output = try #require(text.range(of: option == "--json" ? "data_b64" : "first"))

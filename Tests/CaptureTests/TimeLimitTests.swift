@@ -27,10 +27,13 @@ import Testing
     #expect(killed.stderr.hasSuffix("it got SIGKILL\n"))
   }
 
-  @Test func theWholeGroupIsKilled() async throws {
+  @Test(arguments: ["TERM", "USR1"])
+  func theWholeGroupIsKilled(_ signal: String) async throws {
     // The grandchild has closed its output: nothing but its group leads to it.
-    let line = "(trap '' TERM; exec >/dev/null 2>&1; exec sleep 1000) & echo $!; exec sleep 1000"
-    let result = try await run("--timeout", "3s", "-k", "100ms", command: shell(line))
+    let grandchildLine = "(trap '' \(signal); exec >/dev/null 2>&1; exec sleep 1000)"
+    let line = "\(grandchildLine) & echo $!; exec sleep 1000"
+    let result = try await run(
+      "--timeout", "3s", "-s", signal, "-k", "100ms", command: shell(line))
     #expect(result.exit == .exited(124))
     let grandchild = try #require(Int32(result.text.dropLast()))
     #expect(await eventually { isGone(grandchild) })

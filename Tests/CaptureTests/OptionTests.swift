@@ -1,0 +1,128 @@
+import Foundation
+import ProcessHost
+import Processes
+import Testing
+
+/// `--merge`.
+@Suite(.timeLimit(.minutes(2))) struct MergeTests {
+  @Test func theOrderOfBothStreamsIsKept() async throws {
+    let line = "for i in 1 2 3 4 5 6 7 8 9; do echo out$i; echo err$i >&2; done"
+    let result = try await run("--merge", command: shell(line))
+    #expect(result.text == (1...9).map { "out\($0)\nerr\($0)\n" }.joined())
+    #expect(result.stderr == "")
+    let json = try await run("--merge", "--json", command: shell(line))
+    #expect(try Report(json.stdout).text("stdout") == result.text)
+  }
+}
+
+/// `--foreground`.
+@Suite(.timeLimit(.minutes(2))) struct ForegroundTests {
+  @Test func theCommandReadsFromTheTerminal() async throws {
+    let console = try await Console(
+      "exec \"$0\" --foreground sh -c 'echo ask; read x </dev/tty; echo got-$x'")
+    #expect(await console.shows("ask"))
+    try await console.type("word\n")
+    #expect(await console.shows("got-word"))
+    #expect(try await console.process.waitUntilClosed() == .exited(0))
+  }
+
+  @Test func withoutItReadingFromTheTerminalFailsAtOnce() async throws {
+    let console = try await Console("exec \"$0\" sh -c 'read x </dev/tty; echo got-$?-$x'")
+    #expect(await console.shows("got-"))
+    try await console.process.waitUntilClosed()
+  }
+
+  @Test func ctrlCReachesTheCommandOnce() async throws {
+    let console = try await Console(
+      "exec \"$0\" --foreground --live sh -c '"
+        + "trap \"echo in-terrupted\" INT; echo ready; "
+        + "until read x </dev/tty; do :; done; echo got-$x'")
+    #expect(await console.shows("ready"))
+    try await console.type("\u{3}")
+    #expect(await console.shows("in-terrupted"))
+    try await Task.sleep(for: .milliseconds(200))
+    try await console.type("word\n")
+    #expect(await console.shows("got-word"))
+    #expect(try await console.process.waitUntilClosed() == .exited(0))
+    #expect(console.text.components(separatedBy: "in-terrupted").count == 2)
+  }
+
+  @Test func ctrlCEndsCaptureAsItEndedTheCommand() async throws {
+    let console = try await Console("exec \"$0\" --foreground sh -c 'echo ready; exec sleep 1000'")
+    #expect(await console.shows("ready"))
+    try await console.type("\u{3}")
+    #expect(try await console.process.waitUntilClosed() == .signaled(SIGINT))
+  }
+
+  @Test func aTimeoutReachesTheCommandAlone() async throws {
+    let line = "sleep 1000 >/dev/null 2>&1 & echo $!; exec sleep 1000"
+    let result = try await run("--foreground", "--timeout", "2s", command: shell(line))
+    #expect(result.exit == .exited(124))
+    let child = try #require(Int32(result.text.dropLast()))
+    #expect(!isGone(child))
+    kill(child, SIGKILL)
+  }
+
+  @Test func aSignalOfAProcessIsPassedOn() async throws {
+    let capture = try await Run("--foreground", command: shell("echo ready; exec sleep 1000"))
+    let number = capture.process.processID
+    #expect(await eventually { !children(of: number).isEmpty })
+    kill(number, SIGTERM)
+    #expect(try await capture.result().exit == .signaled(SIGTERM))
+  }
+
+  @Test func ctrlZStopsBothAndFgContinuesThem() async throws {
+    let console = try await Console.shell()
+    try await console.type(
+      "$CAPTURE --foreground sh -c 'echo pid-$$; while :; do sleep 0.05; done'\n")
+    #expect(await eventually { number(after: "pid-", in: console.text) != nil })
+    let command = try #require(number(after: "pid-", in: console.text))
+    try await console.type("\u{1a}")
+    #expect(await eventually { state(of: command) == "T" })
+    #expect(await console.shows("Stopped"))
+    try await console.type("fg\n")
+    #expect(await eventually { state(of: command) != "T" })
+    try await console.type("\u{3}")
+    #expect(await eventually { state(of: command) == nil })
+    try await console.type("exit\n")
+    try await console.process.waitUntilClosed()
+  }
+
+  @Test func aTerminalOfItsOwnIsSomethingElse() async throws {
+    let result = try await run("--tty", "--foreground", command: ["true"])
+    #expect(result.exit == .exited(64))
+    #expect(result.stderr.contains("exclude each other"))
+  }
+}
+
+/// What becomes of the command if capture is killed.
+@Suite(.timeLimit(.minutes(2))) struct KilledTests {
+  private func killed(_ options: String...) async throws -> Int32 {
+    let capture = try await Run(arguments: options + ["sleep", "1000"])
+    let number = capture.process.processID
+    #expect(await eventually { children(of: number).count == 1 })
+    let child = try #require(children(of: number).first)
+    // Until then it is a copy of capture.
+    #expect(await eventually { isExecuting("sleep", child) })
+    kill(number, SIGKILL)
+    _ = try await capture.result()
+    return child
+  }
+
+  private func isExecuting(_ name: String, _ process: Int32) -> Bool {
+    let data = FileManager.default.contents(atPath: "/proc/\(process)/comm") ?? Data()
+    return String(decoding: data, as: UTF8.self) == name + "\n"
+  }
+
+  @Test func theCommandIsKilledAsWell() async throws {
+    let command = try await killed()
+    #expect(await eventually { isGone(command) })
+  }
+
+  @Test func aCommandMayOutliveCapture() async throws {
+    let command = try await killed("--outlive")
+    try await Task.sleep(for: .milliseconds(300))
+    #expect(!isGone(command))
+    kill(command, SIGKILL)
+  }
+}

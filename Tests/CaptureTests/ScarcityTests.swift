@@ -1,0 +1,67 @@
+#if os(Linux)
+  import Foundation
+  import ProcessHost
+  import Processes
+  import Testing
+
+  /// Where the system has no more of something, capture says so and ends.
+  @Suite(.timeLimit(.minutes(3))) struct ScarcityTests {
+    /// Runs capture after a shell's commands, and returns its status and what it wrote.
+    private func attempt(_ preparation: String) async throws -> (ProcessExit, String) {
+      var command = Command(
+        "bash", "-c", "\(preparation) \"$0\" \"$@\"", captureExecutable, "--output", "/dev/null",
+        "sh", "-c", "echo hi")
+      command.environment = .inherited(changing: ["SWIFT_BACKTRACE": "enable=no"])
+      command.mergesStandardError = true
+      let session = Session(id: "scarce", workspaceID: "tests")
+      let process = try await CommandHost.shared.launch(command, into: session)
+      let exit = try await process.waitUntilClosed()
+      return (exit, session.output().chunks.payload.description)
+    }
+
+    /// Whether capture did its work, said what it lacks, or was not even loaded.
+    private func isStated(_ exit: ProcessExit, _ text: String) -> Bool {
+      switch exit {
+      case .exited(0): text == "hi\n"
+      case .exited(125): text.hasPrefix("capture: ")
+      case .exited(127): text.contains("error while loading shared libraries")
+      default: false
+      }
+    }
+
+    @Test func addressSpace() async throws {
+      var kibibytes = 640_000
+      var exits: Set<ProcessExit> = []
+      while kibibytes > 16_000 {
+        let (exit, text) = try await attempt("ulimit -v \(kibibytes); exec")
+        #expect(isStated(exit, text), "\(kibibytes): \(exit) \(text)")
+        exits.insert(exit)
+        kibibytes = kibibytes * 14 / 15
+      }
+      #expect(exits.isSuperset(of: [.exited(0), .exited(125)]))
+    }
+
+    @Test(.enabled(if: unsafe geteuid() == 0 && access("/usr/bin/setpriv", X_OK) == 0))
+    func processes() async throws {
+      // capture may lie where no other user finds it.
+      let copy = NSTemporaryDirectory() + "capture-" + UUID().uuidString
+      try FileManager.default.copyItem(atPath: captureExecutable, toPath: copy)
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      var exits: Set<ProcessExit> = []
+      for count in [0, 1, 2, 4, 8, 9, 10, 12, 16, 40] {
+        let (exit, text) = try await attempt(
+          "exec setpriv --reuid 54322 --regid 54322 --clear-groups prlimit --nproc=\(count) '\(copy)'"
+            + " --no-live sh -c 'echo hi'; exec true")
+        #expect(isStated(exit, text), "\(count): \(exit) \(text)")
+        exits.insert(exit)
+      }
+      #expect(exits.isSuperset(of: [.exited(0), .exited(125)]))
+    }
+
+    @Test(arguments: 0...40)
+    func descriptors(_ count: Int) async throws {
+      let (exit, text) = try await attempt("ulimit -n \(count); exec")
+      #expect(isStated(exit, text), "\(exit) \(text)")
+    }
+  }
+#endif
