@@ -1,4 +1,6 @@
 import Foundation
+import ProcessHost
+import Processes
 import Testing
 
 @Suite struct ReadmeTests {
@@ -11,7 +13,9 @@ import Testing
 
   @Test("the examples in the README are those that are compiled here")
   func examplesAreCompiled() throws {
-    for name in ["Example.swift", "DialogueExample.swift", "ProducerExample.swift"] {
+    for name in [
+      "Example.swift", "DialogueExample.swift", "ProducerExample.swift", "ShutdownExample.swift",
+    ] {
       let example = try Self.text("Tests/ReadmeTests/\(name)")
       #expect(try Self.text("README.md").contains("```swift\n\(example)```"))
     }
@@ -24,6 +28,26 @@ import Testing
 
   @Test("the dialogue runs")
   func dialogueRuns() async throws { #expect(try await square(of: 12) == "144\n") }
+
+  @Test("the program of the example ends its processes before it ends, and tells them why")
+  func shutdownRuns() async throws {
+    let result = try await #require(
+      processExitsWith: .exitCode(128 + SIGTERM), observing: [\.standardOutputContent]
+    ) {
+      let command = Command.shell("trap 'echo told; exit 0' USR1; while :; do sleep 0.01; done")
+      let host = CommandHost()
+      let session = Session(id: "victim", workspaceID: "tests")
+      let process = try await host.launch(command, into: session)
+      endProcesses(of: host, at: [SIGTERM], telling: process)
+      print("pid=\(process.processID)=")
+      _ = fflush(nil)
+      kill(getpid(), SIGTERM)
+      try await Task.sleep(for: .seconds(50))
+    }
+    let output = String(decoding: result.standardOutputContent, as: UTF8.self)
+    let process = try #require(output.split(separator: "=").compactMap { Int32($0) }.first)
+    #expect(kill(process, 0) != 0)
+  }
 
   @Test("the producer's example runs, and closes its session")
   func producerRuns() {
