@@ -37,7 +37,7 @@ private func reason(_ command: Command) async -> String? {
   }
 
   @Test("A merged command needs two descriptors less, and leaves none behind")
-  func descriptors() async throws {
+  func mergedDescriptors() async throws {
     // Alone, since other tests open descriptors as well.
     await #expect(processExitsWith: .success) {
       let before = try await settledDescriptorCount()
