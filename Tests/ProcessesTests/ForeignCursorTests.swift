@@ -56,6 +56,7 @@ import Testing
     new.read(since: old.output().cursor, into: &output)
     #expect(output.isCursorForeign)
     #expect(output.chunks.count == 10)
+    #expect(output.missedChunks == 5)
     new.read(since: output.cursor, into: &output)
     #expect(!output.isCursorForeign)
     new.read(since: old.output().cursor, into: &output)
@@ -110,6 +111,16 @@ import Testing
     #expect(!session.output(since: cursor).isCursorForeign)
     producer.giveBack()
     #expect(!session.output(since: cursor).isCursorForeign)
+  }
+
+  @Test("counts that differ in one bit after the first step of mixing have different epochs, too")
+  func mixing() {
+    for value in stride(from: UInt32(1), to: 1_000_000, by: 997) {
+      for bit in 0..<32 {
+        let other = value ^ 1 << bit ^ (1 << bit) >> 16
+        #expect(SessionEpoch.mix(value) != SessionEpoch.mix(other))
+      }
+    }
   }
 
   @Test("no two sessions of many share an epoch, and none has 0")

@@ -19,7 +19,7 @@ enum SessionEpoch {
 
   /// MurmurHash3's last step: every bit of the result depends on every bit given, and no two values
   /// have the same result.
-  private static func mix(_ value: UInt32) -> UInt32 {
+  static func mix(_ value: UInt32) -> UInt32 {
     var word = value
     word = (word ^ word >> 16) &* 0x85eb_ca6b
     word = (word ^ word >> 13) &* 0xc2b2_ae35

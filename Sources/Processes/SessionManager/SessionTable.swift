@@ -107,7 +107,9 @@ private struct Shard: ~Copyable {
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
     (0, 0, 0, 0, 0, 0, 0, 0)
 
-  init(forgetsDropped: Bool) { contents = LockedState(ShardContents(forgetsDropped: forgetsDropped)) }
+  init(forgetsDropped: Bool) {
+    contents = LockedState(ShardContents(forgetsDropped: forgetsDropped))
+  }
 }
 
 /// A dictionary for look-ups, and an array for sweeps, which run through it in order.
