@@ -38,6 +38,49 @@ private final class ManualClock: Sendable {
     #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
   }
 
+  @Test("a reader that waits gets the rest of a forgotten process's output, its exit and the close")
+  func waitsEndWithTheClose() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10))
+    let command = Command.shell(
+      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.1; done")
+    let process = try await manager.launch(command, into: session("a"))
+    let elements = Task {
+      var (text, last) = ("", Output())
+      for await output in process.session.outputs() {
+        text += output.chunks.payload.description
+        last = output
+        if text.hasPrefix("ready\n") { manager.forget(id: "a") }
+      }
+      return (text, last)
+    }
+    let (text, last) = await elements.value
+    // Between the two a shell may tell that its own child was terminated.
+    #expect(text.hasPrefix("ready\n") && text.hasSuffix("bye\n"))
+    #expect(last.isClosed)
+    #expect(last.exitCode == 3)
+  }
+
+  @Test("waits for a forgotten process whose output stays open end, and are told why")
+  func waitsEndWithoutTheClose() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(10), grace: .zero)
+    // What leaves the group is not reached, and holds the output open.
+    var command = Command.shell("setsid sh -c 'echo $$; exec sleep 1000' & wait")
+    command.quietGrace = nil
+    let process = try await manager.launch(command, into: session("a"))
+    let ready = await process.session.output(since: .start, waitingUpTo: nil)
+    let rest = try #require(pid_t(ready.chunks.payload.description.dropLast()))
+    defer { kill(rest, SIGKILL) }
+    let exited = Task {
+      await process.session.output(since: ready.cursor, waitingUpTo: nil)
+    }
+    manager.forget(id: "a")
+    let killed = await exited.value
+    #expect(killed.exitCode == 128 + SIGKILL)
+    let output = await process.session.output(since: killed.cursor, waitingUpTo: nil)
+    #expect(output.isForgotten)
+    #expect(!output.isClosed)
+  }
+
   @Test func whatIsIdleIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let silent = try await manager.launch(Self.sleeping, into: session("silent"))

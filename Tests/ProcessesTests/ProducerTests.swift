@@ -72,6 +72,30 @@ import Testing
     #expect(await close.value.isComplete)
   }
 
+  @Test("each thing that a producer does wakes a reader that sleeps")
+  func everythingWakes() {
+    func wakes(_ name: String, _ act: (inout Session.Producer) -> Void) {
+      var producer = makeProducer()
+      let wait = PendingWait(for: producer.session, past: .start)
+      #expect(!wait.isOver)
+      act(&producer)
+      #expect(wait.isOver, "\(name)")
+    }
+    wakes("append") { $0.append([1], to: .stdout) }
+    wakes("reservation") { unsafe $0.append(reserving: 1, to: .stdout) { _, _ in 1 } }
+    wakes("exit") { $0.setExit(0, closing: false) }
+    wakes("close") { $0.close() }
+  }
+
+  @Test("a producer that is let go wakes a reader that sleeps")
+  func lettingGoWakes() {
+    let producer = makeProducer()
+    let wait = PendingWait(for: producer.session, past: .start)
+    #expect(!wait.isOver)
+    _ = consume producer
+    #expect(wait.isOver)
+  }
+
   @Test("a session that is closed already does not change when its producer is let go")
   func lettingGoOfAClosedOne() {
     var producer = makeProducer()

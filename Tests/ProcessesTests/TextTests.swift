@@ -1,5 +1,5 @@
 import Foundation
-import Processes
+@testable import Processes
 import Testing
 
 /// Output and cursors as text, for those who pass them on over a network.
@@ -50,12 +50,22 @@ import Testing
     let session = Session()
     #expect(Cursor.start.description == "0.0")
     session.append("abc".utf8, to: .stdout)
-    #expect(session.output().cursor.description == "1.3")
+    #expect(session.output().cursor.description.hasPrefix("1.3.0."))
     session.setExit(3)
     let cursor = session.output().cursor
-    #expect(cursor.description.split(separator: ".").count == 3)
+    #expect(cursor.description.split(separator: ".").count == 4)
     let copy = try #require(Cursor(cursor.description))
     #expect(copy == cursor && copy.description == cursor.description)
+    #expect(copy.epoch == session.epoch)
+  }
+
+  @Test(
+    "a cursor's text may know the offset alone, or the process's state as well, and is as it came",
+    arguments: ["1.3", "1.3.21474836480", "1.3.0.1", "17.4096.21474836480.4294967295"])
+  func shorterCursors(text: String) throws {
+    let cursor = try #require(Cursor(text))
+    #expect(cursor.description == text)
+    #expect((cursor.epoch == 0) == (text.split(separator: ".").count < 4))
   }
 
   /// A cursor that came as text does not wait for the exit that it knows of.
@@ -83,7 +93,9 @@ import Testing
   }
 
   @Test(arguments: [
-    "", ".", "1.", ".1", "1.2.", "1.2.3.4", "1.2.-3", "x", "1 ", "1.0x2", "1e3",
+    "", ".", "1.", ".1", "1.2.", "1.2.3.", "1.2.3.4.5", "1.2.3.-4", "1.2.3.4294967296", "1.2.-3",
+    "x",
+    "1 ", "1.0x2", "1e3",
     "99999999999999999999", "1.99999999999999999999", "1..2",
   ])
   func noCursors(text: String) { #expect(Cursor(text) == nil) }

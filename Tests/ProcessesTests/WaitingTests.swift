@@ -367,6 +367,7 @@ import Testing
     let cursor = session.output().cursor
     let decoded = try JSONDecoder().decode(Cursor.self, from: JSONEncoder().encode(cursor))
     #expect(decoded == cursor && !session.hasNews(past: decoded))
+    #expect(decoded.epoch == session.epoch)
     let bare = try JSONDecoder().decode(Cursor.self, from: Data(#"{"seq":1,"offset":3}"#.utf8))
     #expect(bare == cursor && session.hasNews(past: bare))
     #expect(bare.hashValue == cursor.hashValue)

@@ -6,7 +6,7 @@ func buildAndWatch() async throws -> Int32? {
   let command = Command("sh", "-c", "echo compiling; echo 'no such file' >&2; exit 2")
   try await CommandHost.shared.launch(command, into: session)
 
-  // As many readers as you like, each with its own position; none can slow the command down.
+  // As many readers as you like, each with its own position; the command waits for none of them.
   var exitCode: Int32?
   for await output in session.outputs() {
     if output.missedChunks > 0 {

@@ -15,9 +15,10 @@ package enum InterleavedInterpreter {
         harness.perform(write, in: geometry)
         details = nil
       case .read(let place, let byCursor, let maxBytes, let bursts):
-        // What is beyond the newest at first may not be at last: OutputInterpreter has these.
-        let seq = min(max(place.resolved(harness.model), 0), harness.model.lastSeq)
-        let start = ReadStart(seq: seq, offset: byCursor ? harness.model.ends[seq] : nil)
+        let seq = place.resolved(harness.model)
+        // Where a chunk to come will end is not known.
+        let isThere = byCursor && 0...harness.model.lastSeq ~= seq
+        let start = ReadStart(seq: seq, offset: isThere ? harness.model.ends[seq] : nil)
         details = read(harness, geometry, start, maxBytes, bursts, &batch)
       case .resume(let maxBytes, let bursts):
         details = read(harness, geometry, next, maxBytes, bursts, &batch)

@@ -18,6 +18,10 @@ package enum ManagerInterpreter {
     let manager = SessionManager(idleTimeout: .nanoseconds(idleTimeout))
     var model = ManagerModel(idleTimeout: idleTimeout)
     var sessions: [Session] = []
+    /// Readers that sleep, and the sessions for which they wait.
+    var waits: [(pending: PendingWait, serial: Int)] = []
+    /// The sessions for whose readers there is news.
+    var news: Set<Int> = []
 
     func entry(_ session: Session?) -> ManagerModel.Entry? {
       guard let session, let serial = sessions.firstIndex(where: { $0 === session }) else {
@@ -59,6 +63,7 @@ package enum ManagerInterpreter {
       case .append(let id, let bytes):
         return use(id) { session, serial in
           session.append([UInt8](repeating: 1, count: bytes), to: .stdout)
+          if bytes > 0 { news.insert(serial) }
           model.touch(serial, now: time.now)
         }
       case .abandonReservation(let id):
@@ -68,12 +73,22 @@ package enum ManagerInterpreter {
       case .setExit(let id):
         return use(id) { session, serial in
           session.setExit(0)
+          news.insert(serial)
           model.touch(serial, now: time.now)
         }
       case .close(let id):
-        return use(id) { session, _ in session.close() }
+        return use(id) { session, serial in
+          session.close()
+          news.insert(serial)
+        }
       case .read(let id):
         return use(id) { session, _ in _ = session.output() }
+      case .wait(let id):
+        return use(id) { session, serial in
+          let pending = PendingWait(for: session, past: session.output().cursor)
+          waits.append((pending, serial))
+          if session.isClosed { news.insert(serial) }
+        }
       case .advance(let nanoseconds):
         time.advance(nanoseconds)
         return nil
@@ -95,6 +110,18 @@ package enum ManagerInterpreter {
       where session.lastActivity.nanoseconds != model.lastActivity(of: serial) {
         return "last activity of \(session.id) is \(session.lastActivity)"
       }
+      for (serial, session) in sessions.enumerated()
+      where session.isForgotten != model.isForgotten(serial) {
+        return "session \(session.id) is \(session.isForgotten ? "" : "not ")forgotten"
+      }
+      for wait in waits {
+        let isOver = model.isForgotten(wait.serial) || news.contains(wait.serial)
+        if wait.pending.isOver != isOver {
+          return "a wait for \(sessions[wait.serial].id) is \(isOver ? "not " : "")over"
+        }
+      }
+      waits.removeAll { $0.pending.isOver }
+      news = []
       return nil
     }
 

@@ -14,6 +14,8 @@ package struct Observed {
   /// All chunks' bytes.
   package var payload: ChunkBytes
   package var state: ReadState
+  /// All that a session's cursor knows; nil of a ring.
+  package var cursor: Cursor?
 }
 
 extension Observed {
@@ -27,7 +29,8 @@ extension Observed {
       lostBytes: output.lostBytes, missedChunks: output.missedChunks,
       missedBytes: output.missedBytes, lastSeq: output.lastSeq, cursorSeq: output.cursor.seq,
       cursorOffset: output.cursor.offset, hasMore: output.hasMore,
-      isCursorAhead: output.isCursorAhead)
+      isCursorAhead: output.isCursorAhead, isCursorForeign: output.isCursorForeign)
+    cursor = output.cursor
   }
 }
 

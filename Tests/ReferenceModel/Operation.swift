@@ -9,11 +9,25 @@ package enum Operation: Codable, Equatable, Sendable {
   case read(Place, maxBytes: Int?)
   /// A read by a cursor whose offset is right, or wrong by the error given.
   case readFromCursor(Place, offsetError: Int, maxBytes: Int?)
+  /// A read by a cursor of another session.
+  case readFromForeignCursor(Place, maxBytes: Int?)
+  /// A reader begins to wait; what follows must wake it exactly when there is news for it.
+  case wait(Place, Knowledge)
   /// One of a few readers goes on where it was, in its own memory; by cursor or by seq. Keeps chunks
   /// of its last read beyond this one, if asked to: their bytes must not change.
   case resume(reader: Int, byCursor: Bool, keeping: Bool, maxBytes: Int?)
   case setExit(Int32, closing: Bool)
   case close
+}
+
+/// What a waiter's cursor knows besides its place.
+package enum Knowledge: String, Codable, CaseIterable, Sendable {
+  /// Nothing, as a bare seq.
+  case nothing
+  /// The session, and its process's state.
+  case everything
+  /// Another session.
+  case otherSession
 }
 
 /// What is done with a reservation.
@@ -98,6 +112,8 @@ package enum ManagerOperation: Codable, Equatable, Sendable {
   case setExit(id: Int)
   case close(id: Int)
   case read(id: Int)
+  /// A reader that knows all there is begins to wait for more.
+  case wait(id: Int)
   case advance(nanoseconds: Int64)
   case sweep
 }

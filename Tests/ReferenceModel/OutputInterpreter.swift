@@ -10,6 +10,8 @@ package struct OutputInterpreter {
   private var readers: [Reader]
   /// Chunks that somebody held on to, and what their bytes must be for ever.
   private var kept: [(chunk: Observed.Chunk, bytes: [UInt8])] = []
+  /// The readers that sleep.
+  private var waits: [Wait] = []
 
   private struct Reader {
     var memory = ReadMemory()
@@ -63,6 +65,14 @@ package struct OutputInterpreter {
       var memory = ReadMemory()
       let start = ReadStart(seq: seq, offset: offset.overflow ? .max : offset.partialValue)
       return compare(start, maxBytes, &memory).difference
+    case .readFromForeignCursor(let place, let maxBytes):
+      // A ring has no sessions to tell apart.
+      guard subject.session != nil else { return nil }
+      var memory = ReadMemory()
+      let start = ReadStart(seq: place.resolved(model), offset: 7, isForeign: true)
+      return compare(start, maxBytes, &memory).difference
+    case .wait(let place, let knowledge):
+      wait(from: place.resolved(model), knowledge)
     case .resume(let reader, let byCursor, let keeping, let maxBytes):
       return resume(reader % readers.count, byCursor, keeping, maxBytes)
     case .setExit(let code, let closing):
@@ -73,6 +83,39 @@ package struct OutputInterpreter {
       model.close()
     }
     return compareState()
+  }
+
+  // MARK: Waiting
+
+  private struct Wait {
+    var pending: PendingWait
+    var start: ReadStart
+    var knownChanges: Int
+  }
+
+  private mutating func wait(from seq: Int, _ knowledge: Knowledge) {
+    guard let session = subject.session else { return }
+    let start = ReadStart(seq: seq, isForeign: knowledge == .otherSession)
+    var cursor = Cursor(start)
+    var knownChanges = 0
+    if knowledge == .everything {
+      cursor = cursor.with(session.output(since: .max).cursor)
+      knownChanges = model.statusChanges
+    }
+    let pending = PendingWait(for: session, past: cursor)
+    waits.append(Wait(pending: pending, start: start, knownChanges: knownChanges))
+  }
+
+  /// Those for which there is news are over, no others, and no wait begins anew.
+  private mutating func compareWaits() -> String? {
+    for wait in waits {
+      let isOver = model.hasNews(past: wait.start, knownChanges: wait.knownChanges)
+      if wait.pending.isOver != isOver {
+        return "a wait past \(wait.start) is \(isOver ? "not " : "")over"
+      }
+    }
+    waits.removeAll { $0.pending.isOver }
+    return nil
   }
 
   // MARK: Steps
@@ -146,8 +189,9 @@ package struct OutputInterpreter {
     return (observed, observed.difference(from: model.read(start, maxBytes: maxBytes)))
   }
 
-  /// After each writing step: what is new to one who knows all but the newest chunk, and the counters.
-  private func compareState() -> String? {
+  /// After each step: who was woken, what is new to one who knows all but the newest chunk, and the counters.
+  private mutating func compareState() -> String? {
+    if let difference = compareWaits() { return difference }
     if subject.lostBytes != model.lostBytes {
       return "lostBytes is \(subject.lostBytes), not \(model.lostBytes)"
     }

@@ -162,7 +162,7 @@ extension RingHarness {
   ) -> String? {
     let since = max(start.seq, 0)
     let cursor = batch.cursor
-    if batch.isCursorAhead { return "ahead" }
+    if batch.isCursorAhead { return fault(inReadAhead: batch, since: start, before: before) }
     if !batch.hasMore, cursor.seq < before.lastSeq {
       return "no more than \(cursor.seq), though \(before.lastSeq) was there"
     }
@@ -205,18 +205,41 @@ extension RingHarness {
       return "missed up to \(since + batch.missedChunks), though \(model.head) is retained"
     }
 
-    // Lost: as of some moment during the read. A reader that had to give up, because its descriptors
-    // were reused at every attempt, can only say what readers were told before.
+    // Without a limit all that was due is dealt with, unless descriptors were reused at every attempt.
     let gaveUp = batch.isEmpty && batch.missedChunks == 0 && batch.hasMore
+    if maxBytes == nil, batch.hasMore, !gaveUp { return "more, beyond \(cursor.seq)" }
+    if let fault = fault(inLostBytesOf: batch, gaveUp: gaveUp, before: before) { return fault }
+    if let first = batch.first, since == 0, batch.lostBytes != first.offset {
+      return "lost \(batch.lostBytes) but the first chunk is at \(first.offset)"
+    }
+    return nil
+  }
+
+  /// Lost is as of some moment during the read. A reader that gave up can only say what readers were told
+  /// before.
+  private func fault(
+    inLostBytesOf batch: RingBatch, gaveUp: Bool, before: SessionModel
+  ) -> String? {
     let least = gaveUp ? lostTold : before.lostBytes
     if batch.lostBytes < least || batch.lostBytes > model.lostBytes {
       return "lost \(batch.lostBytes), not \(least)...\(model.lostBytes)"
     }
     lostTold = max(lostTold, batch.lostBytes)
-    if let first = batch.first, since == 0, batch.lostBytes != first.offset {
-      return "lost \(batch.lostBytes) but the first chunk is at \(first.offset)"
-    }
     return nil
+  }
+
+  /// A position beyond the newest chunk finds nothing, and becomes that chunk's.
+  private func fault(
+    inReadAhead batch: RingBatch, since start: ReadStart, before: SessionModel
+  ) -> String? {
+    let cursor = batch.cursor
+    if start.seq <= cursor.seq { return "ahead of \(cursor.seq)" }
+    if !(before.lastSeq...model.lastSeq ~= cursor.seq) { return "newest is \(cursor.seq)" }
+    if !batch.isEmpty || batch.missedChunks > 0 || batch.missedBytes != 0 {
+      return "ahead, and \(batch.count) chunks, \(batch.missedChunks) missed"
+    }
+    if cursor.offset != (batch.hasMore ? -1 : model.ends[cursor.seq]) { return "cursor \(cursor)" }
+    return fault(inLostBytesOf: batch, gaveUp: batch.hasMore, before: before)
   }
 
   /// A status is one that stood at some time during the read, and all chunks appended before it was
@@ -229,10 +252,11 @@ extension RingHarness {
   }
 
   /// A read must end, whatever the writer does: it starts over a fixed number of times, and goes over
-  /// the payload of each attempt at most twice.
+  /// the payload of each attempt at most twice; on the way back by whole chunks, two of which may make
+  /// no more than one piece.
   private func fault(inWorkOf probe: Interruption) -> String? {
     let pieces = (layout.capacity + reader.pieceSize - 1) / reader.pieceSize
-    let bound = 16 * (7 + 2 * (pieces + 1))
+    let bound = 16 * (7 + 3 * (pieces + 1))
     return probe.steps <= bound ? nil : "\(probe.steps) steps"
   }
 }

@@ -119,9 +119,15 @@ extension Operation {
           .all, .all, .less(1), .less(random.within(1...geometry.reservationLimit)), .nothing,
           .failure,
         ]))
-    case 60..<70:
+    case 60..<66:
       .read(.random(&random), maxBytes: .randomLimit(in: geometry, &random))
-    case 70..<80:
+    case 66..<68:
+      .readFromForeignCursor(.random(&random), maxBytes: .randomLimit(in: geometry, &random))
+    case 68..<73:
+      .wait(
+        random.oneIn(2) ? Place(.newest, random.within(0...1)) : .random(&random),
+        random.pick(Knowledge.allCases))
+    case 73..<80:
       .readFromCursor(
         .random(&random),
         offsetError: random.pick([0, 0, 0, 0, -1, 1, -1_000, 1_000_000_000, .min, .max]),
@@ -224,7 +230,7 @@ extension ManagerOperation {
     idleTimeout: Int64, _ random: inout some Choices
   ) -> ManagerOperation {
     let id = random.below(6)
-    return switch random.below(12) {
+    return switch random.below(13) {
     case 0, 1: .register(id: id)
     case 2: .registerAgain(id: id)
     case 3: .forget(id: id)
@@ -233,7 +239,8 @@ extension ManagerOperation {
     case 6: .abandonReservation(id: id)
     case 7: .setExit(id: id)
     case 8: random.oneIn(2) ? .close(id: id) : .read(id: id)
-    case 9, 10: .advance(nanoseconds: max(0, idleTimeout / 2 + Int64(random.within(-1...1))))
+    case 9: .wait(id: id)
+    case 10, 11: .advance(nanoseconds: max(0, idleTimeout / 2 + Int64(random.within(-1...1))))
     default: .sweep
     }
   }

@@ -38,7 +38,7 @@ extension Operation {
       case .reserve(let length, _, .less(let less)): length.isValid && less >= 0
       case .reserve(let length, _, _): length.isValid
       case .resume(let reader, _, _, _): reader >= 0
-      case .read, .readFromCursor, .setExit, .close: true
+      case .read, .readFromCursor, .readFromForeignCursor, .wait, .setExit, .close: true
       }
     return isValid ? nil : "\(self) cannot be done"
   }

@@ -29,16 +29,19 @@ package struct ReadState: Equatable, Sendable {
   package var cursorOffset: Int
   package var hasMore: Bool
   package var isCursorAhead: Bool
+  package var isCursorForeign = false
 }
 
-/// Where a read starts: a bare seq, or a cursor with an offset as well.
+/// Where a read starts: a bare seq, or a cursor with an offset as well, which may be another session's.
 package struct ReadStart: Equatable, Sendable {
   package var seq: Int
   package var offset: Int?
+  package var isForeign: Bool
 
-  package init(seq: Int, offset: Int? = nil) {
+  package init(seq: Int, offset: Int? = nil, isForeign: Bool = false) {
     self.seq = seq
     self.offset = offset
+    self.isForeign = isForeign
   }
 }
 
@@ -55,6 +58,8 @@ package struct SessionModel: Sendable {
   package private(set) var lostBytes = 0
   package private(set) var exitCode: Int32?
   package private(set) var isClosed = false
+  /// How often an exit was set, or the session closed.
+  package private(set) var statusChanges = 0
   /// Where each seq ended, from seq 0 on.
   package private(set) var ends = [0]
   /// The newest seq whose descriptor's place was claimed, be it by a reservation without a chunk.
@@ -99,13 +104,23 @@ package struct SessionModel: Sendable {
   package mutating func setExit(_ code: Int32, closing: Bool) {
     exitCode = code
     if closing { isClosed = true }
+    statusChanges += 1
   }
 
-  package mutating func close() { isClosed = true }
+  package mutating func close() {
+    isClosed = true
+    statusChanges += 1
+  }
 
   // MARK: Reading
 
   package func read(_ start: ReadStart, maxBytes: Int?) -> (ArraySlice<ModelChunk>, ReadState) {
+    if start.isForeign {
+      // As from the start, and told.
+      var (chunks, state) = read(ReadStart(seq: 0, offset: 0), maxBytes: maxBytes)
+      state.isCursorForeign = true
+      return (chunks, state)
+    }
     let since = max(start.seq, 0)
     // Seqs are consecutive, so those newer than `since` are that many at the end, or all there are.
     let due = retained.suffix(max(0, lastSeq - min(since, lastSeq)))
@@ -139,5 +154,11 @@ package struct SessionModel: Sendable {
     state.cursorOffset = last.offset + last.bytes.count
     state.hasMore = read.count < due.count
     return (read, state)
+  }
+
+  /// Whether a wait from there ends: so many changes of the status are known to the cursor, none to a bare
+  /// seq.
+  package func hasNews(past start: ReadStart, knownChanges: Int) -> Bool {
+    start.isForeign || max(start.seq, 0) != lastSeq || isClosed || statusChanges != knownChanges
   }
 }

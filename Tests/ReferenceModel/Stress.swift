@@ -19,6 +19,8 @@ package struct Stress: Sendable {
     case lagging
     /// Waits until it has missed something, then reads all.
     case absent
+    /// Sleeps until there is news; of a bare ring, as `spinning`.
+    case waiting
   }
 
   package var seed: UInt64 = 1
@@ -181,13 +183,26 @@ package struct Stress: Sendable {
     var checker = Checker(stress: self, account: Account(habit: habit))
     var memory = ReadMemory()
     var random = SplitMix64(seed: seed ^ 0xabcd)
+    var cursor = Cursor.start
     while true {
       let start = ReadStart(seq: checker.seq, offset: checker.offset)
       let maxBytes = habit == .lagging ? 1 + random.below(usual * 4) : nil
-      let observed = subject.read(start, maxBytes: maxBytes, into: &memory)
+      let observed: Observed
+      if habit == .waiting, let session = subject.session {
+        if random.oneIn(8), let complaint = waitAnywhere(session, &random) {
+          checker.account.complaint = complaint
+          break
+        }
+        // Half of them know of the exits, and sleep where the others return at once.
+        let from = random.oneIn(2) ? cursor : Cursor(start)
+        observed = Observed(session.waitForOutput(since: from, upTo: nil))
+      } else {
+        observed = subject.read(start, maxBytes: maxBytes, into: &memory)
+      }
+      cursor = observed.cursor ?? cursor
       if !checker.accept(observed) || checker.isComplete { break }
       switch habit {
-      case .spinning: break
+      case .spinning, .waiting: break
       case .pausing: usleep(1_000)
       case .lagging: if random.oneIn(16) { usleep(UInt32(random.below(500))) }
       case .absent:
@@ -198,6 +213,20 @@ package struct Stress: Sendable {
       }
     }
     return checker.account
+  }
+
+  /// Waits from where no reader has been; returns what is wrong with the end, if anything is.
+  private func waitAnywhere(_ session: Session, _ random: inout SplitMix64) -> String? {
+    let seq = random.pick([.min, -1, 0, chunks + 1, .max])
+    let start = ReadStart(
+      seq: seq, offset: random.pick([nil, .min, -1, 7, .max]), isForeign: random.oneIn(2))
+    let output = session.waitForOutput(since: Cursor(start), upTo: nil)
+    let isAhead = seq > chunks && !start.isForeign
+    if output.isCursorForeign != start.isForeign { return "foreign, or not, at \(start)" }
+    if output.isCursorAhead != isAhead { return "ahead, or not, at \(start)" }
+    if isAhead, !output.chunks.isEmpty { return "chunks beyond the newest, at \(start)" }
+    if seq <= 0, !start.isForeign, output.lastSeq == 0, !output.isClosed { return "no news" }
+    return nil
   }
 
   /// Follows one reader, and reckons for itself what it must get.

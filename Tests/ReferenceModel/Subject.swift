@@ -13,6 +13,8 @@ package protocol Subject: AnyObject, Sendable {
   func setExit(_ code: Int32, closing: Bool)
   func close()
   func read(_ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory) -> Observed
+  /// The session, with whose waits one can wait; nil of a bare ring.
+  var session: Session? { get }
   var lostBytes: Int { get }
   var lastSeq: Int { get }
   var slotCount: Int { get }
@@ -39,41 +41,59 @@ extension Geometry {
 // MARK: A session
 
 package class SessionSubject: Subject, @unchecked Sendable {
-  package let session: Session
+  private let itself: Session
 
-  package init(_ session: Session) { self.session = session }
+  package init(_ session: Session) { itself = session }
+
+  package var session: Session? { itself }
 
   package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
-    unsafe session.append(bytes, to: isError ? .stderr : .stdout)
+    unsafe itself.append(bytes, to: isError ? .stderr : .stdout)
   }
 
   package func append(
     reserving count: Int, isError: Bool,
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> Int {
-    try unsafe session.append(
+    try unsafe itself.append(
       reserving: count, to: isError ? .stderr : .stdout, filling: fill)
   }
 
-  package func setExit(_ code: Int32, closing: Bool) { session.setExit(code, closing: closing) }
-  package func close() { session.close() }
-  package var lostBytes: Int { session.lostBytes }
-  package var lastSeq: Int { session.lastSeq }
+  package func setExit(_ code: Int32, closing: Bool) { itself.setExit(code, closing: closing) }
+  package func close() { itself.close() }
+  package var lostBytes: Int { itself.lostBytes }
+  package var lastSeq: Int { itself.lastSeq }
 
   /// A session does not tell its ring's geometry; the same numbers give the same slots.
-  package var slotCount: Int { Geometry.session(capacity: session.capacity).layout.slotCount }
+  package var slotCount: Int { Geometry.session(capacity: itself.capacity).layout.slotCount }
 
   package func read(
     _ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory
   ) -> Observed {
-    if let offset = start.offset {
-      session.read(
-        since: Cursor(seq: start.seq, offset: offset), maxBytes: maxBytes, into: &memory.output)
+    if start.isForeign || start.offset != nil {
+      itself.read(since: Cursor(start), maxBytes: maxBytes, into: &memory.output)
     } else {
-      session.read(since: start.seq, maxBytes: maxBytes, into: &memory.output)
+      itself.read(since: start.seq, maxBytes: maxBytes, into: &memory.output)
     }
     return Observed(memory.output)
   }
+}
+
+extension Cursor {
+  /// The cursor of no session, or of one that no test reads from, which knows of no exit.
+  package init(_ start: ReadStart) {
+    let place = Cursor(seq: start.seq, offset: start.offset ?? -1)
+    self = start.isForeign ? place.with(Self.foreign) : place
+  }
+
+  /// The same place with what another cursor knows besides.
+  package func with(_ other: Cursor) -> Cursor {
+    let parts = other.description.split(separator: ".")
+    return Cursor("\(seq).\(offset).\(parts[2]).\(parts[3])")!
+  }
+
+  private static let foreign = Session(id: "foreign", workspaceID: "tests", capacity: 1)
+    .output().cursor
 }
 
 /// A session whose producer is exclusive.
@@ -139,6 +159,7 @@ package final class RingSubject: Subject, @unchecked Sendable {
   package var lostBytes: Int { reader.lostBytes }
   package var lastSeq: Int { reader.lastSeq }
   package var slotCount: Int { reader.layout.slotCount }
+  package var session: Session? { nil }
 
   package func read(
     _ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory

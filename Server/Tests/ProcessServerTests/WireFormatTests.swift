@@ -50,11 +50,12 @@ import Testing
     try await TestServer.run { server in
       let id = try await server.start("cat")
       let text = try await server.get("processes/\(id)/output?since=0").text
+      let cursor = try await server.output(id).cursor
       #expect(
         text
           == #"{"chunks":[],"exit_code":null,"session_alive":true,"truncated":false,"#
           + #""lost_bytes":0,"closed":false,"missed_chunks":0,"missed_bytes":0,"#
-          + #""next_since":0,"cursor":"0.0","has_more":false,"signal":null}"#)
+          + #""next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null}"#)
       #expect(try await server.write("x", to: id).text == #"{"ok":true}"#)
       #expect(try await server.post("processes/\(id)/terminate").text == #"{"ok":true}"#)
       #expect(try await server.output(id) { $0.closed }.signal == "SIGTERM")

@@ -7,16 +7,16 @@ extension RingReader {
 
   /// Every read: steps 1 to 5 of the protocol.
   ///
-  /// Each attempt ends in one of three ways: the chunks are read; a descriptor slot was reused under
-  /// the search, which says nothing yet; or all chunks asked for were overwritten while being copied,
-  /// and then the next attempt asks for half as much, which takes half as long.
+  /// Each attempt ends in one of three ways: the chunks are read, or the newest of them; a descriptor
+  /// slot was reused under the search, which says nothing yet; or all chunks asked for were overwritten
+  /// while being copied, and then later attempts copy the newest first.
   @inline(__always)
   package func read<Probe: ReadProbe>(
     from position: Position, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
   ) {
     batch.removeAll()
     var newest = 0
-    var budget = max(maxBytes ?? .max, 0)
+    let budget = max(maxBytes ?? .max, 0)
     for attempt in 1...Self.attempts {
       let status: UInt64
       (status, newest) = observe(probe: probe)
@@ -31,10 +31,8 @@ extension RingReader {
         memory.windowCache.tell(lost: batch.lostBytes)
         return
       }
-      let last = attempt == Self.attempts
       if copyChunks(
-        from: position, in: window, budget: &budget, isLastAttempt: last, into: &batch,
-        probe: probe)
+        from: position, in: window, budget: budget, attempt: attempt, into: &batch, probe: probe)
       {
         memory.windowCache.tell(lost: batch.lostBytes)
         return
@@ -60,9 +58,10 @@ extension RingReader {
   /// Reads chunks that are due, or returns false to be called again with a newer window.
   @inline(never)
   private func copyChunks<Probe: ReadProbe>(
-    from position: Position, in window: Window, budget: inout Int, isLastAttempt: Bool,
+    from position: Position, in window: Window, budget: Int, attempt: Int,
     into batch: inout RingBatch, probe: Probe
   ) -> Bool {
+    let isLastAttempt = attempt == Self.attempts
     let since = max(position.seq, 0)
     let sinceOffset = since == 0 ? 0 : position.offset
     let newest = window.newest
@@ -101,12 +100,10 @@ extension RingReader {
     guard dropped < count else { return false }
 
     // Step 4: payload.
-    let kept = copyPayload(of: local, from: dropped, probe: probe)
-    if kept == count, !isLastAttempt {
-      budget = min(budget, (end - begin) / 2)
-      return false
-    }
+    let kept = copyPayload(
+      of: local, from: dropped, newestFirst: attempt > 1, probe: probe)
     if kept == count {
+      if !isLastAttempt { return false }
       batch.miss(since: since, known, through: last, endingAt: end, newest: newest)
       return true
     }
@@ -160,14 +157,14 @@ extension RingReader {
   ///
   /// The producer overwrites in the order of offsets, so what is overtaken is always a prefix of what
   /// is left. Copying forward, confirming piece by piece, loses nothing to a producer slower than the
-  /// copy. A faster one would stay ahead for good: overtaken twice, this copies the rest backward,
-  /// from the newest byte, until the two meet.
+  /// copy. A faster one would stay ahead for good: overtaken twice, or where an earlier attempt lost
+  /// everything, this copies the rest from the newest chunk back.
   private func copyPayload<Probe: ReadProbe>(
-    of chunks: LocalChunks, from start: Int, probe: Probe
+    of chunks: LocalChunks, from start: Int, newestFirst: Bool, probe: Probe
   ) -> Int {
     let end = chunks.end
     var kept = start
-    var overtaken = 0
+    var overtaken = newestFirst ? 2 : 0
     var from = chunks.begin(start)
     while from < end, overtaken < 2 {
       let to = min(from + pieceSize, end)
@@ -178,14 +175,33 @@ extension RingReader {
       }
       from = max(to, chunks.begin(kept))
     }
-    var to = end
-    while from < to {
-      let piece = max(from, to - pieceSize)
-      let edge = copyPiece(piece, to, of: chunks, probe: probe)
-      if edge > piece { return chunks.firstBeginning(at: edge, from: kept) }
-      to = piece
+    return copyNewestFirst(of: chunks, from: kept, after: from, probe: probe)
+  }
+
+  /// Copies the payload of the chunks from `start` on, the newest first, down to an offset below which
+  /// all is copied, or until it meets the producer; returns the first chunk that is intact.
+  ///
+  /// It copies as many whole chunks at a time as a piece has room for. A larger chunk is copied
+  /// forward, since the producer reaches its beginning first. What was confirmed stays good, however
+  /// far the producer gets meanwhile.
+  private func copyNewestFirst<Probe: ReadProbe>(
+    of chunks: LocalChunks, from start: Int, after confirmed: Int, probe: Probe
+  ) -> Int {
+    var next = chunks.count
+    var end = chunks.end
+    while confirmed < end {
+      let first = min(chunks.firstBeginning(at: end - pieceSize, from: start), next - 1)
+      var from = max(chunks.begin(first), confirmed)
+      while from < end {
+        let to = min(from + pieceSize, end)
+        let edge = copyPiece(from, to, of: chunks, probe: probe)
+        if edge > from { return chunks.firstBeginning(at: min(edge, end), from: first) }
+        from = to
+      }
+      next = first
+      end = chunks.begin(first)
     }
-    return kept
+    return start
   }
 
   /// Copies a range of payload to its place; what lies below the offset returned was overtaken.

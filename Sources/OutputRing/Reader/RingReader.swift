@@ -38,12 +38,13 @@ public struct RingReader: Sendable {
 
   /// Everything but chunks.
   ///
-  /// Other reads may say that they found out nothing; here that is no answer. It takes the producer
-  /// tens of thousands of appends during each of many attempts, every time, to keep this from ending.
+  /// Other reads may say that they found out nothing; here that is no answer. An attempt finds out
+  /// nothing only if the producer appends ``RingLayout/slotCount`` − ``RingLayout/chunkLimit`` chunks
+  /// during it (1,024 in a session's ring, more where fewer chunks are retained), as when this thread is
+  /// stopped in the middle of it. This goes on only while that happens to every attempt.
   private var state: RingBatch {
     while true {
       let batch = read(since: .max)
-      // It would have more if the producer had gone round all descriptors during each of many attempts.
       if !batch.hasMore { return batch }
     }
   }

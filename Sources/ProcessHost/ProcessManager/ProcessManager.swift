@@ -61,7 +61,8 @@ public final class ProcessManager: Sendable {
     self.limit = limit
     self.grace = grace
     sessions = SessionManager(
-      idleTimeout: idleTimeout, sweepInterval: sweepInterval, sparesRunning: sparesRunning)
+      idleTimeout: idleTimeout, sweepInterval: sweepInterval, sparesRunning: sparesRunning,
+      forgetsDropped: false)
   }
 
   /// Starts a command, and keeps its process under the session's id.
@@ -136,6 +137,10 @@ public final class ProcessManager: Sendable {
   /// Ends a process, and makes its session unknown. A caller that holds either can still use it. A process that
   /// is just being started is ended as well: its launch fails.
   ///
+  /// Readers that wait for the session's output get the rest of it, the exit and the close. If the session is
+  /// not closed a second after ``grace``, because the process cannot be ended, their waits end then, and
+  /// `Output.isForgotten` tells them why; see `Session.isForgotten`.
+  ///
   /// - Returns: The process, if there was one. It has been asked to end, and may not have done so yet.
   @discardableResult
   public func forget(id: String) -> HostedProcess? {
@@ -146,11 +151,12 @@ public final class ProcessManager: Sendable {
       return (state.processes.removeValue(forKey: key), state.starting[key]?.launch)
     }
     launch?.cancel(.cancelled)
-    process?.terminate(grace: grace)
+    if let process { end(process) }
     return process
   }
 
-  /// Ends and makes unknown the processes whose sessions have been idle for longer than the timeout.
+  /// Ends and makes unknown the processes whose sessions have been idle for longer than the timeout, as
+  /// ``forget(id:)`` does.
   ///
   /// - Returns: The processes. They have been asked to end, and may not have done so yet.
   /// - Complexity: O(sessions).
@@ -164,7 +170,8 @@ public final class ProcessManager: Sendable {
   /// Ends what ``run()`` began. Does nothing if that is so already.
   public func stop() { sessions.stop() }
 
-  /// Ends all processes, and starts no more. Their sessions stay known, and readable.
+  /// Ends all processes, and starts no more. Their sessions stay known, and readable; waits end with the
+  /// close of each.
   ///
   /// - Parameter grace: The time that they have; the manager's ``grace`` unless told.
   /// - Returns: What could not be ended, as ``CommandHost/close(grace:)`` does; if that is nothing, no process
@@ -185,7 +192,26 @@ public final class ProcessManager: Sendable {
         return state.processes.removeValue(forKey: key)
       }
     }
-    for process in processes { process.terminate(grace: grace) }
+    for process in processes { end(process) }
     return processes
   }
+
+  /// Ends a process that is not known any more, and then the waits for its output.
+  private func end(_ process: HostedProcess) {
+    process.terminate(grace: grace)
+    // Readers get the last of the output and the exit, if the process comes to an end in time.
+    let limit = grace + Self.closingTime
+    Task {
+      await withTaskGroup { group in
+        group.addTask { _ = try? await process.waitUntilClosed() }
+        group.addTask { try? await Task.sleep(for: limit) }
+        await group.next()
+        group.cancelAll()
+      }
+      process.session.noteForgotten()
+    }
+  }
+
+  /// How long after the grace a session may take to be closed before waits for its output end.
+  private static let closingTime = Duration.seconds(1)
 }

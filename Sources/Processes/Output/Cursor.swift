@@ -1,11 +1,12 @@
 public import OutputRing
 
-/// A reader's position in a session: the last chunk it has dealt with, where that chunk ended, and
-/// which state of the process it knows of.
+/// A reader's position in a session: the last chunk it has dealt with, where that chunk ended, which
+/// state of the process it knows of, and which session it is of.
 ///
 /// A read returns the cursor to pass to the next one. A bare seq does almost as well, but only a cursor
-/// tells a reader that fell far behind exactly how many bytes it missed, and keeps a reader that waits
-/// from being told of the same exit twice.
+/// tells a reader that fell far behind exactly how many bytes it missed, keeps a reader that waits from
+/// being told of the same exit twice, and is not mistaken for a position in another session with the same
+/// id: a read with a cursor of another session begins at the start, and ``Output/isCursorForeign`` says so.
 public struct Cursor: Sendable {
   /// The seq of the last chunk read or missed; 0 at the beginning.
   @inlinable public var seq: Int { position.seq }
@@ -16,28 +17,34 @@ public struct Cursor: Sendable {
   @usableFromInline let position: RingCursor
   /// The session's status word as the read that made this cursor found it; 0 if not known.
   let status: UInt64
+  /// The epoch of the session whose read made this cursor; 0 if not known. See ``SessionEpoch``.
+  @usableFromInline let epoch: UInt32
 
-  /// Makes a cursor, such as one that a client has kept.
+  /// Makes a cursor that every session takes for its own.
   ///
   /// - Parameters:
   ///   - seq: The last chunk dealt with; 0 or less stands for the beginning.
   ///   - offset: Where it ended.
   public init(seq: Int, offset: Int) {
-    self.init(RingCursor(seq: seq, offset: offset), status: 0)
+    self.init(RingCursor(seq: seq, offset: offset), status: 0, epoch: 0)
   }
 
   /// Every cursor is made here: whatever is before the first chunk is the beginning.
-  init(_ position: RingCursor, status: UInt64) {
+  init(_ position: RingCursor, status: UInt64, epoch: UInt32) {
     self.position = position.seq > 0 ? position : .start
     self.status = status
+    self.epoch = epoch
   }
 
-  /// Before the first chunk.
+  /// Before the first chunk of any session.
   public static var start: Cursor { Cursor(seq: 0, offset: 0) }
 }
 
 extension Cursor: Hashable {
-  /// Whether two cursors are at the same place, whatever they know of the process's state.
+  /// Whether two cursors are at the same place, that is seq and offset, whatever else they know: the
+  /// process's state, or the session.
+  ///
+  /// Cursors of two sessions may so be equal, though each is foreign to the other's session.
   public static func == (left: Cursor, right: Cursor) -> Bool { left.position == right.position }
 
   /// Hashes the place.
@@ -45,7 +52,7 @@ extension Cursor: Hashable {
 }
 
 extension Cursor: Codable {
-  private enum CodingKeys: String, CodingKey { case seq, offset, status }
+  private enum CodingKeys: String, CodingKey { case seq, offset, status, epoch }
 
   /// Decodes what ``encode(to:)`` made, or a seq and an offset alone.
   public init(from decoder: any Decoder) throws {
@@ -54,39 +61,44 @@ extension Cursor: Codable {
       RingCursor(
         seq: try container.decode(Int.self, forKey: .seq),
         offset: try container.decode(Int.self, forKey: .offset)),
-      status: try container.decodeIfPresent(UInt64.self, forKey: .status) ?? 0)
+      status: try container.decodeIfPresent(UInt64.self, forKey: .status) ?? 0,
+      epoch: try container.decodeIfPresent(UInt32.self, forKey: .epoch) ?? 0)
   }
 
-  /// Encodes `seq`, `offset` and, if there is something to it, `status`.
+  /// Encodes `seq`, `offset` and, where they are known, `status` and `epoch`.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(seq, forKey: .seq)
     try container.encode(offset, forKey: .offset)
     if status != 0 { try container.encode(status, forKey: .status) }
+    if epoch != 0 { try container.encode(epoch, forKey: .epoch) }
   }
 }
 
 extension Cursor: LosslessStringConvertible {
   /// Reads what ``description`` wrote, or a bare seq.
   ///
-  /// - Parameter text: One to three integers with dots between them: the seq, where the chunk ended, and
-  ///   what is known of the process. Without the second, the cursor is as good as its seq.
+  /// - Parameter text: One to four integers with dots between them: the seq, where the chunk ended, what
+  ///   is known of the process, and the epoch of the session. Without the second, the cursor is as good as
+  ///   its seq; without the fourth, every session takes it for its own.
   /// - Returns: nil if the text is anything else.
   public init?(_ text: String) {
-    let parts = text.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
-    guard parts.count <= 3, let seq = Int(parts[0]) else { return nil }
+    let parts = text.split(separator: ".", maxSplits: 4, omittingEmptySubsequences: false)
+    guard parts.count <= 4, let seq = Int(parts[0]) else { return nil }
     guard parts.count > 1 else {
       self.init(seq: seq, offset: -1)
       return
     }
     guard let offset = Int(parts[1]) else { return nil }
     guard let status = parts.count > 2 ? UInt64(parts[2]) : 0 else { return nil }
-    self.init(RingCursor(seq: seq, offset: offset), status: status)
+    guard let epoch = parts.count > 3 ? UInt32(parts[3]) : 0 else { return nil }
+    self.init(RingCursor(seq: seq, offset: offset), status: status, epoch: epoch)
   }
 
-  /// The cursor as text, fit for a URL as it is: `17.4096` or, if the process's state is known,
-  /// `17.4096.21474836480`.
+  /// The cursor as text, fit for a URL as it is: `17.4096.21474836480.2718281828`, or as little of it as
+  /// is known: `17.4096.21474836480` or `17.4096`.
   public var description: String {
-    status == 0 ? "\(seq).\(offset)" : "\(seq).\(offset).\(status)"
+    if epoch != 0 { return "\(seq).\(offset).\(status).\(epoch)" }
+    return status == 0 ? "\(seq).\(offset)" : "\(seq).\(offset).\(status)"
   }
 }

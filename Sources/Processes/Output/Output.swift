@@ -1,13 +1,24 @@
 /// What a session had to say to one reader: chunks and state, as of one instant.
 ///
-/// All parts agree with each other. In particular whoever sees an exit code has, in this output or an
+/// All parts agree with each other. In particular a reader that sees an exit code has, in this output or an
 /// earlier one, every chunk appended before the exit was set (with `maxBytes`: or is told by
-/// ``hasMore`` that they are waiting).
+/// ``hasMore`` that they are waiting). Only ``isForgotten`` is not the process's state but the manager's, as
+/// of when the read ended.
 public struct Output: Sendable {
   @usableFromInline var batch: RingBatch
+  // Three that fit behind a batch without making it longer.
+  @usableFromInline var hasForeignCursor = false
+  @usableFromInline var hasForgottenSession = false
+  /// The session's ``SessionEpoch``; 0 if there was none.
+  @usableFromInline var epoch: UInt32 = 0
 
-  @inlinable
-  init(batch: RingBatch) { self.batch = batch }
+  @inlinable @inline(__always)
+  init(batch: RingBatch, of session: Session, hasForeignCursor: Bool = false) {
+    self.batch = batch
+    self.hasForeignCursor = hasForeignCursor
+    hasForgottenSession = session.isForgotten
+    epoch = session.epoch
+  }
 
   /// An output to read into: it says that nothing was ever written.
   public init() { batch = RingBatch() }
@@ -53,16 +64,30 @@ public struct Output: Sendable {
   @inlinable public var lastSeq: Int { batch.lastSeq }
 
   /// Where the next read continues.
-  public var cursor: Cursor { Cursor(batch.cursor, status: batch.status) }
+  public var cursor: Cursor { Cursor(batch.cursor, status: batch.status, epoch: epoch) }
 
   /// Whether chunks are due that this read left for the next one.
   public var hasMore: Bool { batch.hasMore }
 
-  /// Whether `since` was beyond the newest chunk, as with a cursor of another session.
+  /// Whether `since` was beyond the newest chunk, as a bare seq of another session may be.
   ///
   /// ``cursor`` is then the newest chunk's.
   public var isCursorAhead: Bool { batch.isCursorAhead }
 
-  /// Whether this reader has come to the end: the session is closed and nothing is left to read.
-  public var isComplete: Bool { isClosed && !hasMore }
+  /// Whether `since` was a cursor from a read of another session, as after a session was replaced by one
+  /// with the same id.
+  ///
+  /// Such a read begins at the start: its chunks are all that are retained, what is missed counts from
+  /// seq 0, and ``cursor`` is of this session. Never true for a bare seq, nor for a cursor made of a seq
+  /// and an offset.
+  public var isCursorForeign: Bool { hasForeignCursor }
+
+  /// Whether a manager had dropped the session when this read ended; see ``Session/isForgotten``.
+  ///
+  /// This tells the end of a wait from a time-out, and with ``isClosed`` from the end of the output.
+  public var isForgotten: Bool { hasForgottenSession }
+
+  /// Whether this reader has come to the end: nothing is left to read, and nothing more to wait for,
+  /// because the session is closed or was dropped by its manager.
+  public var isComplete: Bool { (isClosed || isForgotten) && !hasMore }
 }

@@ -15,18 +15,26 @@ extension Session {
   @inlinable
   public func output(since seq: Int = 0, maxBytes: Int? = nil) -> Output {
     let idle = reader.idle(since: seq)
-    if idle.isIdle { return Output(batch: RingBatch(idle, since: seq)) }
-    return Output(batch: reader.read(since: seq, maxBytes: maxBytes))
+    if idle.isIdle { return Output(batch: RingBatch(idle, since: seq), of: self) }
+    return Output(batch: reader.read(since: seq, maxBytes: maxBytes), of: self)
   }
 
   /// Every retained chunk after a cursor, and the session's state, as of one instant.
   ///
-  /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known.
+  /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known. A cursor of
+  /// another session reads from the start, and ``Output/isCursorForeign`` says so.
   @inlinable
   public func output(since cursor: Cursor, maxBytes: Int? = nil) -> Output {
-    let idle = reader.idle(since: cursor.position.seq)
-    if idle.isIdle { return Output(batch: RingBatch(idle, since: cursor.seq)) }
-    return Output(batch: reader.read(since: cursor.position, maxBytes: maxBytes))
+    let isForeign = isForeign(cursor)
+    let position = isForeign ? .start : cursor.position
+    let idle = reader.idle(since: position.seq)
+    if idle.isIdle {
+      return Output(
+        batch: RingBatch(idle, since: position.seq), of: self, hasForeignCursor: isForeign)
+    }
+    return Output(
+      batch: reader.read(since: position, maxBytes: maxBytes), of: self, hasForeignCursor: isForeign
+    )
   }
 
   /// Reads as ``output(since:maxBytes:)-(Int,_)`` does, into the memory of an earlier output.
@@ -36,13 +44,28 @@ extension Session {
   /// ``Output/init(reservingBytes:chunks:)``.
   public func read(since seq: Int = 0, maxBytes: Int? = nil, into output: inout Output) {
     reader.read(since: seq, maxBytes: maxBytes, into: &output.batch)
+    note(in: &output, hasForeignCursor: false)
   }
 
   /// Reads as ``output(since:maxBytes:)-(Cursor,_)`` does, into the memory of an earlier output;
   /// see ``read(since:maxBytes:into:)-(Int,_,_)``.
   public func read(since cursor: Cursor, maxBytes: Int? = nil, into output: inout Output) {
-    reader.read(since: cursor.position, maxBytes: maxBytes, into: &output.batch)
+    let isForeign = isForeign(cursor)
+    reader.read(
+      since: isForeign ? .start : cursor.position, maxBytes: maxBytes, into: &output.batch)
+    note(in: &output, hasForeignCursor: isForeign)
   }
+
+  /// Adds what the ring does not know to an output that was read from it.
+  private func note(in output: inout Output, hasForeignCursor: Bool) {
+    output.hasForeignCursor = hasForeignCursor
+    output.hasForgottenSession = isForgotten
+    output.epoch = epoch
+  }
+
+  /// Whether a cursor comes from a read of another session.
+  @inlinable @inline(__always)
+  func isForeign(_ cursor: Cursor) -> Bool { cursor.epoch != 0 && cursor.epoch != epoch }
 
   /// The bytes that are no longer retained, since the session began.
   ///

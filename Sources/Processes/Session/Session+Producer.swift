@@ -67,8 +67,8 @@ extension Session.Producer {
   ///   - stream: The stream that it was written to.
   ///   - time: The present, as the session's clock has it; nil to read that clock. A producer that
   ///     appends many chunks at a time reads it once for all of them.
-  /// - Complexity: O(`bytes.byteCount`); no lock and no allocation, unless a reader waits and has to be
-  ///   woken.
+  /// - Complexity: O(`bytes.byteCount`); no lock and no allocation, unless readers wait and have to be
+  ///   woken: see ``Session/append(_:to:)-(RawSpan,_)``.
   @inline(__always)
   public mutating func append(
     _ bytes: RawSpan, to stream: StandardStream, at time: ActivityClock.Instant? = nil

@@ -1,11 +1,12 @@
 public import OutputRing
-import Synchronization
+public import Synchronization
 
-/// The output of one process: appended by whoever captures it, read by any number of readers, in
-/// bounded memory and with exact accounting of what was lost.
+/// The output of one process: appended by its producers, read by any number of readers, in bounded
+/// memory and with exact accounting of what was lost.
 ///
-/// Readers take no lock and cannot slow the capture down; a reader that comes too late is told what it
-/// missed. Several threads may append: they take turns, by a lock that no read ever touches. Where one
+/// Readers take no lock, and no producer waits for one; a reader that comes too late is told what it
+/// missed. A producer pays for readers that wait (it wakes them; see ``append(_:to:)-(RawSpan,_)``), and
+/// for the transfer of cache lines to readers on other processors. Several threads may append: they take turns, by a lock that no read ever touches. Where one
 /// thread alone appends, a ``Producer`` of its own does so without a lock.
 ///
 /// ```swift
@@ -34,6 +35,10 @@ public final class Session: Sendable, Identifiable {
 
   /// The ring behind the session, for readers who want it without the session's words.
   public let reader: RingReader
+
+  /// What tells this session's cursors from those of others.
+  @usableFromInline let epoch = SessionEpoch.next()
+  @usableFromInline let forgotten = Atomic(false)
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
@@ -113,7 +118,33 @@ public final class Session: Sendable, Identifiable {
 
   /// The most bytes one direct read fills: what a pipe holds, or less for a session that holds less.
   private static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
+}
 
+// MARK: Managers
+
+extension Session {
+  /// Whether a manager that knew this session dropped it: forgot it, swept it, or gave its id to another
+  /// session.
+  ///
+  /// Nothing may come any more that a reader could wait for, so a wait for news of such a session
+  /// ends at once, and one that is under way is woken; ``Output/isForgotten`` tells the reason. Reads and
+  /// appends work as before. Registering the session with a manager makes this false again, and waits
+  /// wait again. Where several managers know a session, the last of them that registered or dropped it
+  /// decides. The end of a ``SessionManager`` itself drops no session.
+  ///
+  /// - Complexity: O(1); one load.
+  @inlinable
+  public internal(set) var isForgotten: Bool {
+    get { forgotten.load(ordering: .relaxed) }
+    set { forgotten.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Makes this session ``isForgotten``, for its manager, and ends the waits that are under way.
+  package func noteForgotten() {
+    isForgotten = true
+    // A waiter that is not on the list yet has still to take the list's lock, and looks behind it.
+    waiters.wakeAll()
+  }
 }
 
 // MARK: Activity

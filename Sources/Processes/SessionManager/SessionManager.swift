@@ -1,5 +1,8 @@
 /// The sessions of a server, by id; those that have been idle for too long are swept out.
 ///
+/// A session that is dropped, because it was forgotten, swept, or its id registered anew, is
+/// ``Session/isForgotten``: waits for its output end.
+///
 /// All operations are safe from any thread. Looking a session up never waits for a sweep longer than
 /// it takes to go through one of 256 parts of the table.
 ///
@@ -17,7 +20,7 @@ public final class SessionManager: Sendable {
   /// Whether sweeps leave sessions alone whose process has no exit status yet, however idle they are.
   public let sparesRunning: Bool
 
-  private let table = SessionTable()
+  private let table: SessionTable
   private let sweeper = LockedState<Task<Void, Never>?>(nil)
 
   /// Creates a manager without sessions, which does not sweep by itself until ``run(onSweep:)``.
@@ -27,25 +30,45 @@ public final class SessionManager: Sendable {
   ///   - sweepInterval: How often ``run(onSweep:)`` sweeps.
   ///   - sparesRunning: Whether sweeps leave sessions alone whose process has no exit status yet.
   /// - Precondition: `sweepInterval` is positive.
-  public init(
+  public convenience init(
     idleTimeout: Duration, sweepInterval: Duration = .seconds(60), sparesRunning: Bool = false
+  ) {
+    self.init(
+      idleTimeout: idleTimeout, sweepInterval: sweepInterval, sparesRunning: sparesRunning,
+      forgetsDropped: true)
+  }
+
+  /// Creates a manager that leaves it to its owner to call ``Session/noteForgotten()`` of what it drops.
+  package init(
+    idleTimeout: Duration, sweepInterval: Duration, sparesRunning: Bool, forgetsDropped: Bool
   ) {
     precondition(sweepInterval > .zero, "a sweep interval must be positive, not \(sweepInterval)")
     self.idleTimeout = idleTimeout
     self.sweepInterval = sweepInterval
     self.sparesRunning = sparesRunning
+    table = SessionTable(forgetsDropped: forgetsDropped)
   }
 
   deinit { stop() }
 
-  /// Makes a session known under its id, and counts as activity of it.
+  /// Makes a session known under its id, and counts as activity of it. One that was dropped before is not
+  /// ``Session/isForgotten`` any more.
   ///
-  /// - Returns: The session that had the id before, if there was one; it is no longer known.
-  /// - Complexity: O(1).
+  /// - Returns: The session that had the id before, if there was one; unless it is the same, it is no
+  ///   longer known.
+  /// - Complexity: O(1), and a wake-up for each reader that waits for the session replaced.
   @discardableResult
   public func register(_ session: Session) -> Session? {
     session.noteActivity()
-    return table.insert(session)
+    let replaced = table.insert(session)
+    wakeForgotten(replaced)
+    return replaced
+  }
+
+  /// Ends the waits on a session that has left the table.
+  private func wakeForgotten(_ session: Session?) {
+    // One that was registered again is not forgotten; its waiters would only look and sleep on.
+    if let session, session.isForgotten { session.waiters.wakeAll() }
   }
 
   /// The session with an id, if it is known. Looking it up is not activity.
@@ -53,12 +76,17 @@ public final class SessionManager: Sendable {
   /// - Complexity: O(1).
   public func session(id: String) -> Session? { table.session(id: id) }
 
-  /// Makes a session unknown. Whoever holds it can go on using it.
+  /// Makes a session unknown, and ends the waits on it: it ``Session/isForgotten``. A caller that holds it
+  /// can go on reading and appending.
   ///
   /// - Returns: The session, so that its process can be ended.
-  /// - Complexity: O(1).
+  /// - Complexity: O(1), and a wake-up for each reader that waits.
   @discardableResult
-  public func forget(id: String) -> Session? { table.remove(id: id) }
+  public func forget(id: String) -> Session? {
+    let forgotten = table.remove(id: id)
+    wakeForgotten(forgotten)
+    return forgotten
+  }
 
   /// The number of sessions known; if others register or forget meanwhile, at some moment or other.
   public var count: Int { table.count }
@@ -71,10 +99,10 @@ public final class SessionManager: Sendable {
 
 extension SessionManager {
   /// Drops the sessions that have been idle for longer than the timeout, each by its own clock; but for
-  /// those that ``sparesRunning`` spares.
+  /// those that ``sparesRunning`` spares. Waits on them end, as with ``forget(id:)``.
   ///
   /// - Returns: The sessions dropped, so that their processes can be ended.
-  /// - Complexity: O(sessions).
+  /// - Complexity: O(sessions), and a wake-up for each reader that waits for one dropped.
   @discardableResult
   public func sweep() -> [Session] {
     let timeout = idleTimeout.saturatedNanoseconds
@@ -94,6 +122,7 @@ extension SessionManager {
     for session in others where hasExpired(session, at: session.clock.nanoseconds) {
       if table.remove(session) { dropped.append(session) }
     }
+    for session in dropped { wakeForgotten(session) }
     return dropped
   }
 

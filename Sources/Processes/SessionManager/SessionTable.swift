@@ -7,10 +7,14 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
   /// A power of two.
   private static let shardCount = 256
 
-  init() {
+  /// - Parameter forgetsDropped: Whether a session is forgotten (``Session/isForgotten``) when it leaves the
+  ///   table.
+  init(forgetsDropped: Bool) {
     // Not an array of objects: counting references to a shard would cost as much as its lock.
     unsafe shards = .allocate(capacity: Self.shardCount)
-    for index in 0..<Self.shardCount { unsafe (shards + index).initialize(to: Shard()) }
+    for index in 0..<Self.shardCount {
+      unsafe (shards + index).initialize(to: Shard(forgetsDropped: forgetsDropped))
+    }
   }
 
   deinit {
@@ -99,13 +103,24 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
 
 /// A lock and what it guards, a cache line away from its neighbours'.
 private struct Shard: ~Copyable {
-  let contents = LockedState(ShardContents())
+  let contents: LockedState<ShardContents>
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
     (0, 0, 0, 0, 0, 0, 0, 0)
+
+  init(forgetsDropped: Bool) {
+    contents = LockedState(ShardContents(forgetsDropped: forgetsDropped))
+  }
 }
 
 /// A dictionary for look-ups, and an array for sweeps, which run through it in order.
+///
+/// Whether a session is forgotten changes with the table, under the same lock: else a thread that registers
+/// a session and one that drops it could leave the two at odds.
 private struct ShardContents {
+  private let forgetsDropped: Bool
+
+  init(forgetsDropped: Bool) { self.forgetsDropped = forgetsDropped }
+
   private struct Entry {
     var session: Session
     /// Its index in `sessions`.
@@ -122,7 +137,9 @@ private struct ShardContents {
 
   mutating func insert(_ session: Session) -> Session? {
     let key = SessionKey(session.id)
+    session.isForgotten = false
     if let replaced = entries[key] {
+      if replaced.session !== session { leave(replaced.session) }
       entries[key]!.session = session
       sessions[replaced.place] = session
       return replaced.session
@@ -132,9 +149,12 @@ private struct ShardContents {
     return nil
   }
 
+  private func leave(_ session: Session) { if forgetsDropped { session.isForgotten = true } }
+
   /// The last session takes the place of the one removed.
   mutating func remove(id: String) -> Session? {
     guard let removed = entries.removeValue(forKey: SessionKey(id)) else { return nil }
+    leave(removed.session)
     let last = sessions.removeLast()
     if removed.place < sessions.count {
       sessions[removed.place] = last

@@ -13,9 +13,11 @@ extension Session {
   /// ```
   ///
   /// News is: a chunk after the cursor, retained or missed; an exit status that the cursor does not know
-  /// of; that the cursor is ahead of the newest chunk. A closed session has nothing to wait for.
+  /// of; that the cursor is ahead of the newest chunk, or of another session. A session that is closed, or
+  /// that its manager has dropped (``isForgotten``), has nothing to wait for: the wait ends at once, with
+  /// an output that ``Output/isComplete`` unless more is left to read.
   ///
-  /// No thread is kept waiting, and an append that nobody waits for is not slowed down by the possibility.
+  /// No thread is kept waiting. An append while no reader waits pays one load for the possibility.
   ///
   /// - Parameters:
   ///   - cursor: Where the last read ended: its ``Output/cursor``.
@@ -23,7 +25,8 @@ extension Session {
   ///   - limit: The longest time to wait; nil for as long as it takes, zero or less not to wait.
   /// - Returns: The news; or, if the time is up or the task is cancelled, an output without any. It ends
   ///   the wait promptly if the task is cancelled.
-  /// - Complexity: as for the read. A wait costs some allocations, and the producer who ends it O(1).
+  /// - Complexity: as for the read. A wait costs some allocations, and the producer that ends it a
+  ///   wake-up: see ``append(_:to:)-(RawSpan,_)``.
   public func output(
     since cursor: Cursor, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
@@ -131,11 +134,31 @@ extension Session {
   }
 
   /// Whether a wait for something after a cursor has come to its end: there is a chunk after the cursor,
-  /// or the cursor is ahead of the newest; the exit status is another than the cursor knows of; or there
-  /// is nothing to wait for any more.
+  /// or the cursor is ahead of the newest, or of another session; the exit status is another than the
+  /// cursor knows of; or there is nothing to wait for any more.
   func hasNews(past cursor: Cursor) -> Bool {
     let status = reader.status
     return reader.lastSeq != cursor.seq || status != cursor.status
-      || SessionStatus(word: status).isClosed
+      || SessionStatus(word: status).isClosed || isForeign(cursor) || isForgotten
   }
+}
+
+// MARK: White-box testing
+
+/// A wait for news without the thread that it would block, for tests that do everything on one thread.
+package struct PendingWait: Sendable {
+  private let session: Session
+  private let ticket: WaitList.Ticket
+
+  /// Begins a wait: looks, asks to be woken, looks once more.
+  package init(for session: Session, past cursor: Cursor) {
+    self.session = session
+    ticket = session.waiters.makeTicket()
+    if session.hasNews(past: cursor) { return }
+    _ = session.waiters.add(.thread(ThreadWaiter()), as: ticket)
+    _ = session.sleep(as: ticket, past: cursor, until: nil)
+  }
+
+  /// Whether the wait has come to an end: there was news, or the waiter has been woken.
+  package var isOver: Bool { !session.waiters.contains(ticket) }
 }

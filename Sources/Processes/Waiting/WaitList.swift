@@ -125,7 +125,7 @@ struct WaitList: ~Copyable, Sendable {
   ///
   /// - Complexity: O(threads that wait) for the caller; the waking of tasks, if there are many, is left
   ///   to a task.
-  private func wakeAll() {
+  func wakeAll() {
     let waiters = state.withLock { state in
       let waiters = state.waiters
       state.waiters = [:]
@@ -141,6 +141,9 @@ struct WaitList: ~Copyable, Sendable {
       Task.detached { [tasks] in for task in tasks { task.wake() } }
     }
   }
+
+  /// Whether a waiter is on the list.
+  func contains(_ ticket: Ticket) -> Bool { state.withLock { $0.waiters[ticket] != nil } }
 
   /// How many are on the list.
   var count: Int { state.withLock { $0.waiters.count } }

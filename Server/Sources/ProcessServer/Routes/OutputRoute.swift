@@ -38,7 +38,7 @@ extension API {
 extension Output {
   /// Whether it is clear without another look that nothing is to be waited for.
   fileprivate func hasNews(for cursor: Cursor) -> Bool {
-    !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isClosed
+    !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isCursorForeign || isClosed
   }
 }
 
