@@ -4,7 +4,7 @@ import Processes
 import Testing
 
 /// Signals that a shell or its terminal sends to a job.
-@Suite(.timeLimit(.minutes(2))) struct JobControlTests {
+@Suite(.timeLimit(.minutes(10))) struct JobControlTests {
   @Test func aShellsLoopStopsAtCtrlC() async throws {
     let console = try await Console(
       "for i in 1 2 3; do \"$0\" sh -c 'echo started; exec sleep 1000'; echo after; done; echo end")

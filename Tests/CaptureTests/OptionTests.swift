@@ -4,7 +4,7 @@ import Processes
 import Testing
 
 /// `--merge`.
-@Suite(.timeLimit(.minutes(2))) struct MergeTests {
+@Suite(.timeLimit(.minutes(10))) struct MergeTests {
   @Test func theOrderOfBothStreamsIsKept() async throws {
     let line = "for i in 1 2 3 4 5 6 7 8 9; do echo out$i; echo err$i >&2; done"
     let result = try await run("--merge", command: shell(line))
@@ -16,7 +16,7 @@ import Testing
 }
 
 /// `--foreground`.
-@Suite(.timeLimit(.minutes(2))) struct ForegroundTests {
+@Suite(.timeLimit(.minutes(10))) struct ForegroundTests {
   @Test func theCommandReadsFromTheTerminal() async throws {
     let console = try await Console(
       "exec \"$0\" --foreground sh -c 'echo ask; read x </dev/tty; echo got-$x'")
@@ -96,7 +96,7 @@ import Testing
 }
 
 /// What becomes of the command if capture is killed.
-@Suite(.timeLimit(.minutes(2))) struct KilledTests {
+@Suite(.timeLimit(.minutes(10))) struct KilledTests {
   private func killed(_ options: String...) async throws -> Int32 {
     let capture = try await Run(arguments: options + ["sleep", "1000"])
     let number = capture.process.processID

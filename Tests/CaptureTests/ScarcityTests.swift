@@ -5,7 +5,7 @@
   import Testing
 
   /// Where the system has no more of something, capture says so and ends.
-  @Suite(.timeLimit(.minutes(3))) struct ScarcityTests {
+  @Suite(.timeLimit(.minutes(10))) struct ScarcityTests {
     /// Runs capture after a shell's commands, and returns its status and what it wrote.
     private func attempt(_ preparation: String) async throws -> (ProcessExit, String) {
       var command = Command(

@@ -154,7 +154,7 @@ import Testing
     kill(grandchild, SIGKILL)
   }
 
-  @Test(.timeLimit(.minutes(1)), arguments: [[], ["--live"]])
+  @Test(.timeLimit(.minutes(10)), arguments: [[], ["--live"]])
   func aSignalEndsAWriteThatNobodyReads(_ options: [String]) async throws {
     let fifo = NSTemporaryDirectory() + "capture-test-" + UUID().uuidString
     try #require(unsafe mkfifo(fifo, 0o600) == 0)

@@ -119,7 +119,7 @@ struct Report {
 
 /// Waits for something that another process is about to bring about.
 func eventually(_ condition: () -> Bool) async -> Bool {
-  for _ in 0..<10_000 {
+  for _ in 0..<60_000 {
     if condition() { return true }
     try? await Task.sleep(for: .milliseconds(1))
   }
@@ -151,5 +151,7 @@ func isGone(_ process: Int32) -> Bool {
   guard let data = FileManager.default.contents(atPath: "/proc/\(process)/stat") else {
     return true
   }
-  return String(decoding: data, as: UTF8.self).contains(") Z")
+  let stat = String(decoding: data, as: UTF8.self)
+  // X: it is being reaped.
+  return stat.contains(") Z") || stat.contains(") X")
 }

@@ -3,7 +3,7 @@ import ProcessHost
 import Testing
 
 /// `--tty` and `--live` at a terminal.
-@Suite(.timeLimit(.minutes(2))) struct TerminalTests {
+@Suite(.timeLimit(.minutes(10))) struct TerminalTests {
   @Test func outputComesLiveAtATerminal() async throws {
     let console = try await Console("\"$0\" sh -c 'echo first; exec sleep 1000'; echo $?")
     #expect(await console.shows("first\r\n"))

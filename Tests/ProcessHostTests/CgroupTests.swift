@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// Commands in cgroups of their own, and commands that cannot have one.
-@Suite(.timeLimit(.minutes(2))) struct CgroupTests {
+@Suite(.timeLimit(.minutes(10))) struct CgroupTests {
   /// Why this program cannot make a cgroup; nil if it can.
   private static let obstacle: String? = {
     guard let own = Cgroup.own() else { return "no cgroup file system of version 2 is mounted" }

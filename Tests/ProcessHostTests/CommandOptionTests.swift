@@ -25,7 +25,7 @@ private func reason(_ command: Command) async -> String? {
   await launchError(command)?.description
 }
 
-@Suite(.timeLimit(.minutes(1))) struct MergedOutputTests {
+@Suite(.timeLimit(.minutes(10))) struct MergedOutputTests {
   @Test("stdout and stderr of one pipe keep the order in which they were written")
   func order() async throws {
     var command = Command.shell(
@@ -53,7 +53,7 @@ private func reason(_ command: Command) async -> String? {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct InheritedDescriptorTests {
+@Suite(.timeLimit(.minutes(10))) struct InheritedDescriptorTests {
   /// A file that holds its own name, opened for reading by this program alone.
   private final class Marked {
     private let directory = TemporaryDirectory()
@@ -176,7 +176,7 @@ private func reason(_ command: Command) async -> String? {
 }
 
 #if os(Linux)
-  @Suite(.timeLimit(.minutes(1))) struct AttributeTests {
+  @Suite(.timeLimit(.minutes(10))) struct AttributeTests {
     @Test("Limits reach the command, soft and hard, and leave this program's own alone")
     func limits() async throws {
       let before = spawn_open_file_limit()
@@ -314,7 +314,7 @@ private func reason(_ command: Command) async -> String? {
   /// Whether this program may become another user.
   private let isRoot = geteuid() == 0
 
-  @Suite(.enabled(if: isRoot), .timeLimit(.minutes(1))) struct UserTests {
+  @Suite(.enabled(if: isRoot), .timeLimit(.minutes(10))) struct UserTests {
     private static let nobody = Command.User(
       userID: 65_534, groupID: 65_533, supplementaryGroups: [65_532, 65_531])
 

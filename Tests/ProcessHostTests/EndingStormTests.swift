@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// Many processes that end in every way at once, while they are being ended.
-@Suite(.timeLimit(.minutes(5))) struct EndingStormTests {
+@Suite(.timeLimit(.minutes(10))) struct EndingStormTests {
   /// What commands do until they are ended, or by themselves.
   static let lines = [
     "exec sleep 0.05", "exec sleep 300", "trap '' TERM; echo; while :; do sleep 0.05; done",

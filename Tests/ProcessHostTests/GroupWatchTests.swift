@@ -13,7 +13,7 @@ import Testing
 #endif
 
 /// Looking at what processes have left in their groups.
-@Suite(.timeLimit(.minutes(5))) struct GroupWatchTests {
+@Suite(.timeLimit(.minutes(10))) struct GroupWatchTests {
   /// Notes what is asked, and by which thread.
   private final class Scans: Sendable {
     struct Scan {

@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// What a launch passes on, and what it never waits for.
-@Suite(.timeLimit(.minutes(1))) struct LaunchTests {
+@Suite(.timeLimit(.minutes(10))) struct LaunchTests {
   private let directory = TemporaryDirectory()
 
   // MARK: Bytes

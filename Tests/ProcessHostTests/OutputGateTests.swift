@@ -12,7 +12,7 @@ import Testing
 
 @testable import ProcessHost
 
-@Suite(.timeLimit(.minutes(1))) struct OutputGateTests {
+@Suite(.timeLimit(.minutes(10))) struct OutputGateTests {
   @Test("A gate is shut while too much waits, and tells once when it opens")
   func opening() {
     let gate = OutputGate()

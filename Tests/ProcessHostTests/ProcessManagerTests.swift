@@ -65,7 +65,7 @@ private final class ManualClock: Sendable {
     let manager = ProcessManager(idleTimeout: .seconds(10), grace: .zero)
     // What leaves the group is not reached, and holds the output open.
     var command = Command.shell("setsid sh -c 'echo $$; exec sleep 1000' & wait")
-    command.quietGrace = nil
+    (command.quietGrace, command.lingerLimit) = (nil, nil)
     let process = try await manager.launch(command, into: session("a"))
     let ready = await process.session.output(since: .start, waitingUpTo: nil)
     let rest = try #require(pid_t(ready.chunks.payload.description.dropLast()))

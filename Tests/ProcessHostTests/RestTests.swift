@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// What becomes of sources, and of pipes, while the poller does not know them.
-@Suite(.timeLimit(.minutes(1))) struct RestTests {
+@Suite(.timeLimit(.minutes(10))) struct RestTests {
   /// A source that always has something to say, and does as it is told.
   private final class Source: EventSource, @unchecked Sendable {
     private let ends: PipeEnds

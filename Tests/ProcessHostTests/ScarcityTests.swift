@@ -8,7 +8,7 @@
   @testable import ProcessHost
 
   /// Where the system has no more of something, a launch fails and says so.
-  @Suite(.timeLimit(.minutes(2))) struct ScarcityTests {
+  @Suite(.timeLimit(.minutes(10))) struct ScarcityTests {
     @Test("Without address space a session or a launch is an error, and later possible again")
     func addressSpace() async {
       await #expect(processExitsWith: .success) {

@@ -33,7 +33,7 @@ func capture(_ command: Command, on host: CommandHost = .shared) async throws ->
 
 /// Waits for something that another process or thread is about to bring about.
 func eventually(_ condition: () -> Bool) async -> Bool {
-  for _ in 0..<10_000 {
+  for _ in 0..<60_000 {
     if condition() { return true }
     try? await Task.sleep(for: .milliseconds(1))
   }
@@ -103,7 +103,9 @@ func exists(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 /// Whether a process has ended; its zombie may be left.
 func isGone(_ process: Int32) -> Bool {
   guard let stat = contents("/proc/\(process)/stat") else { return true }
-  return stat[stat.lastIndex(of: ")")!...].hasPrefix(") Z")
+  let state = stat[stat.lastIndex(of: ")")!...].dropFirst(2).first
+  // X: it is being reaped.
+  return state == "Z" || state == "X"
 }
 
 /// Writes bytes to a pipe that has room for them.

@@ -15,7 +15,7 @@ import Testing
 ///
 /// As root: the host has a process of its own, which becomes an ordinary user and then starts a program that
 /// makes itself root. As another user: `sudo` does so, if it needs no password.
-@Suite(.timeLimit(.minutes(2))) struct SurvivorTests {
+@Suite(.timeLimit(.minutes(10))) struct SurvivorTests {
   /// A command that runs a line as root, from a process that is not root.
   struct Foreign {
     /// Belongs to the test, which removes it: a host that is not root cannot.

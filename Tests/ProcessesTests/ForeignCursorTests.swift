@@ -2,7 +2,7 @@
 import Testing
 
 /// Cursors of one session that reach another, such as one that took its id.
-@Suite(.timeLimit(.minutes(2))) struct ForeignCursorTests {
+@Suite(.timeLimit(.minutes(10))) struct ForeignCursorTests {
   private let old = Session("s", capacity: 100)
   private let new = Session("s", capacity: 100)
 

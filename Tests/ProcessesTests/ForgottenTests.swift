@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Sessions that their manager drops, and the readers that wait for them.
-@Suite(.timeLimit(.minutes(2))) struct ForgottenTests {
+@Suite(.timeLimit(.minutes(10))) struct ForgottenTests {
   /// How a manager drops a session.
   enum Way: CaseIterable, Sendable { case forget, sweep, replace }
 

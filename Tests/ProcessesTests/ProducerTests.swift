@@ -6,7 +6,7 @@ import Testing
 
 /// ``Session/Producer``. What it appends and how that is read, the model compares (`ModelTests`,
 /// `StressTests` and `Fuzz` run on sessions of both kinds).
-@Suite(.timeLimit(.minutes(2))) struct ProducerTests {
+@Suite(.timeLimit(.minutes(10))) struct ProducerTests {
   init() async { await untilWakeupsArePromised() }
 
   private func makeProducer(clock: ActivityClock = .system) -> Session.Producer {

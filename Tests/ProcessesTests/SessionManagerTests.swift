@@ -9,7 +9,7 @@ import Testing
   private func eventually(
     _ condition: () -> Bool, sourceLocation: SourceLocation = #_sourceLocation
   ) async {
-    for _ in 0..<10_000 {
+    for _ in 0..<60_000 {
       if condition() { return }
       try? await Task.sleep(for: .milliseconds(2))
     }

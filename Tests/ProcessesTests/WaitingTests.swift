@@ -5,7 +5,7 @@ import Testing
 
 /// Waiting for news. Nothing here depends on how long anything takes: a lost wake-up shows as a test that
 /// does not end, which the time limit turns into a failure.
-@Suite(.timeLimit(.minutes(2))) struct WaitingTests {
+@Suite(.timeLimit(.minutes(10))) struct WaitingTests {
   private let session = Session("s", capacity: 1_000)
 
   init() async { await untilWakeupsArePromised() }
@@ -293,7 +293,7 @@ import Testing
 }
 
 /// ``Session/outputs(since:maxBytes:)``.
-@Suite(.timeLimit(.minutes(2))) struct OutputsTests {
+@Suite(.timeLimit(.minutes(10))) struct OutputsTests {
   @Test func elementsToTheEnd() async {
     let session = Session("s", capacity: 1_000)
     session.append("a".utf8, to: .stdout)
