@@ -2,44 +2,46 @@ import Hummingbird
 import NIOCore
 import NIOHTTP1
 
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
-
-extension Request {
-  /// The body, read to its end and decoded; an empty one counts as `{}`.
+extension API {
+  /// The fields of a request's body, read to its end; an empty one counts as `{}`.
   ///
-  /// - Throws: ``APIError``: 413 for a body above the limit, 400 for one that is not what is expected.
-  func decode<Value: Decodable>(
-    _ type: Value.Type = Value.self, upTo limit: Int
-  ) async throws -> Value {
+  /// - Throws: ``APIError``: 413 for a body above the limit, 503 if too much of other bodies has to be kept
+  ///   already, 400 for one that is no JSON object.
+  func fields(of request: Request, context: APIContext) async throws -> Fields {
+    let text = try await body(of: request, context: context)
+    return try Fields(text.isEmpty ? .object([]) : JSONInput(parsing: text))
+  }
+
+  private func body(of request: Request, context: APIContext) async throws -> [UInt8] {
+    let limit = configuration.limits.bodyBytes
     let tooLarge = APIError(
       .contentTooLarge, "body_too_large", "a request's body may have \(limit) bytes at most")
-    if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
-    var body: ByteBuffer
-    do {
-      body = try await self.body.collect(upTo: limit)
-    } catch is NIOTooManyBytesError {
+    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
       throw tooLarge
+    }
+    var text: [UInt8] = []
+    defer { if !text.isEmpty { connections.incoming.give(text.count, of: context.connection) } }
+    do {
+      for try await part in request.body {
+        guard part.readableBytes <= limit - text.count else { throw tooLarge }
+        guard
+          connections.incoming.take(
+            part.readableBytes, for: context.connection, in: context.workspace)
+        else { throw APIError.overloaded }
+        text += part.readableBytesView
+      }
     } catch let error as HTTPParserError {
+      throw error
+    } catch let error as APIError {
       throw error
     } catch {
       throw APIError.badRequest("the request's body did not come to its end")
     }
-    if body.readableBytes == 0 { body.writeString("{}") }
-    do {
-      return try JSONDecoder().decode(type, from: Data(body.readableBytesView))
-    } catch let error as DecodingError {
-      throw APIError.badRequest(error.plainDescription)
-    } catch let error as APIError {
-      throw error
-    } catch {
-      throw APIError.badRequest("the body is not valid JSON")
-    }
+    return text
   }
+}
 
+extension Request {
   /// An integer of the query.
   ///
   /// - Throws: ``APIError`` with 400 for anything that is no integer within the range.
@@ -55,48 +57,5 @@ extension Request {
           : "\(name)=\(value): must be from \(range.lowerBound) to \(range.upperBound)")
     }
     return value
-  }
-}
-
-extension DecodingError {
-  /// What is wrong with a body, without the decoder's own words.
-  fileprivate var plainDescription: String {
-    switch self {
-    case .keyNotFound(let key, let context):
-      return "\(Self.place(context.codingPath + [key])) is missing"
-    case .typeMismatch(let type, let context):
-      return "\(Self.place(context.codingPath)) is not \(Self.name(of: type))"
-    case .valueNotFound(let type, let context):
-      return "\(Self.place(context.codingPath)) is null, not \(Self.name(of: type))"
-    case .dataCorrupted(let context):
-      let place = context.codingPath
-      return place.isEmpty
-        ? "the body is not valid JSON" : "\(Self.place(place)): \(context.debugDescription)"
-    @unknown default:
-      return "the body is not what is expected"
-    }
-  }
-
-  private static func place(_ path: [any CodingKey]) -> String {
-    guard !path.isEmpty else { return "the body" }
-    var text = ""
-    for key in path {
-      if let index = key.intValue {
-        text += "[\(index)]"
-      } else {
-        text += (text.isEmpty ? "" : ".") + key.stringValue
-      }
-    }
-    return text
-  }
-
-  private static func name(of type: any Any.Type) -> String {
-    switch type {
-    case is String.Type: "a string"
-    case is Bool.Type: "true or false"
-    case is any BinaryInteger.Type: "an integer"
-    case is [Any].Type: "an array"
-    default: "an object"
-    }
   }
 }

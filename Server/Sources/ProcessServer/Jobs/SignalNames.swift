@@ -26,8 +26,10 @@ extension ProcessSignal {
     Self.names.first { $0.number == rawValue }?.name ?? "SIG\(rawValue)"
   }
 
-  /// The signal of a name, with or without `SIG`.
+  /// The signal of a name in ASCII, in capitals or not, with or without `SIG`.
   init?(name: String) {
+    // Other scripts have letters whose capitals are ASCII.
+    guard name.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     let upper = name.uppercased()
     let full = upper.hasPrefix("SIG") ? upper : "SIG" + upper
     guard let number = Self.names.first(where: { $0.name == full })?.number else { return nil }

@@ -9,7 +9,7 @@ import Hummingbird
 extension API {
   /// `POST /envs/list`: the one environment that there is, and its tools.
   func environments(request: Request, context: APIContext) async throws -> Response {
-    _ = try await request.decode(NoArguments.self, upTo: configuration.limits.bodyBytes)
+    _ = try await fields(of: request, context: context)
     let tools = Tool.allCases.map { tool -> JSON in
       [
         "name": .string(tool.rawValue), "kind": "core", "description": .string(tool.description),
@@ -26,11 +26,4 @@ extension API {
         ]
       ])
   }
-}
-
-/// A body of which nothing is expected but to be an object.
-struct NoArguments: Decodable {
-  private enum CodingKeys: CodingKey {}
-
-  init(from decoder: any Decoder) throws { _ = try decoder.container(keyedBy: CodingKeys.self) }
 }
