@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import ProcessServer
@@ -25,6 +26,45 @@ import Testing
     #expect(table.workspace(of: long.utf8) == "w")
     #expect(table.workspace(of: long.dropLast().utf8) == nil)
     #expect(throws: TokenError.self) { try TokenTable(parsing: "\(long)x w") }
+  }
+
+  @Test("A digest stands for its token")
+  func digests() throws {
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    let table = try TokenTable(parsing: "sha256:\(digest) w1\nother w2")
+    #expect(table.workspace(of: "abc".utf8) == "w1")
+    #expect(table.workspace(of: "sha256:\(digest)".utf8) == nil)
+    #expect(table.workspace(of: digest.utf8) == nil)
+    let error = #expect(throws: TokenError.self) {
+      try TokenTable(parsing: "abc w1\nsha256:\(digest) w1")
+    }
+    #expect(error?.description.contains("line 2") == true)
+    #expect(throws: TokenError.self) { try TokenTable(parsing: "sha256:12 w") }
+  }
+
+  @Test("A table holds no token")
+  func secrecy() throws {
+    let table = try TokenTable(parsing: "a-long-token-of-one w1")
+    var text = ""
+    dump(table, to: &text)
+    #expect(!text.contains("a-long-token-of-one") && text.contains("w1"))
+  }
+
+  @Test(
+    "A file of another user may be readable by a group of this process, and by nobody else",
+    .enabled(if: geteuid() == 0, "takes root"),
+    arguments: [
+      (0o440, 1234, true, true), (0o640, 1234, true, true), (0o400, 1234, true, false),
+      (0o440, 1234, false, false), (0o444, 1234, true, false), (0o660, 1234, true, false),
+      (0o640, 0, true, false), (0o400, 0, true, true),
+    ])
+  func mountedFiles(mode: Int, owner: Int, isByOwnGroup: Bool, isAccepted: Bool) throws {
+    let path = NSTemporaryDirectory() + "processd-mounted-\(randomID())"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try Data("t w\n".utf8).write(to: URL(fileURLWithPath: path))
+    #expect(unsafe chown(path, uid_t(owner), isByOwnGroup ? getegid() : 4321) == 0)
+    #expect(unsafe chmod(path, mode_t(mode)) == 0)
+    #expect(((try? TokenTable(contentsOfFile: path)) != nil) == isAccepted)
   }
 
   @Test(arguments: [

@@ -1,40 +1,85 @@
 import Synchronization
 
-/// Who may do what: the tokens in force.
+/// What a token gives access to, for as long as the token is in force.
+final class Grant: Sendable {
+  let workspace: String
+  private let revoked = Atomic(false)
+
+  init(workspace: String) { self.workspace = workspace }
+
+  /// Whether the token stood in the table when that was last read.
+  var isInForce: Bool { !revoked.load(ordering: .acquiring) }
+
+  fileprivate func revoke() { revoked.store(true, ordering: .releasing) }
+}
+
+/// The tokens in force.
 final class Access: Sendable {
+  private struct State {
+    var table: TokenTable
+    /// A grant for each entry of the table.
+    var grants: [Grant]
+  }
+
   /// Where tokens come from.
   let source: TokenSource
-  private let table: Mutex<TokenTable>
+  private let state: Mutex<State>
 
   /// - Throws: ``TokenError`` if the tokens cannot be read.
   init(_ source: TokenSource) throws(TokenError) {
     self.source = source
-    table = Mutex(try source.table())
+    let table = try source.table()
+    state = Mutex(
+      State(table: table, grants: table.entries.map { Grant(workspace: $0.workspace) }))
   }
 
   /// Reads the tokens anew, if they come from a file.
   ///
+  /// A token that stays with its workspace keeps its grant. The grants of all others are revoked.
+  ///
+  /// - Returns: The grants that were revoked.
   /// - Throws: ``TokenError``; those in force stay in force then.
-  func reload() throws(TokenError) {
-    let fresh = try source.table()
-    table.withLock { $0 = fresh }
+  func reload() throws(TokenError) -> [Grant] {
+    let table = try source.table()
+    return state.withLock { state in
+      var before: [SHA256Digest: Grant] = [:]
+      for (entry, grant) in zip(state.table.entries, state.grants) { before[entry.digest] = grant }
+      let grants = table.entries.map { entry in
+        if let grant = before[entry.digest], grant.workspace == entry.workspace {
+          before[entry.digest] = nil
+          return grant
+        }
+        return Grant(workspace: entry.workspace)
+      }
+      state = State(table: table, grants: grants)
+      for grant in before.values { grant.revoke() }
+      return Array(before.values)
+    }
   }
 
-  /// The workspace that an `Authorization` header gives access to.
+  /// What an `Authorization` header gives access to.
   ///
-  /// - Throws: ``APIError`` with 401 if it gives none.
-  func workspace(authorization: String?) throws(APIError) -> String {
+  /// - Returns: nil if it holds no token that is in force.
+  /// - Throws: ``APIError`` with 401 if there is none.
+  func grant(authorization: String?) throws(APIError) -> Grant? {
     guard let authorization else {
       throw APIError(
         .unauthorized, "unauthorized", "a token is needed: Authorization: Bearer TOKEN")
     }
     let words = authorization.utf8.split(separator: UInt8(ascii: " "))
-    let table = table.withLock { $0 }
-    guard words.count == 2, words[0].elementsEqual("bearer".utf8, by: { $0 | 0x20 == $1 }),
-      let workspace = table.workspace(of: words[1])
-    else { throw APIError(.unauthorized, "unauthorized", "this token is not known here") }
-    return workspace
+    guard words.count == 2, words[0].elementsEqual("bearer".utf8, by: { $0 | 0x20 == $1 }) else {
+      return nil
+    }
+    let (table, grants) = state.withLock { ($0.table, $0.grants) }
+    return table.index(of: words[1]).map { grants[$0] }
   }
+}
+
+extension APIError {
+  static let unknownToken = APIError(
+    .unauthorized, "unauthorized", "this token is not known here")
+  static let revoked = APIError(
+    .unauthorized, "unauthorized", "this token is not known here any more")
 }
 
 /// Where tokens come from.

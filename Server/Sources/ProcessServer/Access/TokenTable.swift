@@ -1,8 +1,3 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Glibc)
@@ -12,15 +7,17 @@
 #endif
 
 /// Which token belongs to which workspace.
+///
+/// Holds digests alone: neither its memory nor a copy of it tells a token.
 public struct TokenTable: Sendable {
-  private struct Entry: Sendable {
-    var token: PaddedToken
+  struct Entry: Sendable {
+    var digest: SHA256Digest
     var workspace: String
   }
 
-  private var entries: [Entry] = []
+  private(set) var entries: [Entry] = []
 
-  /// A table of one token.
+  /// Makes a table of one token.
   ///
   /// - Throws: ``TokenError`` if either could not stand in a file.
   public init(token: String, workspace: String) throws(TokenError) {
@@ -30,9 +27,12 @@ public struct TokenTable: Sendable {
   /// Reads lines of a token and a workspace, with white space between them. Several tokens may belong to
   /// one workspace. Empty lines, and those that begin with `#`, are passed over.
   ///
+  /// In place of a token, `sha256:` and 64 hexadecimal digits give its SHA-256, so that the text gives
+  /// access to nobody who reads it.
+  ///
   /// - Throws: ``TokenError`` at the first line that is anything else; or if there is no token at all.
   public init(parsing text: String) throws(TokenError) {
-    var tokens: Set<Substring> = []
+    var digests: Set<SHA256Digest> = []
     let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     for (index, line) in lines.enumerated() {
       let words = line.split(whereSeparator: \.isWhitespace)
@@ -40,20 +40,39 @@ public struct TokenTable: Sendable {
       guard words.count == 2 else {
         throw TokenError("line \(index + 1): expected a token and a workspace")
       }
-      guard let token = PaddedToken(words[0].utf8) else {
-        throw TokenError(
-          "line \(index + 1): a token has from 1 to \(PaddedToken.capacity) visible ASCII characters"
-        )
+      let digest: SHA256Digest
+      if words[0].hasPrefix(Self.digestPrefix) {
+        guard let given = SHA256Digest(hexadecimal: words[0].dropFirst(Self.digestPrefix.count))
+        else {
+          throw TokenError("line \(index + 1): sha256: is followed by 64 hexadecimal digits")
+        }
+        digest = given
+      } else {
+        guard Self.isToken(words[0].utf8) else {
+          throw TokenError(
+            "line \(index + 1): a token has from 1 to \(Self.maxLength) visible ASCII characters")
+        }
+        digest = SHA256Digest(of: words[0].utf8)
       }
-      guard tokens.insert(words[0]).inserted else {
+      guard digests.insert(digest).inserted else {
         throw TokenError("line \(index + 1): this token stands in an earlier line as well")
       }
-      entries.append(Entry(token: token, workspace: String(words[1])))
+      entries.append(Entry(digest: digest, workspace: String(words[1])))
     }
     if entries.isEmpty { throw TokenError("no token in it: add a line such as “TOKEN WORKSPACE”") }
   }
 
+  private static let digestPrefix = "sha256:"
+  private static let maxLength = 256
+
+  private static func isToken(_ text: some Collection<UInt8>) -> Bool {
+    (1...maxLength).contains(text.count) && text.allSatisfy { 0x21...0x7e ~= $0 }
+  }
+
   /// Reads a file, which nobody but its owner may read or write.
+  ///
+  /// One that belongs to another user may be readable by its group, if this process is in that group: so
+  /// containers mount secrets. Nobody else may read it.
   ///
   /// - Throws: ``TokenError`` if it is not like that, or not to be read, or as ``init(parsing:)``.
   public init(contentsOfFile path: String) throws(TokenError) {
@@ -73,10 +92,13 @@ public struct TokenTable: Sendable {
     guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw TokenError("not a file")
     }
-    guard status.st_mode & 0o077 == 0 else {
+    let isOwn = status.st_uid == geteuid()
+    let isByGroup =
+      !isOwn && status.st_mode & 0o040 != 0 && Self.ownGroups.contains(status.st_gid)
+    guard status.st_mode & (isByGroup ? 0o037 : 0o077) == 0 else {
       throw TokenError("others may read or write it; make it private: chmod 600")
     }
-    guard status.st_uid == geteuid() || status.st_uid == 0 else {
+    guard isOwn || isByGroup || status.st_uid == 0 else {
       throw TokenError("belongs to another user")
     }
     var bytes: [UInt8] = []
@@ -92,21 +114,38 @@ public struct TokenTable: Sendable {
     return text
   }
 
-  /// The workspace that a token belongs to.
+  /// The groups of this process.
+  private static var ownGroups: Set<gid_t> {
+    let count = getgroups(0, nil)
+    guard count > 0 else { return [getegid()] }
+    var groups = [gid_t](repeating: 0, count: Int(count))
+    let filled = unsafe getgroups(count, &groups)
+    return Set(groups.prefix(Int(max(filled, 0))) + [getegid()])
+  }
+
+  /// The index of the entry that a token belongs to.
   ///
-  /// Takes the same time for any token, right or wrong: it is compared, to the last byte, with every one.
+  /// Takes the same time for any token of a length, right or wrong: its digest is compared, to the last
+  /// byte, with every one.
   ///
   /// - Complexity: O(tokens).
-  func workspace(of presented: some Collection<UInt8>) -> String? {
-    guard let presented = PaddedToken(presented) else { return nil }
+  func index(of presented: some Collection<UInt8>) -> Int? {
+    guard Self.isToken(presented) else { return nil }
+    let digest = SHA256Digest(of: presented)
     var found = -1
     for (index, entry) in entries.enumerated() {
-      let difference = entry.token.difference(from: presented)
+      var difference: UInt8 = 0
+      for place in 0..<32 { difference |= entry.digest.bytes[place] ^ digest.bytes[place] }
       // All ones if there is no difference, else all zeros; no branch.
       let isEqual = (Int(difference) - 1) >> 8
       found = isEqual & index | ~isEqual & found
     }
-    return found < 0 ? nil : entries[found].workspace
+    return found < 0 ? nil : found
+  }
+
+  /// The workspace that a token belongs to; see ``index(of:)``.
+  func workspace(of presented: some Collection<UInt8>) -> String? {
+    index(of: presented).map { entries[$0].workspace }
   }
 
   /// A fresh token of 128 random bits.
@@ -135,27 +174,6 @@ extension [UInt8] {
       #endif
       if result >= 0 || errno != EINTR { return result }
     }
-  }
-}
-
-/// A token in a field of fixed size, so that comparing says nothing about its length either.
-private struct PaddedToken: Sendable {
-  static let capacity = 256
-
-  private let bytes: [UInt8]
-
-  init?(_ token: some Collection<UInt8>) {
-    guard (1...Self.capacity).contains(token.count), token.allSatisfy({ 0x21...0x7e ~= $0 }) else {
-      return nil
-    }
-    bytes = Array(token) + repeatElement(0, count: Self.capacity - token.count)
-  }
-
-  /// 0 if they are equal.
-  func difference(from other: PaddedToken) -> UInt8 {
-    var difference: UInt8 = 0
-    for index in 0..<Self.capacity { difference |= bytes[index] ^ other.bytes[index] }
-    return difference
   }
 }
 

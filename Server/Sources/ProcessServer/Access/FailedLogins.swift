@@ -1,0 +1,59 @@
+import Synchronization
+
+/// How often each address has failed to log in of late.
+///
+/// An address has so many failures at once, and one more for each interval since. A token that is right is
+/// never refused for another client's failures: many clients may share a proxy's address.
+final class FailedLogins: Sendable {
+  /// What to do about a failure.
+  enum Verdict: Equatable {
+    /// Say so, and write it to the log with the number of failures that were not written since the last.
+    case told(unwritten: Int)
+    /// There were too many; nothing is written.
+    case tooMany
+  }
+
+  private struct Bucket {
+    /// The failures that count, as of `time`.
+    var level: Double
+    var time: ContinuousClock.Instant
+    var unwritten = 0
+  }
+
+  /// The most addresses that are told apart; all others count as one.
+  private static let maxAddresses = 4096
+
+  private let burst: Int
+  private let interval: Duration
+  private let buckets = Mutex<[String: Bucket]>([:])
+
+  init(burst: Int, interval: Duration) {
+    self.burst = burst
+    self.interval = interval
+  }
+
+  func failed(from address: String, at time: ContinuousClock.Instant = .now) -> Verdict {
+    buckets.withLock { buckets in
+      if buckets.count >= Self.maxAddresses, buckets[address] == nil {
+        buckets = buckets.filter { level($0.value, at: time) > 0 }
+      }
+      let isKnown = buckets[address] != nil || buckets.count < Self.maxAddresses
+      let key = isKnown ? address : "others"
+      var bucket = buckets[key] ?? Bucket(level: 0, time: time)
+      bucket.level = level(bucket, at: time)
+      bucket.time = time
+      defer { buckets[key] = bucket }
+      guard bucket.level + 1 <= Double(burst) else {
+        bucket.unwritten += 1
+        return .tooMany
+      }
+      bucket.level += 1
+      defer { bucket.unwritten = 0 }
+      return .told(unwritten: bucket.unwritten)
+    }
+  }
+
+  private func level(_ bucket: Bucket, at time: ContinuousClock.Instant) -> Double {
+    max(0, bucket.level - (time - bucket.time) / interval)
+  }
+}

@@ -1,0 +1,94 @@
+import Foundation
+import Testing
+
+@testable import ProcessServer
+
+/// A token that is taken away.
+@Suite(.timeLimit(.minutes(5))) struct RevocationTests {
+  private func run(
+    _ policy: APIServer.RevocationPolicy,
+    _ body: (TestServer, _ rewrite: (String) throws -> Void) async throws -> Void
+  ) async throws {
+    let path = NSTemporaryDirectory() + "processd-revoke-\(randomID())"
+    func write(_ text: String) throws {
+      #expect(
+        FileManager.default.createFile(
+          atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))
+    }
+    try write("\(TestServer.alice) alice\nsecond-of-alice alice\n\(TestServer.bob) bob\n")
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try await TestServer.run {
+      $0.tokens = .file(path: path)
+      $0.onRevoke = policy
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
+      try await body(server) { text in
+        try write(text)
+        try server.server.reloadTokens()
+      }
+    }
+  }
+
+  @Test("What waits or follows with the token ends with 401's code; what others do goes on")
+  func waits() async throws {
+    try await run(.keep) { server, rewrite in
+      let id = try await server.start("exec cat")
+      async let poll = server.get("processes/\(id)/output?wait_ms=1000000")
+      async let shell = server.post(
+        "envs/local/tool/call", #"{"tool":"shell","arguments":{"command":"sleep 1000"}}"#)
+      async let stream = server.get("processes/\(id)/events")
+      async let others = server.get(
+        "processes/\(id)/output?wait_ms=1000000", token: "second-of-alice")
+      try await server.waits(4)
+      try rewrite("second-of-alice alice\n\(TestServer.bob) bob\n")
+      let polled = try await poll
+      #expect(polled.status == 401 && polled.code == "unauthorized")
+      #expect(try await shell.status == 401)
+      let text = try await stream.text
+      #expect(text.contains("event: error\n") && text.contains(#""code":"unauthorized""#))
+      #expect(!text.contains("event: end"))
+      let list = try await server.get("processes", token: "second-of-alice")
+      #expect(list.text.contains(#""session_alive":true"#))
+      let job = try server.server.jobs.job(id, of: "alice")
+      _ = try await server.request(
+        "POST", "/api/sdk/processes/\(id)/stdin", token: "second-of-alice",
+        body: #"{"data_b64":"eAo="}"#)
+      #expect(try await others.decode(OutputReply.self).text == "x\n")
+      #expect(job.process.isRunning)
+    }
+  }
+
+  @Test("Its processes end, if that is to be, and those of other tokens do not")
+  func processes() async throws {
+    try await run(.end) { server, rewrite in
+      let first = try await server.start("exec sleep 1000")
+      let second = try await server.start("exec sleep 1000", token: "second-of-alice")
+      let others = try await server.start("exec sleep 1000", token: TestServer.bob)
+      let job = try server.server.jobs.job(first, of: "alice")
+      try rewrite("second-of-alice alice\n\(TestServer.bob) bob\n")
+      #expect(try await job.process.waitUntilClosed().signalName == "SIGTERM")
+      let list = try await server.get("processes", token: "second-of-alice").text
+      #expect(!list.contains(first) && list.contains(second))
+      #expect(try await server.get("processes", token: TestServer.bob).text.contains(others))
+    }
+  }
+
+  @Test("A token that stays keeps what it does, in whatever form it is written")
+  func unchanged() async throws {
+    try await run(.end) { server, rewrite in
+      let id = try await server.start("exec cat")
+      async let poll = server.output(id, "wait_ms=1000000")
+      try await server.waits(1)
+      let digest = SHA256Digest(of: TestServer.alice.utf8).bytes.map {
+        String($0 >> 4, radix: 16) + String($0 & 15, radix: 16)
+      }.joined()
+      try rewrite("# new\nsha256:\(digest.uppercased()) alice\n")
+      _ = try await server.write("x", to: id)
+      #expect(try await poll.text == "x")
+      // In another workspace it is another token.
+      try rewrite("\(TestServer.alice) bob\n")
+      #expect(try await server.get("processes").text == #"{"processes":[]}"#)
+      #expect(try await server.get("processes/\(id)/output").status == 404)
+    }
+  }
+}
