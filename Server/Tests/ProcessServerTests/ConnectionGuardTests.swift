@@ -28,7 +28,7 @@ import Testing
   }
 
   private let loop = EmbeddedEventLoop()
-  private let connections = Connections()
+  private let connections: Connections
   private let socket = Socket()
   private let channel: EmbeddedChannel
 
@@ -36,11 +36,27 @@ import Testing
     var limits = APIServer.Limits()
     limits.stallTime = .seconds(30)
     limits.requestTime = .seconds(20)
+    limits.anonymousTime = .seconds(10)
+    connections = Connections(limits)
     channel = EmbeddedChannel(loop: loop)
     try channel.pipeline.syncOperations.addHandlers([
       socket, ConnectionGuard(connections, limits: limits),
     ])
     try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+    try connections.authenticate(connections.connection(of: channel), as: "w")
+  }
+
+  @Test("A connection has ten seconds until a token has come with it")
+  func anonymous() throws {
+    let other = EmbeddedChannel(loop: loop)
+    try other.pipeline.syncOperations.addHandler(
+      ConnectionGuard(connections, limits: APIServer.Limits()))
+    try other.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 2)).wait()
+    loop.advanceTime(by: .milliseconds(9_999))
+    #expect(other.isActive)
+    loop.advanceTime(by: .milliseconds(1))
+    #expect(!other.isActive)
+    #expect(channel.isActive)
   }
 
   private func setWritable(_ isWritable: Bool) {

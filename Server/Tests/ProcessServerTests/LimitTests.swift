@@ -87,12 +87,13 @@ import Testing
     } _: { server in
       let beginnings = [
         "", "GET /healthz HTT",
-        "POST /api/sdk/envs/list HTTP/1.1\r\nAuthorization: Bearer \(TestServer.alice)\r\nContent-Length: 100000\r\n\r\n{",
-        "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n",
+        "POST /api/sdk/envs/list HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(TestServer.alice)\r\nContent-Length: 100000\r\n\r\n{",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\n",
       ]
       for beginning in beginnings {
         let isCutOff = try await Wire.connect(port: server.port) { wire in
-          try await wire.send(beginning)
+          // It may have been cut off already.
+          try? await wire.send(beginning)
           let trickle = wire.trickle()
           defer { trickle.cancel() }
           return try await wire.isCutOff()
@@ -105,11 +106,11 @@ import Testing
   /// A client that waits for an answer is not idle.
   @Test func waitingIsNotIdling() async throws {
     try await TestServer.run {
-      $0.limits.idleTime = .seconds(2)
-      $0.limits.requestTime = .seconds(2)
-      $0.limits.stallTime = .seconds(2)
+      $0.limits.idleTime = .seconds(6)
+      $0.limits.requestTime = .seconds(6)
+      $0.limits.stallTime = .seconds(6)
     } _: { server in
-      let id = try await server.start("sleep 4; echo done; cat")
+      let id = try await server.start("sleep 10; echo done; cat")
       #expect(try await server.output(id, "wait_ms=60000").text == "done\n")
     }
   }
@@ -175,29 +176,6 @@ import Testing
           try await Task.sleep(for: .milliseconds(20))
         }
       }
-    }
-  }
-
-  /// Who comes when there are too many connections waits until one has ended.
-  @Test func connections() async throws {
-    try await TestServer.run {
-      $0.limits.connections = 3
-    } _: { server in
-      let third = try await Wire.connect(port: server.port) { _ in
-        try await Wire.connect(port: server.port) { wire in
-          try await Wire.connect(port: server.port) { third in
-            try await third.request("GET", "/healthz")
-            #expect(try await third.response().status == 200)
-            // A fourth connects, and is not served yet.
-            let fourth = Task { try await server.request("GET", "/healthz", token: nil).status }
-            try await Task.sleep(for: .milliseconds(50))
-            try await wire.request("GET", "/healthz")
-            #expect(try await wire.response().status == 200)
-            return fourth
-          }
-        }
-      }
-      #expect(try await third.value == 200)
     }
   }
 }

@@ -5,7 +5,9 @@ import NIOHTTPTypes
 
 /// Keeps watch over one connection, where its HTTP parts pass by:
 ///
-/// - cuts it off if a request takes too long to arrive, or its client too long to read a response;
+/// - cuts it off if a request takes too long to arrive, its client too long to read a response, or no token
+///   has come with it for too long;
+/// - counts the bytes of large responses no longer that have been sent;
 /// - notices that the client has hung up while it is being waited for;
 /// - answers `Expect: 100-continue`;
 /// - gives what is no HTTP at all an answer that says so.
@@ -24,8 +26,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var unanswered = 0
   private var requestTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
-  /// What the parser did not accept.
-  private var parserError: HTTPParserError?
+  private var anonymousTimer: Scheduled<Void>?
+  /// What was wrong with a request that has no route.
+  private var fault: APIError?
 
   init(_ connections: Connections, limits: APIServer.Limits) {
     self.connections = connections
@@ -35,7 +38,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   // MARK: Coming and going
 
   func handlerAdded(context: ChannelHandlerContext) {
-    connection = connections.opened(context.channel)
+    let connection = connections.opened(context.channel)
+    self.connection = connection
+    anonymousTimer = context.eventLoop.assumeIsolated().scheduleTask(
+      in: limits.anonymousTime.amount
+    ) {
+      if connection.workspace == nil { context.close(promise: nil) }
+    }
   }
 
   func handlerRemoved(context: ChannelHandlerContext) { leave(context) }
@@ -47,13 +56,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case ChannelEvent.inputClosed = event { connection?.endWaits() }
+    if let event = event as? RequestFault { fault = event.error }
     context.fireUserInboundEventTriggered(event)
   }
 
   private func leave(_ context: ChannelHandlerContext) {
     requestTimer?.cancel()
     stallTimer?.cancel()
-    if connection != nil { connections.closed(context.channel) }
+    anonymousTimer?.cancel()
+    if let connection { connections.closed(connection) }
     connection = nil
   }
 
@@ -89,7 +100,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    if let error = error as? HTTPParserError { parserError = error }
+    if let error = error as? HTTPParserError, fault == nil { fault = error.apiError }
     context.fireErrorCaught(error)
   }
 
@@ -98,16 +109,26 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
     case .head(let head) where head.status.kind != .informational:
-      guard let parserError, head.status == .badRequest, head.headerFields[.contentLength] == "0"
+      guard let error = fault, head.status == .badRequest,
+        head.headerFields[.contentLength] == "0"
       else { break }
-      let error = parserError.apiError
       var response = error.response.head
       response.headerFields[.connection] = "close"
       context.write(wrapOutboundOut(.head(response)), promise: nil)
       context.write(wrapOutboundOut(.body(ByteBuffer(string: error.json.text))), promise: promise)
       return
+    case .body(let body):
+      guard let connection, connections.outgoing.holds(connection) else { break }
+      // Until the system has taken them, they occupy memory.
+      let written = promise ?? context.eventLoop.makePromise()
+      let count = body.readableBytes
+      written.futureResult.whenComplete { [connections] _ in
+        connections.outgoing.give(count, of: connection)
+      }
+      context.write(data, promise: written)
+      return
     case .end:
-      unanswered -= 1
+      unanswered = max(0, unanswered - 1)
       // It is the next one's turn.
       if requestTimer != nil { expectBody(context) }
     default: break

@@ -2,13 +2,38 @@ import NIOCore
 import Synchronization
 
 /// The connections that are open, and whether anything may still be waited for.
+///
+/// Each belongs to the workspace of the last token that came with it. One with which none has come yet is
+/// anonymous: it has a few seconds to change that, and is the first to go when there are too many.
 final class Connections: Sendable {
   private struct State {
     var open: [ObjectIdentifier: Connection] = [:]
+    /// How many connections each workspace has.
+    var counts: [String: Int] = [:]
+    var authenticated = 0
+    var lastNumber = 0
     var mayWait = true
+
+    mutating func leave(_ workspace: String) {
+      authenticated -= 1
+      let rest = (counts[workspace] ?? 1) - 1
+      counts[workspace] = rest > 0 ? rest : nil
+    }
   }
 
   private let state = Mutex(State())
+  private let limits: APIServer.Limits
+  /// What waits to be sent to clients.
+  let outgoing: Backlog
+  /// What has come of requests' bodies that are not complete.
+  let incoming: Backlog
+
+  init(_ limits: APIServer.Limits) {
+    self.limits = limits
+    outgoing = Backlog(limits.outgoing, stallTime: limits.stallAllowance)
+    incoming = Backlog(
+      limits.incoming, stallTime: limits.stallAllowance, growthIsProgress: true)
+  }
 
   /// How many are open.
   var count: Int { state.withLock { $0.open.count } }
@@ -19,24 +44,70 @@ final class Connections: Sendable {
     return open.reduce(0) { $0 + $1.waitCount }
   }
 
+  /// Notes that a connection was opened.
+  ///
+  /// If there are more than the limit and the reserve allow, the oldest anonymous one is cut off.
   func opened(_ channel: any Channel) -> Connection {
-    let connection = Connection(channel)
-    let mayWait = state.withLock { state in
+    let (connection, mayWait, superfluous) = state.withLock { state in
+      state.lastNumber += 1
+      let connection = Connection(channel, number: state.lastNumber)
       state.open[ObjectIdentifier(channel)] = connection
-      return state.mayWait
+      var superfluous: Connection?
+      if state.open.count > limits.connections + limits.reservedConnections {
+        superfluous = state.open.values.filter { $0.workspace == nil }
+          .min { $0.number < $1.number }
+        // No longer counted, although it takes a moment to close.
+        if let superfluous { state.open[superfluous.id] = nil }
+      }
+      return (connection, state.mayWait, superfluous)
     }
+    superfluous?.endWaits()
+    superfluous?.cutOff()
     if !mayWait { connection.endWaits() }
     return connection
   }
 
-  func closed(_ channel: any Channel) {
-    state.withLock { $0.open.removeValue(forKey: ObjectIdentifier(channel)) }?.endWaits()
+  /// Notes that a connection belongs to a workspace from now on.
+  ///
+  /// - Throws: ``APIError``: 429 if the workspace has as many as it may have, 503 if all workspaces have.
+  func authenticate(_ connection: Connection, as workspace: String) throws(APIError) {
+    try state.withLock { state throws(APIError) in
+      let before = connection.workspace
+      guard before != workspace, state.open[connection.id] != nil else { return }
+      guard state.counts[workspace, default: 0] < limits.connectionsPerWorkspace else {
+        throw APIError(
+          .tooManyRequests, "connection_limit",
+          "this workspace has \(limits.connectionsPerWorkspace) connections, and may have no more")
+      }
+      guard before != nil || state.authenticated < limits.connections else {
+        throw APIError(
+          .serviceUnavailable, "connection_limit",
+          "this server has \(limits.connections) connections, and may have no more")
+      }
+      if let before { state.leave(before) }
+      state.counts[workspace, default: 0] += 1
+      state.authenticated += 1
+      connection.workspace = workspace
+    }
+  }
+
+  func closed(_ connection: Connection) {
+    connection.noteClosed()
+    state.withLock { state in
+      state.open[connection.id] = nil
+      if let workspace = connection.workspace { state.leave(workspace) }
+      connection.workspace = nil
+    }
+    outgoing.closed(connection)
+    incoming.closed(connection)
+    connection.endWaits()
   }
 
   /// The connection of a channel; one that is gone if the channel is closed.
   func connection(of channel: any Channel) -> Connection {
     if let connection = state.withLock({ $0.open[ObjectIdentifier(channel)] }) { return connection }
-    let connection = Connection(channel)
+    let connection = Connection(channel, number: 0)
+    connection.noteClosed()
     connection.endWaits()
     return connection
   }
@@ -50,43 +121,80 @@ final class Connections: Sendable {
     for connection in open { connection.endWaits() }
   }
 
-  /// Cuts off who is still connected.
+  /// Ends the waits of grants that have been revoked.
+  func endRevokedWaits() {
+    let open = state.withLock { Array($0.open.values) }
+    for connection in open { connection.endRevokedWaits() }
+  }
+
+  /// Cuts off all that are still connected.
   func cutOff() {
     let open = state.withLock { Array($0.open.values) }
     for connection in open { connection.cutOff() }
   }
 }
 
-/// A client's connection, for those who wait on its behalf.
+/// A client's connection, for the waits on its behalf.
 final class Connection: Sendable {
   private struct State {
+    var workspace: String?
     var mayWait = true
+    var isClosed = false
     var lastTicket = 0
-    var waits: [Int: @Sendable () -> Void] = [:]
+    var waits: [Int: Wait] = [:]
   }
 
+  private struct Wait: Sendable {
+    let grant: Grant
+    let end: @Sendable () -> Void
+  }
+
+  /// Greater for those that were opened later.
+  let number: Int
   private let channel: any Channel
   private let state = Mutex(State())
 
-  init(_ channel: any Channel) { self.channel = channel }
+  init(_ channel: any Channel, number: Int) {
+    self.channel = channel
+    self.number = number
+  }
+
+  var id: ObjectIdentifier { ObjectIdentifier(channel) }
+
+  /// The workspace of the last token that came with it; nil as long as none has come.
+  var workspace: String? {
+    get { state.withLock(\.workspace) }
+    set { state.withLock { $0.workspace = newValue } }
+  }
+
+  /// The client's address, without its port; `unix` for a socket of this machine.
+  var address: String { channel.remoteAddress?.ipAddress ?? "unix" }
+
+  /// Whether the client is on this machine.
+  var isLocal: Bool { channel.remoteAddress?.ipAddress.map(isLoopback(address:)) ?? true }
 
   func cutOff() { channel.close(promise: nil) }
 
   /// Whether there is a client to wait for, and the server not about to end.
   var mayWait: Bool { state.withLock(\.mayWait) }
 
+  var isClosed: Bool { state.withLock(\.isClosed) }
+
+  fileprivate func noteClosed() { state.withLock { $0.isClosed = true } }
+
   /// How many waits there are on the client's behalf.
   var waitCount: Int { state.withLock(\.waits.count) }
 
-  /// Waits on the client's behalf: as if cancelled when the client has hung up, or the server ends.
+  /// Waits on the client's behalf: as if cancelled when the client has hung up, its token was revoked, or
+  /// the server ends.
   func waiting<Value: Sendable>(
-    _ wait: @escaping @Sendable () async -> Value
+    with grant: Grant, _ wait: @escaping @Sendable () async -> Value
   ) async -> Value {
     let task = Task { await wait() }
     let ticket = state.withLock { state -> Int? in
-      guard state.mayWait else { return nil }
+      guard state.mayWait, grant.isInForce else { return nil }
       state.lastTicket += 1
-      state.waits[state.lastTicket] = { task.cancel() }
+      state.waits[state.lastTicket] = Wait(grant: grant) { task.cancel() }
       return state.lastTicket
     }
     if ticket == nil { task.cancel() }
@@ -104,6 +212,11 @@ final class Connection: Sendable {
       defer { state.waits = [:] }
       return Array(state.waits.values)
     }
-    for end in waits { end() }
+    for wait in waits { wait.end() }
+  }
+
+  fileprivate func endRevokedWaits() {
+    let waits = state.withLock { state in state.waits.values.filter { !$0.grant.isInForce } }
+    for wait in waits { wait.end() }
   }
 }

@@ -1,0 +1,178 @@
+import NIOCore
+import NIOHTTP1
+
+/// What a request is refused for before it reaches its route; sent along the pipeline as an event.
+struct RequestFault: Sendable {
+  let error: APIError
+}
+
+/// Holds requests to what HTTP/1 has them be, where the parser is more patient:
+///
+/// - one `Host`, and one that names this machine where the connection is of this machine;
+/// - no chunked body, no chunked response and no lasting connection in HTTP/1.0, unless the client asks to keep the
+///   connection;
+/// - not more bytes between the chunks of a body than a client needs.
+///
+/// Tells the handlers behind it by one header field, `Connection: close`, that the connection ends.
+final class HTTP1Rules: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private struct Exchange {
+    let version: HTTPVersion
+    let isKeptAlive: Bool
+  }
+
+  private let allowedHosts: Set<String>
+  private let framing: FramingCount
+  /// The requests whose head has come, and whose response has not been written to its end.
+  private var exchanges: CircularBuffer<Exchange> = []
+  private var isFaulty = false
+  private var closesAfterResponse = false
+
+  /// - Parameters:
+  ///   - allowedHosts: Names of this machine, in lower case, beside those of its loopback.
+  ///   - framing: Counts the bytes that arrive.
+  init(allowedHosts: Set<String>, framing: FramingCount) {
+    self.allowedHosts = allowedHosts
+    self.framing = framing
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard !isFaulty else { return }
+    switch unwrapInboundIn(data) {
+    case .head(var head):
+      if let error = fault(in: head, isLocal: isLocal(context.channel)) {
+        return refuse(error, context: context)
+      }
+      let isKeptAlive = head.isKeepAlive
+      exchanges.append(Exchange(version: head.version, isKeptAlive: isKeptAlive))
+      if !isKeptAlive { head.headers.replaceOrAdd(name: "connection", value: "close") }
+      if head.version.isOld { head.headers.remove(name: "expect") }
+      framing.beginBody()
+      context.fireChannelRead(wrapInboundOut(.head(head)))
+    case .body(let bytes):
+      framing.gotBody(bytes.readableBytes)
+      context.fireChannelRead(data)
+    case .end:
+      framing.endBody()
+      context.fireChannelRead(data)
+    }
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    if framing.isExcessive, !isFaulty {
+      refuse(
+        .badRequest("the body's chunks have too much between them: chunk extensions, or trailers"),
+        context: context)
+    }
+    context.fireChannelReadComplete()
+  }
+
+  private func refuse(_ error: APIError, context: ChannelHandlerContext) {
+    isFaulty = true
+    context.fireUserInboundEventTriggered(RequestFault(error: error))
+    context.fireErrorCaught(HTTPParserError.unknown)
+  }
+
+  private func isLocal(_ channel: any Channel) -> Bool {
+    channel.localAddress?.ipAddress.map(isLoopback(address:)) ?? false
+  }
+
+  private func fault(in head: HTTPRequestHead, isLocal: Bool) -> APIError? {
+    let hosts = head.headers["host"]
+    guard hosts.count == 1 || (hosts.isEmpty && head.version.isOld) else {
+      return .badRequest("a request has exactly one Host, not \(hosts.count)")
+    }
+    if head.version.isOld, head.headers.contains(name: "transfer-encoding") {
+      return .badRequest("HTTP/1.0 has no Transfer-Encoding")
+    }
+    guard isLocal, let host = hosts.first else { return nil }
+    let name = Self.name(ofHost: host)
+    guard isLoopback(address: name) || allowedHosts.contains(name) else {
+      return APIError(
+        .forbidden, "forbidden",
+        "Host \(host.prefix(100)) is none of this machine's names: see --allowed-host")
+    }
+    return nil
+  }
+
+  /// The name or address of a `Host` field, in lower case, without brackets and port.
+  private static func name(ofHost host: String) -> String {
+    let host = host.lowercased()
+    if host.hasPrefix("["), let end = host.firstIndex(of: "]") {
+      return String(host[host.index(after: host.startIndex)..<end])
+    }
+    let name = host.split(separator: ":", omittingEmptySubsequences: false).first ?? ""
+    // A name may end in a dot: that of the root.
+    return String(name.hasSuffix(".") ? name.dropLast() : name)
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch unwrapOutboundIn(data) {
+    case .head(var head) where head.status.code >= 200:
+      closesAfterResponse = !head.isKeepAlive
+      if let exchange = exchanges.first {
+        let hasLength = head.headers.contains(name: "content-length") || head.status == .noContent
+        if exchange.version.isOld {
+          head.version = .http1_0
+          if !hasLength { closesAfterResponse = true }
+        }
+        if !exchange.isKeptAlive { closesAfterResponse = true }
+        if closesAfterResponse {
+          head.headers.replaceOrAdd(name: "connection", value: "close")
+        } else if exchange.version.isOld {
+          head.headers.replaceOrAdd(name: "connection", value: "keep-alive")
+        }
+      }
+      context.write(wrapOutboundOut(.head(head)), promise: promise)
+    case .end:
+      _ = exchanges.popFirst()
+      guard closesAfterResponse else { return context.write(data, promise: promise) }
+      let written = promise ?? context.eventLoop.makePromise()
+      let channel = context.channel
+      written.futureResult.whenComplete { _ in channel.close(mode: .output, promise: nil) }
+      context.writeAndFlush(data, promise: written)
+    default:
+      context.write(data, promise: promise)
+    }
+  }
+}
+
+/// Counts the bytes of a request's body that are not its content. Stands before the parser, which swallows them.
+final class FramingCount: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = ByteBuffer
+  typealias InboundOut = ByteBuffer
+
+  /// The most bytes, beside a few for each byte of content.
+  private let limit: Int
+  private var count = 0
+  private var isInBody = false
+
+  init(limit: Int) { self.limit = limit }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    count += unwrapInboundIn(data).readableBytes
+    context.fireChannelRead(data)
+  }
+
+  /// What the parser still holds of the bytes that have arrived belongs to the body, or to what follows it.
+  func beginBody() {
+    count = 0
+    isInBody = true
+  }
+
+  /// A chunk of one byte needs five more.
+  func gotBody(_ bytes: Int) { count = max(0, count - 8 * bytes) }
+
+  func endBody() { isInBody = false }
+
+  var isExcessive: Bool { isInBody && count > limit }
+}
+
+extension HTTPVersion {
+  /// Whether it is before HTTP/1.1.
+  fileprivate var isOld: Bool { (major, minor) < (1, 1) }
+}
