@@ -8,6 +8,8 @@ struct APIError: Error, Sendable, Equatable {
   var code: String
   /// For people: what was wrong, and what to do.
   var message: String
+  /// The methods that the path has, if it has others than the request's.
+  var allowedMethods: [String] = []
 
   init(_ status: HTTPResponse.Status, _ code: String, _ message: String) {
     self.status = status
@@ -20,6 +22,12 @@ struct APIError: Error, Sendable, Equatable {
   var response: Response {
     var response = Response(status: status, json: json)
     if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
+    if status == .tooManyRequests || status == .serviceUnavailable {
+      response.headers[.retryAfter] = "1"
+    }
+    if !allowedMethods.isEmpty {
+      response.headers[.allow] = allowedMethods.joined(separator: ", ")
+    }
     return response
   }
 }

@@ -8,6 +8,7 @@ import NIOHTTP1
 struct API: Sendable {
   let configuration: APIServer.Configuration
   let access: Access
+  let failedLogins: FailedLogins
   let jobs: JobTable
   let connections: Connections
   let metrics: Metrics
@@ -18,91 +19,84 @@ struct API: Sendable {
 struct APIContext: RequestContext {
   var coreContext: CoreRequestContextStorage
   let channel: any Channel
-  /// Whose token came with it; set for all routes that need one.
-  var workspace = ""
+  /// What the path has in place of a route's names, decoded.
+  var pathParameters: [String: String] = [:]
+  /// What the token gives access to; set for all routes that need one.
+  private var givenGrant: Grant?
+  private var givenConnection: Connection?
 
   init(source: ApplicationRequestContextSource) {
     coreContext = CoreRequestContextStorage(source: source)
     channel = source.channel
   }
+
+  var grant: Grant { givenGrant ?? Grant(workspace: "") }
+  var workspace: String { grant.workspace }
+  var connection: Connection { givenConnection ?? Connection(channel, number: 0) }
+
+  fileprivate mutating func set(_ connection: Connection) { givenConnection = connection }
+  fileprivate mutating func set(_ grant: Grant) { givenGrant = grant }
 }
 
-/// All routes.
-func makeRouter(_ api: API) -> Router<APIContext> {
-  let router = Router(context: APIContext.self)
-  router.add(middleware: Responses(metrics: api.metrics, logger: api.logger))
-  router.get("healthz") { _, _ in Response(json: ["ok": true]) }
-  // Balancers like to ask for no more than that.
-  router.head("healthz") { _, _ in Response(status: .ok) }
-  router.get("metrics", use: api.metrics(request:context:))
-  let sdk = router.group("api/sdk").add(middleware: Authentication(access: api.access))
-  sdk.post("envs/list", use: api.environments(request:context:))
-  sdk.post("envs/{name}/tool/call", use: api.callTool(request:context:))
-  sdk.get("processes", use: api.processes(request:context:))
-  sdk.delete("processes/{sid}", use: api.deleteProcess(request:context:))
-  sdk.get("processes/{sid}/output", use: api.output(request:context:))
-  sdk.get("processes/{sid}/events", use: api.events(request:context:))
-  sdk.post("processes/{sid}/stdin", use: api.writeStdin(request:context:))
-  sdk.post("processes/{sid}/terminate", use: api.terminate(request:context:))
-  sdk.post("processes/{sid}/signal", use: api.signal(request:context:))
-  sdk.post("processes/{sid}/resize", use: api.resize(request:context:))
-  return router
-}
+/// Answers requests by the routes that there are.
+struct Responder: HTTPResponder {
+  typealias Context = APIContext
 
-/// Lets in who has a token, and notes whose it is.
-private struct Authentication: RouterMiddleware {
-  let access: Access
+  let api: API
+  let routes: RouteTable
 
-  func handle(
-    _ request: Request, context: APIContext,
-    next: (Request, APIContext) async throws -> Response
-  ) async throws -> Response {
-    var context = context
-    context.workspace = try access.workspace(authorization: request.headers[.authorization])
-    return try await next(request, context)
+  init(_ api: API) {
+    self.api = api
+    routes = RouteTable(Route.all)
   }
-}
 
-/// Makes every error an answer of one form, and counts answers.
-private struct Responses: RouterMiddleware {
-  let metrics: Metrics
-  let logger: Logger
-
-  func handle(
-    _ request: Request, context: APIContext,
-    next: (Request, APIContext) async throws -> Response
-  ) async throws -> Response {
-    let response = try await respond(request, context: context, next: next)
-    metrics.responded(status: response.status.code)
+  func respond(to request: Request, context: APIContext) async throws -> Response {
+    let response = try await answer(request, context: context)
+    api.metrics.responded(status: response.status.code)
     return response
   }
 
-  private func respond(
-    _ request: Request, context: APIContext,
-    next: (Request, APIContext) async throws -> Response
-  ) async throws -> Response {
+  /// Makes every error an answer of one form.
+  private func answer(_ request: Request, context: APIContext) async throws -> Response {
     do {
-      return try await next(request, context)
+      var context = context
+      context.set(api.connections.connection(of: context.channel))
+      let (route, parameters) = try routes.route(
+        request.method.rawValue, ofPath: request.uri.path)
+      context.pathParameters = parameters
+      if route.needsToken { context.set(try api.authenticate(request, on: context.connection)) }
+      return try await route.handler(api)(request, context)
     } catch let error as APIError {
       return error.response
     } catch let error as HTTPParserError {
       // Answered where the connection is, which cannot be used any more.
       throw error
-    } catch let error as any HTTPResponseError {
-      let route = "\(request.method) \(request.uri.path.prefix(100))"
-      return APIError(
-        error.status, error.status.snakeCase,
-        error.status == .notFound ? "there is no \(route)" : "\(route) is not possible"
-      ).response
     } catch {
-      logger.error("a request failed", metadata: ["error": "\(type(of: error))"])
+      api.logger.error("a request failed", metadata: ["error": "\(type(of: error))"])
       return APIError(.internalServerError, "internal_error", "this should not happen").response
     }
   }
 }
 
-extension HTTPResponse.Status {
-  fileprivate var snakeCase: String {
-    reasonPhrase.lowercased().map { $0 == " " ? "_" : String($0) }.joined()
+extension API {
+  /// What a request's token gives access to; its connection is its workspace's from now on.
+  fileprivate func authenticate(
+    _ request: Request, on connection: Connection
+  ) throws(APIError) -> Grant {
+    guard let grant = try access.grant(authorization: request.headers[.authorization]) else {
+      switch failedLogins.failed(from: connection.address) {
+      case .told(let unwritten):
+        var metadata: Logger.Metadata = ["address": "\(connection.address)"]
+        if unwritten > 0 { metadata["unwritten"] = "\(unwritten)" }
+        logger.warning("a token is not known", metadata: metadata)
+        throw APIError.unknownToken
+      case .tooMany:
+        throw APIError(
+          .tooManyRequests, "too_many_failures",
+          "too many unknown tokens have come from \(connection.address)")
+      }
+    }
+    try connections.authenticate(connection, as: grant.workspace)
+    return grant
   }
 }

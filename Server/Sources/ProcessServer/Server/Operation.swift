@@ -1,0 +1,246 @@
+/// What a route expects and answers, as OpenAPI 3.1 has it said.
+struct Operation: Sendable {
+  struct Parameter: Sendable {
+    enum Place: String { case query, header }
+
+    let name: String
+    let place: Place
+    let schema: JSON
+    let description: String
+
+    static func query(_ name: String, _ schema: JSON, _ description: String) -> Parameter {
+      Parameter(name: name, place: .query, schema: schema, description: description)
+    }
+  }
+
+  /// A body of an answer: its media type and the schema of what it holds.
+  struct Content: Sendable {
+    let type: String
+    let schema: JSON
+
+    static func json(_ schema: JSON) -> Content {
+      Content(type: "application/json", schema: schema)
+    }
+    static func text(_ type: String) -> Content {
+      Content(type: type, schema: ["type": "string"])
+    }
+  }
+
+  let id: String
+  let summary: String
+  var parameters: [Parameter] = []
+  /// The schema of the request's body, if it has one.
+  var body: JSON?
+  var answers: [Content] = []
+  /// Whether it may be answered by 204 as well.
+  var mayBeEmpty = false
+  /// The statuses of errors beside those that any request may get.
+  var errors: [Int] = []
+}
+
+/// Schemas in the words of JSON Schema.
+enum Schema {
+  static let string: JSON = ["type": "string"]
+  static let boolean: JSON = ["type": "boolean"]
+  static let count: JSON = ["type": "integer", "minimum": 0]
+
+  static func nullable(_ type: JSON) -> JSON { ["type": [type, "null"]] }
+
+  static func integer(_ range: ClosedRange<Int>) -> JSON {
+    range.upperBound == .max
+      ? ["type": "integer", "minimum": .int(range.lowerBound), "maximum": .int(1 << 53)]
+      : [
+        "type": "integer", "minimum": .int(range.lowerBound), "maximum": .int(range.upperBound),
+      ]
+  }
+
+  static func object(
+    _ properties: [(name: String, value: JSON)], required: [String]? = nil
+  ) -> JSON {
+    let names = required ?? properties.map(\.name)
+    return .object([
+      ("type", "object"), ("properties", .object(properties)),
+      ("required", .array(names.map { .string($0) })),
+    ])
+  }
+
+  static func array(_ items: JSON) -> JSON { ["type": "array", "items": items] }
+
+  static let error = object([
+    ("error", object([("code", string), ("message", string)]))
+  ])
+
+  static let done = object([("ok", boolean)])
+
+  static let chunk = object([
+    ("stream", ["enum": ["stdout", "stderr"]]),
+    ("data_b64", ["type": "string", "contentEncoding": "base64"]),
+    ("seq", integer(1...(.max))), ("offset", count),
+  ])
+
+  static let output = object([
+    ("chunks", array(chunk)), ("exit_code", nullable("integer")), ("session_alive", boolean),
+    ("truncated", boolean), ("lost_bytes", count), ("closed", boolean), ("missed_chunks", count),
+    ("missed_bytes", nullable("integer")), ("next_since", count), ("cursor", string),
+    ("has_more", boolean), ("signal", nullable("string")), ("dropped_bytes", count),
+    ("timed_out", boolean),
+  ])
+
+  /// One of a stream's events, as a client has parsed it.
+  static let event = object(
+    [
+      ("event", ["enum": ["chunk", "gap", "exit", "end", "error"]]), ("id", string),
+      ("data", string),
+    ], required: ["event", "data"])
+
+  static let process = object([
+    ("session_id", string), ("pid", integer(1...(.max))), ("command", command), ("tty", boolean),
+    ("started_at", ["type": "string", "format": "date-time"]), ("session_alive", boolean),
+    ("closed", boolean), ("exit_code", nullable("integer")), ("signal", nullable("string")),
+    ("last_seq", count), ("total_bytes", count), ("lost_bytes", count), ("dropped_bytes", count),
+    ("timed_out", boolean), ("name", nullable("string")), ("keep_alive", boolean),
+    ("lingering", boolean),
+  ])
+
+  static let command: JSON = [
+    "anyOf": [
+      ["type": "string"], ["type": "array", "items": ["type": "string"], "minItems": 1],
+    ]
+  ]
+
+  private static let commandFields: [(name: String, value: JSON)] = [
+    ("command", command), ("cwd", nullable("string")),
+    (
+      "env",
+      ["type": ["object", "null"], "additionalProperties": ["type": ["string", "null"]]]
+    ),
+    ("tty", nullable("boolean")), ("rows", optional(0...65_535)), ("cols", optional(0...65_535)),
+    ("timeout_ms", optional(1...(.max))), ("cpu_seconds", optional(1...(1 << 31))),
+    ("open_files", optional(3...(1 << 20))), ("linger_ms", optional(0...(1 << 40))),
+  ]
+
+  private static func optional(_ range: ClosedRange<Int>) -> JSON {
+    guard case .object(let members) = integer(range) else { return .null }
+    return .object([("type", ["integer", "null"])] + members.dropFirst())
+  }
+
+  private static let label: JSON = [
+    "type": ["string", "null"], "minLength": 1, "maxLength": 64,
+  ]
+
+  static let toolCall: JSON = [
+    "oneOf": [
+      object([
+        ("tool", ["const": "exec_command"]),
+        (
+          "arguments",
+          object(
+            commandFields + [
+              ("pipe_stdin", nullable("boolean")), ("keep_alive", nullable("boolean")),
+              ("name", label), ("idempotency_key", label),
+            ], required: ["command"])
+        ),
+      ]),
+      object([
+        ("tool", ["const": "shell"]),
+        (
+          "arguments",
+          object(
+            commandFields + [("end_background", nullable("boolean"))], required: ["command"])
+        ),
+      ]),
+    ]
+  ]
+
+  static let toolResult = object(
+    [
+      ("isError", boolean),
+      ("content", array(object([("type", ["const": "text"]), ("text", string)]))),
+      ("structuredContent", ["type": "object"]),
+    ], required: ["isError", "content"])
+}
+
+extension Route {
+  /// The description of routes as OpenAPI 3.1 has it.
+  static func description(of routes: [Route]) -> JSON {
+    var paths: [(name: String, value: JSON)] = []
+    for route in routes {
+      let method = (name: route.method.lowercased(), value: route.description)
+      if let index = paths.firstIndex(where: { $0.name == route.path }),
+        case .object(let methods) = paths[index].value
+      {
+        paths[index].value = .object(methods + [method])
+      } else {
+        paths.append((route.path, .object([method])))
+      }
+    }
+    return [
+      "openapi": "3.1.0",
+      "info": [
+        "title": "processd", "version": "1",
+        "description": "Starts commands, keeps their output and serves it.",
+      ],
+      "paths": .object(paths),
+      "components": [
+        "schemas": ["Error": Schema.error],
+        "securitySchemes": ["token": ["type": "http", "scheme": "bearer"]],
+      ],
+    ]
+  }
+
+  private var description: JSON {
+    var members: [(name: String, value: JSON)] = [
+      ("operationId", .string(operation.id)), ("summary", .string(operation.summary)),
+    ]
+    if needsToken { members.append(("security", [["token": []]])) }
+    let names = path.split(separator: "/").filter { $0.hasPrefix("{") }
+    let ofPath = names.map { name -> JSON in
+      [
+        "name": .string(String(name.dropFirst().dropLast())), "in": "path", "required": true,
+        "schema": ["type": "string", "minLength": 1],
+      ]
+    }
+    let others = operation.parameters.map { parameter -> JSON in
+      [
+        "name": .string(parameter.name), "in": .string(parameter.place.rawValue),
+        "schema": parameter.schema, "description": .string(parameter.description),
+      ]
+    }
+    if !ofPath.isEmpty || !others.isEmpty {
+      members.append(("parameters", .array(ofPath + others)))
+    }
+    if let body = operation.body {
+      members.append(
+        ("requestBody", ["content": ["application/json": ["schema": body]], "required": true]))
+    }
+    members.append(("responses", .object(responses)))
+    return .object(members)
+  }
+
+  private var responses: [(name: String, value: JSON)] {
+    let content = operation.answers.map { (name: $0.type, value: ["schema": $0.schema] as JSON) }
+    var responses: [(name: String, value: JSON)] = [
+      (
+        "200",
+        content.isEmpty
+          ? ["description": "done"] : ["description": "done", "content": .object(content)]
+      )
+    ]
+    if operation.mayBeEmpty { responses.append(("204", ["description": "nothing more comes"])) }
+    // A request may be none of HTTP, or too large, wherever it goes.
+    var statuses = operation.errors + [400, 403, 431, 503]
+    if needsToken { statuses += [401, 429] }
+    if operation.body != nil { statuses.append(413) }
+    for status in Set(statuses).sorted() {
+      responses.append(
+        (
+          "\(status)",
+          [
+            "description": "an error",
+            "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Error"]]],
+          ]
+        ))
+    }
+    return responses
+  }
+}

@@ -1,0 +1,90 @@
+import Hummingbird
+
+/// One method of one path, and what is to be said of it.
+///
+/// Requests are answered by these, and `GET /openapi.json` describes these: there is no second list of either.
+struct Route: Sendable {
+  typealias Handler = @Sendable (Request, APIContext) async throws -> Response
+
+  let method: String
+  /// Segments between slashes; one in braces stands for any text, and gives it a name.
+  let path: String
+  var needsToken = true
+  /// For people, and for generated clients.
+  let operation: Operation
+  let handler: @Sendable (API) -> Handler
+
+  fileprivate var segments: [Substring] { path.split(separator: "/") }
+}
+
+/// The routes, to be found by requests.
+struct RouteTable: Sendable {
+  private let routes: [(segments: [Substring], route: Route)]
+
+  init(_ routes: [Route]) { self.routes = routes.map { ($0.segments, $0) } }
+
+  /// The route of a request, and what its path has in place of the route's names.
+  ///
+  /// - Parameter path: As it came: its segments are decoded here, after they were told apart.
+  /// - Throws: ``APIError``: 404 if there is none, 405 if the path has other methods, 400 if it is no path.
+  /// - Complexity: O(routes).
+  func route(
+    _ method: String, ofPath path: String
+  ) throws(APIError) -> (Route, parameters: [String: String]) {
+    var segments: [String] = []
+    for segment in path.utf8.split(separator: UInt8(ascii: "/")) {
+      guard let decoded = Self.decode(segment) else {
+        throw .badRequest("the path has a % that two hexadecimal digits do not follow")
+      }
+      segments.append(decoded)
+    }
+    var methods: [String] = []
+    for (pattern, route) in routes {
+      guard let parameters = Self.match(segments, pattern) else { continue }
+      if route.method == method { return (route, parameters) }
+      methods.append(route.method)
+    }
+    let name = "\(method.prefix(20)) \(path.prefix(100))"
+    guard !methods.isEmpty else {
+      throw APIError(.notFound, "not_found", "there is no \(name)")
+    }
+    var error = APIError(
+      .methodNotAllowed, "method_not_allowed",
+      "\(name) is not possible: only \(methods.joined(separator: ", "))")
+    error.allowedMethods = methods
+    throw error
+  }
+
+  private static func match(
+    _ segments: [String], _ pattern: [Substring]
+  ) -> [String: String]? {
+    guard segments.count == pattern.count else { return nil }
+    var parameters: [String: String] = [:]
+    for (segment, expected) in zip(segments, pattern) {
+      if expected.hasPrefix("{") {
+        parameters[String(expected.dropFirst().dropLast())] = segment
+      } else if segment != expected {
+        return nil
+      }
+    }
+    return parameters
+  }
+
+  /// The text that a segment of a path stands for; bytes that are no UTF-8 are U+FFFD.
+  private static func decode(_ segment: Substring.UTF8View) -> String? {
+    guard segment.contains(UInt8(ascii: "%")) else { return String(Substring(segment)) }
+    var bytes: [UInt8] = []
+    var rest = segment
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      let digits = rest.prefix(2).map { Character(Unicode.Scalar($0)).hexDigitValue ?? 16 }
+      guard digits.count == 2, digits.allSatisfy({ $0 < 16 }) else { return nil }
+      bytes.append(UInt8(digits[0] << 4 | digits[1]))
+      rest = rest.dropFirst(2)
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,92 @@
+import Foundation
+import Testing
+
+@testable import ProcessServer
+
+/// Which request goes where, and what the description says of it.
+@Suite(.timeLimit(.minutes(5))) struct RouteTests {
+  @Test("Segments of a path are decoded, each by itself")
+  func decoding() async throws {
+    try await TestServer.run {
+      $0.environmentName = "my env/é"
+    } _: { server in
+      let call = #"{"tool":"shell","arguments":{"command":"echo x"}}"#
+      let reply = try await server.post("envs/my%20env%2F%c3%A9/tool/call", call)
+      #expect(reply.text.contains(#""output":"x\n""#))
+      #expect(try await server.get("process%65s").status == 200)
+      #expect(try await server.get("processes%2f").status == 404)
+    }
+  }
+
+  @Test("A percent sign that stands for nothing is refused", arguments: ["%", "%z0", "%4", "%-1"])
+  func notEncoded(text: String) async throws {
+    try await TestServer.run { server in
+      let reply = try await server.get("processes/\(text)/output")
+      #expect(reply.status == 400 && reply.code == "bad_request")
+    }
+  }
+
+  @Test("A method that a path does not have is answered with those that it has")
+  func methods() async throws {
+    try await TestServer.run { server in
+      for (method, path, allowed) in [
+        ("PUT", "/api/sdk/processes", "GET"), ("DELETE", "/api/sdk/envs/list", "POST"),
+        ("PATCH", "/healthz", "GET, HEAD"), ("GET", "/api/sdk/processes/x", "DELETE"),
+        ("POST", "/api/sdk/processes/x/output", "GET"), ("OPTIONS", "/metrics", "GET"),
+      ] {
+        let reply = try await server.request(method, path, token: nil)
+        #expect(reply.status == 405 && reply.code == "method_not_allowed", "\(method) \(path)")
+        #expect(reply.headers["allow"] == allowed)
+      }
+    }
+  }
+
+  @Test("The description lists every route, and no other")
+  func description() async throws {
+    struct Description: Decodable {
+      struct Operation: Decodable { var operationId: String }
+      var openapi: String
+      var paths: [String: [String: Operation]]
+    }
+    try await TestServer.run { server in
+      let reply = try await server.request("GET", "/openapi.json", token: nil)
+      let description = try reply.decode(Description.self)
+      #expect(description.openapi == "3.1.0")
+      let described = description.paths.flatMap { path, methods in
+        methods.keys.map { "\($0.uppercased()) \(path)" }
+      }
+      #expect(Set(described) == Set(Route.all.map { "\($0.method) \($0.path)" }))
+      let ids = description.paths.values.flatMap { $0.values.map(\.operationId) }
+      #expect(Set(ids).count == Route.all.count)
+      // Each is answered by the server, and by no other route.
+      for route in Route.all {
+        let path = route.path.replacing("{sid}", with: "0123").replacing("{name}", with: "local")
+        let reply = try await server.request(route.method, path, token: nil)
+        #expect(reply.status == (route.needsToken ? 401 : 200), "\(route.method) \(path)")
+      }
+    }
+  }
+
+  @Test("What an answer holds is what the description says")
+  func answersAsDescribed() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("echo x")
+      _ = try await server.output(id) { $0.closed }
+      func names(_ schema: JSON) -> Set<String> {
+        guard case .object(let members) = schema,
+          case .object(let properties)? = members.first(where: { $0.name == "properties" })?.value
+        else { return [] }
+        return Set(properties.map(\.name))
+      }
+      let output = try await server.get("processes/\(id)/output").body
+      let object = try JSONSerialization.jsonObject(with: Data(output)) as? [String: Any]
+      #expect(Set(object.map { Array($0.keys) } ?? []) == names(Schema.output))
+      let chunks = object?["chunks"] as? [[String: Any]]
+      #expect(Set(chunks?.first.map { Array($0.keys) } ?? []) == names(Schema.chunk))
+      let list = try await server.get("processes").body
+      let listed = try JSONSerialization.jsonObject(with: Data(list)) as? [String: [[String: Any]]]
+      #expect(
+        Set(listed?["processes"]?.first.map { Array($0.keys) } ?? []) == names(Schema.process))
+    }
+  }
+}
