@@ -1,5 +1,6 @@
 import ProcessHost
 import Processes
+import Synchronization
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials
@@ -11,21 +12,43 @@ import Processes
 final class Job: Sendable {
   let process: HostedProcess
   let stdin: StdinQueue?
-  /// The command as it was given: for its own workspace to see, and for no log.
-  let command: CommandLine
-  let hasTerminal: Bool
+  /// What was asked for: for its own workspace to see, and for no log.
+  let order: Order
+  /// What gave the right to start it.
+  let grant: Grant
   let startedAt: Date
+  private let holds = Atomic(0)
+  private let timedOut = Atomic(false)
 
   var id: String { process.session.id }
   var workspace: String { process.session.workspaceID }
   var session: Session { process.session }
+  /// Whether it was ended because its time was up.
+  var hasTimedOut: Bool { timedOut.load(ordering: .acquiring) }
+  /// Whether a request waits for it or follows it.
+  var isHeld: Bool { holds.load(ordering: .acquiring) > 0 }
 
-  init(_ process: HostedProcess, command: CommandLine, hasTerminal: Bool, stdinCapacity: Int) {
+  init(_ process: HostedProcess, order: Order, grant: Grant, stdinCapacity: Int) {
     self.process = process
-    self.command = command
-    self.hasTerminal = hasTerminal
+    self.order = order
+    self.grant = grant
     stdin = process.input.map { StdinQueue($0, capacity: stdinCapacity) }
     startedAt = Date()
+  }
+
+  /// Whether anything of it may still run: the process, others of its group, or what holds its output open.
+  var isActive: Bool {
+    process.isRunning || process.hasLingeringGroup || !session.output(since: .max).isClosed
+  }
+
+  /// Waits until nothing of it runs.
+  func waitUntilInactive() async {
+    _ = try? await process.waitUntilClosed()
+    var interval: Duration = .milliseconds(10)
+    while process.hasLingeringGroup {
+      try? await Task.sleep(for: interval)
+      interval = min(interval * 2, .milliseconds(500))
+    }
   }
 
   /// The memory that its output occupies, in bytes, more or less.
@@ -36,33 +59,85 @@ final class Job: Sendable {
 
   /// Says that someone is interested in it: it is not idle while it runs. How long an ended one can
   /// still be read does not depend on who reads.
-  func touch() { if process.isRunning { session.noteActivity() } }
+  func touch() { if isActive { session.noteActivity() } }
+
+  /// Keeps the session from being idle while a request waits for it.
+  func holding<Value: Sendable>(_ wait: () async throws -> Value) async rethrows -> Value {
+    holds.wrappingAdd(1, ordering: .acquiringAndReleasing)
+    defer {
+      // Before it is no longer held, so that no sweep comes between.
+      session.noteActivity()
+      holds.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+    }
+    return try await wait()
+  }
+
+  /// Ends the process when its time is up, if that is limited.
+  func limitTime(grace: Duration) {
+    guard let limit = order.timeout else { return }
+    Task { [weak self, process] in
+      await withTaskGroup(of: Bool.self) { group in
+        group.addTask {
+          _ = try? await process.waitForExit()
+          return false
+        }
+        group.addTask {
+          try? await Task.sleep(for: limit)
+          return !Task.isCancelled
+        }
+        if await group.next() == true {
+          self?.timedOut.store(true, ordering: .releasing)
+          process.terminate(grace: grace)
+        }
+        group.cancelAll()
+      }
+    }
+  }
 
   /// The name of the signal that ended it, if an output that says that it has ended is right and one did.
   func signalName(for output: Output) async -> String? {
     guard output.exitCode != nil else { return nil }
     // Known by now, or in a moment.
-    guard case .signaled(let number)? = try? await process.waitForExit() else { return nil }
-    return ProcessSignal(rawValue: number).name
+    return try? await process.waitForExit().signalName
   }
 }
 
+/// What a client asks for that starts a command.
+struct Order: Sendable {
+  let line: CommandLine
+  var command: Command
+  /// After how long it is ended.
+  var timeout: Duration?
+  /// Whether it is kept however long it is silent.
+  var isKeptAlive = false
+  /// What its workspace's people call it.
+  var name: String?
+  /// What tells a repeated request from another.
+  var idempotencyKey: String?
+  /// A digest of all that the client said, to tell whether two orders with one key are the same.
+  var fingerprint: SHA256Digest?
+}
+
 /// A command as a client gives it: a line for the shell, or a list of words.
-enum CommandLine: Sendable, Decodable {
+enum CommandLine: Sendable {
   case shell(String)
   case words([String])
 
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if let line = try? container.decode(String.self) {
-      self = .shell(line)
-    } else if let words = try? container.decode([String].self), !words.isEmpty {
+  /// Reads a field.
+  init(_ fields: Fields, _ field: String) throws(APIError) {
+    let value = try fields.require(field, fields[field])
+    let message = "must be a string, for sh -c, or a list of at least one string"
+    switch value {
+    case .string(let line): self = .shell(line)
+    case .array(let values):
+      var words: [String] = []
+      for value in values {
+        guard case .string(let word) = value else { throw fields.error(field, message) }
+        words.append(word)
+      }
+      guard !words.isEmpty else { throw fields.error(field, message) }
       self = .words(words)
-    } else {
-      throw DecodingError.dataCorrupted(
-        DecodingError.Context(
-          codingPath: decoder.codingPath,
-          debugDescription: "must be a string, for sh -c, or a list of at least one string"))
+    default: throw fields.error(field, message)
     }
   }
 
@@ -78,5 +153,13 @@ enum CommandLine: Sendable, Decodable {
     case .shell(let line): .string(line)
     case .words(let words): .array(words.map { .string($0) })
     }
+  }
+}
+
+extension ProcessExit {
+  /// The name of the signal that it was, if it was one.
+  var signalName: String? {
+    guard case .signaled(let number) = self else { return nil }
+    return ProcessSignal(rawValue: number).name
   }
 }

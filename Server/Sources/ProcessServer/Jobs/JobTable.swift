@@ -12,12 +12,42 @@ final class JobTable: Sendable {
     var departing: [ObjectIdentifier: Job] = [:]
     /// What those have written that are gone.
     var past = Totals()
+    var lastStart = 0
   }
 
   private struct Workspace {
     var jobs: [String: Job] = [:]
     var starting = 0
-    var isEmpty: Bool { jobs.isEmpty && starting == 0 }
+    /// The number of jobs that are no longer known, and of which something may still run.
+    var departing = 0
+    /// The jobs that have names and keys, and those that are being started with such.
+    var labels: [Label: Start] = [:]
+    var isEmpty: Bool { jobs.isEmpty && starting == 0 && departing == 0 && labels.isEmpty }
+
+    mutating func forgetLabels(of job: Job) {
+      if let name = job.order.name { labels[.name(Array(name.utf8))] = nil }
+      if let key = job.order.idempotencyKey { labels[.key(Array(key.utf8))] = nil }
+    }
+  }
+
+  /// What a client can ask for a job by again.
+  private enum Label: Hashable {
+    case name([UInt8])
+    case key([UInt8])
+
+    var field: String {
+      switch self {
+      case .name: "name"
+      case .key: "idempotency_key"
+      }
+    }
+  }
+
+  /// A job that has a label, or will have when it is started.
+  private struct Start {
+    let number: Int
+    let fingerprint: SHA256Digest?
+    let job: Task<Job, any Error>
   }
 
   /// Counts over all sessions, present and past.
@@ -43,29 +73,74 @@ final class JobTable: Sendable {
     self.configuration = configuration
     self.logger = logger
     manager = ProcessManager(
-      idleTimeout: configuration.idleTimeout, grace: configuration.limits.grace)
+      idleTimeout: configuration.idleTimeout, grace: configuration.limits.grace,
+      cgroups: configuration.usesControlGroups ? .ifAvailable : .none)
   }
 
-  /// Starts a command for a workspace.
+  /// Starts a command for a grant's workspace; or finds the job that the same order has started already, if
+  /// the order has a name or a key.
   ///
+  /// - Returns: The job, and whether it was there.
   /// - Throws: ``APIError`` with 429 if the workspace has as many sessions as it may have, 503 while the
-  ///   server ends; `LaunchError` if the command cannot be started.
-  func launch(
-    _ line: CommandLine, as command: Command, in workspace: String
-  ) async throws -> Job {
-    try reserve(in: workspace)
+  ///   server ends, 409 if the name or key is that of another order; `LaunchError` if the command cannot be
+  ///   started.
+  func launch(_ order: Order, by grant: Grant) async throws -> (Job, isRepeated: Bool) {
+    let labels =
+      (order.name.map { [Label.name(Array($0.utf8))] } ?? [])
+      + (order.idempotencyKey.map { [Label.key(Array($0.utf8))] } ?? [])
+    guard !labels.isEmpty else { return (try await start(order, by: grant), false) }
+    let workspace = grant.workspace
+    let (start, isRepeated) = try state.withLock { state throws(APIError) in
+      var known = state.workspaces[workspace] ?? Workspace()
+      for label in labels {
+        guard let earlier = known.labels[label] else { continue }
+        guard earlier.fingerprint == order.fingerprint else {
+          throw APIError(
+            .conflict, "label_taken",
+            "this \(label.field) belongs to a session that was started with other arguments")
+        }
+        return (earlier, true)
+      }
+      state.lastStart += 1
+      // Not the request's own task: others may wait for it as well.
+      let start = Start(
+        number: state.lastStart, fingerprint: order.fingerprint,
+        job: Task { try await self.start(order, by: grant) })
+      for label in labels { known.labels[label] = start }
+      state.workspaces[workspace] = known
+      return (start, false)
+    }
+    do {
+      return (try await start.job.value, isRepeated)
+    } catch {
+      state.withLock { state in
+        for label in labels where state.workspaces[workspace]?.labels[label]?.number == start.number
+        { state.workspaces[workspace]?.labels[label] = nil }
+        if state.workspaces[workspace]?.isEmpty == true { state.workspaces[workspace] = nil }
+      }
+      throw error
+    }
+  }
+
+  private func start(_ order: Order, by grant: Grant) async throws -> Job {
+    let workspace = grant.workspace
+    let evicted = try reserve(in: workspace)
+    for job in evicted { evict(job) }
     do throws(LaunchError) {
       let session = try Self.makeSession(in: workspace)
-      let process = try await manager.launch(command, into: session)
+      let process = try await manager.launch(order.command, into: session)
       let job = Job(
-        process, command: line, hasTerminal: command.terminal != nil,
-        stdinCapacity: configuration.limits.stdinBytes)
+        process, order: order, grant: grant, stdinCapacity: configuration.limits.stdinBytes)
       state.withLock { state in
         state.jobs[job.id] = job
         state.workspaces[workspace]?.jobs[job.id] = job
         state.workspaces[workspace]?.starting -= 1
       }
       logger.info("started", metadata: job.metadata)
+      job.limitTime(grace: configuration.limits.grace)
+      logExit(of: job)
+      // Its token may have gone since the request came.
+      if !grant.isInForce, configuration.onRevoke == .end { delete(job) }
       return job
     } catch {
       state.withLock { state in
@@ -74,6 +149,16 @@ final class JobTable: Sendable {
       }
       if case .hostClosed = error { throw APIError.shuttingDown }
       throw error
+    }
+  }
+
+  private func logExit(of job: Job) {
+    Task { [logger, process = job.process, metadata = job.metadata] in
+      guard let exit = try? await process.waitForExit() else { return }
+      var metadata = metadata
+      metadata["exit_code"] = "\(exit.code)"
+      if let signal = exit.signalName { metadata["signal"] = "\(signal)" }
+      logger.info("exited", metadata: metadata)
     }
   }
 
@@ -87,26 +172,40 @@ final class JobTable: Sendable {
   }
 
   /// Makes room for one session more.
-  private func reserve(in name: String) throws(APIError) {
+  ///
+  /// - Returns: The ended sessions that have to go for it: the oldest, until the others retain little enough.
+  private func reserve(in name: String) throws(APIError) -> [Job] {
     try state.withLock { state throws(APIError) in
       let workspace = state.workspaces[name] ?? Workspace()
-      var running = workspace.starting
-      var retainedBytes = 0
+      // Those that have been deleted and are about to end run as well.
+      var running = workspace.starting + workspace.departing
+      var ended: [Job] = []
       for job in workspace.jobs.values {
-        if job.process.isRunning { running += 1 } else { retainedBytes += job.retainedBytes }
+        if job.isActive { running += 1 } else { ended.append(job) }
       }
       guard running < configuration.sessionsPerWorkspace else {
         throw APIError(
           .tooManyRequests, "session_limit",
           "this workspace runs \(running) processes, and may run no more: end or delete one")
       }
-      guard retainedBytes < configuration.retainedBytesPerWorkspace else {
-        throw APIError(
-          .tooManyRequests, "session_limit",
-          "this workspace's ended sessions retain \(retainedBytes) bytes: delete some, or wait")
-      }
       state.workspaces[name, default: workspace].starting += 1
+      // A session's last activity is its end, or what was written after that.
+      ended.sort { $0.session.lastActivity < $1.session.lastActivity }
+      var retained = ended.reduce(0) { $0 + $1.retainedBytes }
+      var evicted: [Job] = []
+      for job in ended {
+        guard retained >= configuration.retainedBytesPerWorkspace else { break }
+        retained -= job.retainedBytes
+        evicted.append(job)
+      }
+      return evicted
     }
+  }
+
+  private func evict(_ job: Job) {
+    manager.forget(id: job.id)
+    remove([job])
+    logger.info("evicted: the workspace's ended sessions retain too much", metadata: job.metadata)
   }
 
   /// The job of an id, if it belongs to a workspace.
@@ -136,6 +235,11 @@ final class JobTable: Sendable {
 
   /// Ends those that have been idle for too long, and makes them unknown.
   func sweep() {
+    for job in state.withLock({ Array($0.jobs.values) }) {
+      if job.isHeld || (job.order.isKeptAlive && job.isActive) {
+        job.session.noteActivity()
+      }
+    }
     let swept = manager.sweep()
     guard !swept.isEmpty else { return }
     let jobs = state.withLock { state in swept.compactMap { state.jobs[$0.session.id] } }
@@ -143,24 +247,44 @@ final class JobTable: Sendable {
     for job in jobs { logger.info("idle for too long", metadata: job.metadata) }
   }
 
+  /// Ends the processes that revoked grants have started, if that is to be.
+  func end(startedBy grants: [Grant]) {
+    guard configuration.onRevoke == .end else { return }
+    let revoked = Set(grants.map { ObjectIdentifier($0) })
+    let jobs = state.withLock { state in
+      state.jobs.values.filter { revoked.contains(ObjectIdentifier($0.grant)) }
+    }
+    for job in jobs {
+      logger.info("its token was revoked", metadata: job.metadata)
+      delete(job)
+    }
+  }
+
   /// How many jobs have been made unknown, and are no more.
   var goneCount: Int { state.withLock(\.past.pastSessions) }
 
   /// Ends all processes, and starts no more; returns when none is left.
-  func shutDown() async { await manager.shutDown() }
+  func shutDown() async {
+    for survivor in await manager.shutDown() {
+      logger.error("a process is left", metadata: ["processes": "\(survivor)"])
+    }
+  }
 
   private func remove(_ jobs: [Job]) {
     state.withLock { state in
       for job in jobs where state.jobs.removeValue(forKey: job.id) != nil {
         state.workspaces[job.workspace]?.jobs[job.id] = nil
-        if state.workspaces[job.workspace]?.isEmpty == true {
-          state.workspaces[job.workspace] = nil
-        }
+        state.workspaces[job.workspace]?.forgetLabels(of: job)
+        state.workspaces[job.workspace]?.departing += 1
         state.departing[ObjectIdentifier(job)] = job
         Task {
-          _ = try? await job.process.waitUntilClosed()
+          await job.waitUntilInactive()
           self.state.withLock { state in
             state.departing[ObjectIdentifier(job)] = nil
+            state.workspaces[job.workspace]?.departing -= 1
+            if state.workspaces[job.workspace]?.isEmpty == true {
+              state.workspaces[job.workspace] = nil
+            }
             state.past.add(job)
             state.past.pastSessions += 1
           }
@@ -176,7 +300,7 @@ final class JobTable: Sendable {
     }
     var totals = past
     for job in jobs + departing { totals.add(job) }
-    return (jobs.count, jobs.count { $0.process.isRunning }, totals)
+    return (jobs.count, jobs.count(where: \.isActive) + departing.count, totals)
   }
 }
 

@@ -11,19 +11,23 @@ import ServiceLifecycle
 /// Drops idle sessions, from time to time, and gives back the memory of those that are gone.
 struct Sweeper: Service {
   let jobs: JobTable
+  let metrics: Metrics
   let idleTimeout: Duration
 
   func run() async throws {
     // Often enough that nobody is kept for much longer than the timeout.
     let interval = min(max(idleTimeout / 10, .milliseconds(20)), .seconds(5))
     try? await cancelWhenGracefulShutdown {
-      var goneBefore = 0
+      var workBefore = 0
+      var isWarm = false
       while true {
         try await Task.sleep(for: interval)
         jobs.sweep()
-        let gone = jobs.goneCount
-        if gone != goneBefore { releaseUnusedMemory() }
-        goneBefore = gone
+        let work = jobs.goneCount + metrics.answerCount
+        // Once more after the last work: the buffers of its answers were in use at the time.
+        if work != workBefore || isWarm { releaseUnusedMemory() }
+        isWarm = work != workBefore
+        workBefore = work
       }
     }
   }
