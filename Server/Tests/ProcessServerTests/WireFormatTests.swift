@@ -42,7 +42,7 @@ import Testing
           + #"{"stream":"stderr","data_b64":"ZXJy","seq":2,"offset":3}],"exit_code":3,"#
           + #""session_alive":false,"truncated":false,"lost_bytes":0,"closed":true,"#
           + #""missed_chunks":0,"missed_bytes":0,"next_since":2,"cursor":"\#(cursor)","#
-          + #""has_more":false,"signal":null}"#)
+          + #""has_more":false,"signal":null,"dropped_bytes":0,"timed_out":false}"#)
     }
   }
 
@@ -55,7 +55,8 @@ import Testing
         text
           == #"{"chunks":[],"exit_code":null,"session_alive":true,"truncated":false,"#
           + #""lost_bytes":0,"closed":false,"missed_chunks":0,"missed_bytes":0,"#
-          + #""next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null}"#)
+          + #""next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null,"#
+          + #""dropped_bytes":0,"timed_out":false}"#)
       #expect(try await server.write("x", to: id).text == #"{"ok":true}"#)
       #expect(try await server.post("processes/\(id)/terminate").text == #"{"ok":true}"#)
       #expect(try await server.output(id) { $0.closed }.signal == "SIGTERM")
@@ -150,7 +151,8 @@ import Testing
         text
           == #"{"isError":false,"content":[{"type":"text","text":"a\"b\né\n"}],"#
           + #""structuredContent":{"output":"a\"b\né\n","exit_code":7,"signal":null,"#
-          + #""timed_out":false,"truncated":false,"lost_bytes":0}}"#)
+          + #""timed_out":false,"truncated":false,"lost_bytes":0,"dropped_bytes":0,"#
+          + #""stdout":"a\"b\n","stderr":"é\n","stdout_b64":"YSJiCg==","stderr_b64":"w6kK"}}"#)
       let late = try await shell(#""command":"echo early; sleep 1000","timeout_ms":200"#)
       #expect(
         late.contains(#""output":"early\n","exit_code":143,"signal":"SIGTERM","timed_out":true"#))

@@ -1,14 +1,35 @@
 package import NIOCore
 package import Processes
 
+/// Bytes in base64, as RFC 4648 has it.
+func base64(_ bytes: [UInt8]) -> String {
+  let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+  var text: [UInt8] = []
+  text.reserveCapacity((bytes.count + 2) / 3 * 4)
+  for start in stride(from: 0, to: bytes.count, by: 3) {
+    let count = min(3, bytes.count - start)
+    var bits = 0
+    for place in 0..<3 { bits = bits << 8 | (place < count ? Int(bytes[start + place]) : 0) }
+    for place in 0..<4 {
+      text.append(place <= count ? alphabet[bits >> (18 - 6 * place) & 63] : UInt8(ascii: "="))
+    }
+  }
+  return String(decoding: text, as: UTF8.self)
+}
+
 extension ByteBuffer {
   /// Writes what a read found, as `GET …/output` answers it.
   ///
   /// The chunks' base64 goes straight from the read's memory into this buffer, which is made large enough
   /// first: no byte of output is copied but by its encoding.
   ///
-  /// - Parameter signal: The name of the signal that ended the process, if one did.
-  package mutating func writeJSON(_ output: Output, signal: String?) {
+  /// - Parameters:
+  ///   - droppedBytes: The bytes that came after the session had been closed.
+  ///   - hasTimedOut: Whether the process was ended because its time was up.
+  ///   - signal: The name of the signal that ended the process, if one did.
+  package mutating func writeJSON(
+    _ output: Output, droppedBytes: Int = 0, hasTimedOut: Bool = false, signal: String?
+  ) {
     let chunks = output.chunks
     reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
     writeStaticString(#"{"chunks":["#)
@@ -37,7 +58,18 @@ extension ByteBuffer {
     writeStaticString(#"","has_more":"#)
     writeJSON(output.hasMore)
     writeStaticString(#","signal":"#)
-    writeString(signal.map { "\"\($0)\"}" } ?? "null}")
+    writeString(signal.map { "\"\($0)\"" } ?? "null")
+    writeStaticString(#","dropped_bytes":"#)
+    writeJSON(droppedBytes)
+    writeStaticString(#","timed_out":"#)
+    writeJSON(hasTimedOut)
+    writeStaticString("}")
+  }
+
+  /// Writes what a read of a job's output found.
+  mutating func writeJSON(_ output: Output, of job: Job, signal: String?) {
+    writeJSON(
+      output, droppedBytes: job.process.droppedBytes, hasTimedOut: job.hasTimedOut, signal: signal)
   }
 
   /// Writes a chunk with its payload.
@@ -69,7 +101,7 @@ extension ByteBuffer {
     if value { writeStaticString("true") } else { writeStaticString("false") }
   }
 
-  /// At least the bytes that ``writeJSON(_:signal:)`` writes.
+  /// At least the bytes that ``writeJSON(_:droppedBytes:hasTimedOut:signal:)`` writes.
   package static func sizeOfJSON(of output: Output) -> Int {
     // Each chunk's base64 is padded, and followed by a comma.
     let payload = output.chunks.payload.count

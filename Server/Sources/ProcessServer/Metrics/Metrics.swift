@@ -29,6 +29,9 @@ final class Metrics: Sendable {
     }
   }
 
+  /// How many requests were answered with more than a few bytes: those that read output.
+  var answerCount: Int { counters.withLock(\.polls) }
+
   /// A request was answered.
   func responded(status: Int) { counters.withLock { $0.responses[status, default: 0] += 1 } }
 
@@ -36,12 +39,15 @@ final class Metrics: Sendable {
   func worked(on route: Route, for duration: Duration) { latencies[route]?.record(duration) }
 
   /// All of it in Prometheus's text format, version 0.0.4.
-  func text(jobs: JobTable, connections: Connections) -> String {
+  func text(_ api: API) -> String {
+    let (jobs, connections) = (api.jobs, api.connections)
     let counters = counters.withLock { $0 }
     let (sessions, running, totals) = jobs.totals()
     var page = Page()
     page.add("sessions", .gauge, "Sessions that can be read.", sessions)
-    page.add("sessions_running", .gauge, "Sessions whose process runs.", running)
+    page.add(
+      "sessions_running", .gauge,
+      "Sessions of which something runs, those included that were deleted.", running)
     page.add("connections", .gauge, "Open connections.", connections.count)
     page.add("waits", .gauge, "Requests and streams that wait for output.", connections.waitCount)
     page.add("sessions_gone_total", .counter, "Sessions deleted or swept out.", totals.pastSessions)
@@ -61,6 +67,20 @@ final class Metrics: Sendable {
     page.add(
       "missed_bytes_total", .counter, "Bytes that clients asked for too late, where known.",
       counters.missedBytes)
+    page.add(
+      "outgoing_bytes", .gauge, "Bytes that wait to be sent.", connections.outgoing.total)
+    page.add(
+      "incoming_bytes", .gauge, "Bytes of requests that are not complete.",
+      connections.incoming.total)
+    page.add(
+      "overloads_total", .counter, "Requests for which there was no room.",
+      connections.outgoing.counts.refusals + connections.incoming.counts.refusals)
+    page.add(
+      "cut_off_total", .counter, "Connections cut off to make room.",
+      connections.outgoing.counts.cutOffs + connections.incoming.counts.cutOffs)
+    page.add(
+      "log_lines_dropped_total", .counter, "Lines that the log could not take.",
+      api.configuration.droppedLogLines())
     page.begin("responses_total", .counter, "Responses by status.")
     for (status, count) in counters.responses.sorted(by: { $0.key < $1.key }) {
       page.line("responses_total{status=\"\(status)\"}", "\(count)")

@@ -10,13 +10,12 @@ extension API {
     let start: Cursor
     if let last = request.headers[HTTPField.Name("Last-Event-ID")!] {
       start = try Request.cursor(last[...], called: "Last-Event-ID")
-      // Whoever has the end event, and comes again, is told not to.
+      // A client that has the end event, and comes again, is told not to.
       if start.isBehindTheEnd(of: job.session) { return Response(status: .noContent) }
     } else {
-      start = try request.cursor("since") ?? .start
+      start = try request.start(in: job.session) ?? .start
     }
     job.touch()
-    let connection = connections.connection(of: context.channel)
     return Response(
       status: .ok,
       headers: [
@@ -25,31 +24,44 @@ extension API {
         HTTPField.Name("X-Accel-Buffering")!: "no",
       ],
       body: ResponseBody { writer in
-        try await send(job, since: start, to: &writer, on: connection)
+        try await job.holding { try await send(job, since: start, to: &writer, context: context) }
         try await writer.finish(nil)
       })
   }
 
-  /// How much of the output goes into one write.
-  private static var eventBytes: Int { 256 << 10 }
-
   private func send(
-    _ job: Job, since start: Cursor, to writer: inout any ResponseBodyWriter,
-    on connection: Connection
+    _ job: Job, since start: Cursor, to writer: inout any ResponseBodyWriter, context: APIContext
   ) async throws {
+    let connection = context.connection
     var cursor = start
     var exitTold: String?
     try await writer.write(ByteBuffer(string: "retry: 1000\n\n"))
     while connection.mayWait {
       let position = cursor
       let heartbeat = configuration.limits.heartbeat
-      let output = await connection.waiting {
+      var output = await connection.waiting(with: context.grant) {
         await job.session.output(
           since: position, maxBytes: Self.eventBytes, waitingUpTo: heartbeat)
       }
+      let isLost = output.isForgotten && !output.isClosed && output.chunks.isEmpty
+      if isLost || !context.grant.isInForce {
+        let error = isLost ? APIError.sessionNotFound(job.id) : APIError.revoked
+        var event = ByteBuffer()
+        event.writeEvent("error", error.json)
+        return try await writer.write(event)
+      }
+      output = output.shortened { job.session.output(since: position, maxBytes: $0) }
+      let expected = output.sizeOfEvents
+      guard expected < Self.leastCounted || take(expected, context) else {
+        // There is no room: later, perhaps. The reader is a slow one then, and may find a gap.
+        await connection.waiting(with: context.grant) {
+          try? await Task.sleep(for: .milliseconds(100))
+        }
+        continue
+      }
       let beginning = ContinuousClock.now
       var events = ByteBuffer()
-      events.reserveCapacity(ByteBuffer.sizeOfJSON(of: output) + 64 * output.chunks.count)
+      events.reserveCapacity(expected)
       if output.missedChunks > 0 || output.missedBytes != 0 { events.writeGap(output) }
       for chunk in output.chunks {
         events.writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
@@ -59,23 +71,54 @@ extension API {
       // The exit is told once, and again should it be set again; the end tells it as well.
       if !output.hasMore, let code = output.exitCode {
         let signal = await job.signalName(for: output)
-        let exit: JSON = ["exit_code": .int(Int(code)), "signal": .optional(signal)]
+        let exit: JSON = [
+          "exit_code": .int(Int(code)), "signal": .optional(signal),
+          "timed_out": .bool(job.hasTimedOut),
+        ]
         if exitTold != exit.text {
           exitTold = exit.text
           events.writeEvent("exit", exit)
         }
         if output.isClosed {
           events.writeEvent(
-            "end", ["lost_bytes": .int(output.lostBytes)], id: output.cursor.description)
+            "end",
+            [
+              "lost_bytes": .int(output.lostBytes),
+              "dropped_bytes": .int(job.process.droppedBytes),
+            ], id: output.cursor.description)
         }
       }
       if events.readableBytes == 0 { events.writeStaticString(": heartbeat\n\n") }
+      if expected >= Self.leastCounted { adjust(expected, to: events.readableBytes, context) }
       cursor = output.cursor
       metrics.polled(output)
       metrics.worked(on: .events, for: .now - beginning)
+      let isComplete = output.isClosed && !output.hasMore
       try await writer.write(events)
-      if output.isComplete { return }
+      if isComplete { return }
     }
+  }
+
+  /// How much of the output goes into one write.
+  private static var eventBytes: Int { 64 << 10 }
+}
+
+extension Output {
+  /// At least the bytes of the events that tell this, all in all.
+  fileprivate var sizeOfEvents: Int { ByteBuffer.sizeOfJSON(of: self) + 64 * chunks.count }
+
+  /// This, or a read of fewer bytes where events of this would be large: each small chunk costs a hundred
+  /// bytes or more.
+  fileprivate func shortened(_ read: (_ maxBytes: Int) -> Output) -> Output {
+    var output = self
+    while output.sizeOfEvents > 256 << 10, output.chunks.count > 1 {
+      let bytes = output.chunks.payload.count
+      let share = bytes * (128 << 10) / output.sizeOfEvents
+      let shorter = read(max(1, min(share, bytes / 2)))
+      guard shorter.chunks.count < output.chunks.count else { return shorter }
+      output = shorter
+    }
+    return output
   }
 }
 

@@ -1,48 +1,146 @@
+import HTTPTypes
 import Hummingbird
 import NIOCore
 import Processes
 
 extension API {
-  /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&max_bytes=B]`.
+  /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&max_bytes=B][&format=F]`.
   func output(request: Request, context: APIContext) async throws -> Response {
     let start = ContinuousClock.now
     let job = try job(context)
-    let cursor = try request.cursor("since") ?? .start
+    let cursor = try request.start(in: job.session) ?? .start
     let wait = try request.integer("wait_ms", in: 0...(.max)) ?? 0
     let maxBytes = try request.integer("max_bytes", in: 1...(.max))
+    let format = try OutputFormat(request)
     job.touch()
     var output = job.session.output(since: cursor, maxBytes: maxBytes)
     var waited: Duration = .zero
-    if wait > 0 && !output.hasNews(for: cursor) {
+    if wait > 0 && !output.hasNews {
       let limit = min(.milliseconds(wait), configuration.limits.waitTime)
       let beginning = ContinuousClock.now
-      output = await connections.connection(of: context.channel).waiting { [cursor] in
-        await job.session.output(since: cursor, maxBytes: maxBytes, waitingUpTo: limit)
+      output = await job.holding {
+        await context.connection.waiting(with: context.grant) {
+          await job.session.output(since: cursor, maxBytes: maxBytes, waitingUpTo: limit)
+        }
       }
       waited = .now - beginning
+      guard context.grant.isInForce else { throw APIError.revoked }
+      // Deleted meanwhile, and no end has come of it.
+      if output.isForgotten && !output.isClosed { throw APIError.sessionNotFound(job.id) }
     }
     let signal = await job.signalName(for: output)
-    var body = ByteBuffer()
-    body.writeJSON(output, signal: signal)
+    let expected = ByteBuffer.sizeOfJSON(of: output)
+    let isCounted = expected >= Self.leastCounted
+    guard !isCounted || take(expected, context) else { throw APIError.overloaded }
+    let response = format.response(of: output, of: job, signal: signal)
+    if isCounted { adjust(expected, to: response.body.contentLength ?? 0, context) }
     metrics.polled(output)
     metrics.worked(on: .output, for: .now - start - waited)
-    return Response(json: body)
+    return response
   }
 
   /// The job that a request's path names, if it is the requester's.
   func job(_ context: APIContext) throws(APIError) -> Job {
-    try jobs.job(context.parameters.get("sid") ?? "", of: context.workspace)
+    try jobs.job(context.pathParameters["sid"] ?? "", of: context.workspace)
+  }
+
+  /// Answers below this many bytes are not counted: the system has room for them at once.
+  static var leastCounted: Int { 16 << 10 }
+
+  /// Counts bytes that are to be sent to a request's client; says whether there is room.
+  func take(_ bytes: Int, _ context: APIContext) -> Bool {
+    connections.outgoing.take(bytes, for: context.connection, in: context.workspace)
+  }
+
+  /// Corrects the number of bytes that were counted.
+  func adjust(_ expected: Int, to actual: Int, _ context: APIContext) {
+    if expected > actual { connections.outgoing.give(expected - actual, of: context.connection) }
+  }
+}
+
+/// How an answer gives output.
+private enum OutputFormat {
+  /// Chunks with base64.
+  case json
+  /// The bytes of both streams as they came; the rest in header fields.
+  case raw
+  /// The same as UTF-8 text, with U+FFFD for what is none.
+  case text
+
+  init(_ request: Request) throws(APIError) {
+    switch request.uri.queryParameters["format"] {
+    case "json"?: self = .json
+    case "raw"?: self = .raw
+    case "text"?: self = .text
+    case nil:
+      self = request.headers[.accept] == "application/octet-stream" ? .raw : .json
+    case let other?:
+      throw .badRequest("format=\(other.prefix(40)): must be json, raw or text")
+    }
+  }
+
+  func response(of output: Output, of job: Job, signal: String?) -> Response {
+    var body = ByteBuffer()
+    switch self {
+    case .json:
+      body.writeJSON(output, of: job, signal: signal)
+      return Response(json: body)
+    case .raw:
+      body.writeBytes(output.chunks.payload)
+    case .text:
+      body.writeString(output.chunks.payload.description)
+    }
+    var headers: HTTPFields = [
+      .contentType: self == .raw ? "application/octet-stream" : "text/plain; charset=utf-8",
+      .cacheControl: "no-store",
+    ]
+    func set(_ name: String, _ value: String?) {
+      if let value, let field = HTTPField.Name("Processd-" + name) { headers[field] = value }
+    }
+    set("Next-Since", "\(output.lastSeq)")
+    set("Cursor", output.cursor.description)
+    set("Offset", output.chunks.first.map { "\($0.offset)" })
+    set("Missed-Chunks", "\(output.missedChunks)")
+    set("Missed-Bytes", output.missedBytes.map { "\($0)" })
+    set("Lost-Bytes", "\(output.lostBytes)")
+    set("Dropped-Bytes", "\(job.process.droppedBytes)")
+    set("Has-More", "\(output.hasMore)")
+    set("Session-Alive", "\(output.isAlive)")
+    set("Closed", "\(output.isClosed)")
+    set("Exit-Code", output.exitCode.map { "\($0)" })
+    set("Signal", signal)
+    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
   }
 }
 
 extension Output {
   /// Whether it is clear without another look that nothing is to be waited for.
-  fileprivate func hasNews(for cursor: Cursor) -> Bool {
+  fileprivate var hasNews: Bool {
     !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isCursorForeign || isClosed
   }
 }
 
 extension Request {
+  /// Where a reader wants to begin: `since`, or near the end by `tail_bytes` or `from=now`; nil if the query
+  /// does not say.
+  ///
+  /// - Throws: ``APIError`` with 400 for anything else, and for more than one of them.
+  func start(in session: Session) throws -> Cursor? {
+    let since = try cursor("since")
+    let tail = try integer("tail_bytes", in: 0...(.max))
+    let from = uri.queryParameters["from"]
+    guard from == nil || from == "now" else {
+      throw APIError.badRequest("from=\((from ?? "").prefix(40)): must be now")
+    }
+    let count = (since == nil ? 0 : 1) + (tail == nil ? 0 : 1) + (from == nil ? 0 : 1)
+    guard count <= 1 else {
+      throw APIError.badRequest("since, tail_bytes and from exclude each other")
+    }
+    if let tail { return session.cursor(before: tail) }
+    if from != nil { return session.cursor(before: 0) }
+    return since
+  }
+
   /// A position of the query: a seq, or what an answer gave as its cursor.
   ///
   /// - Throws: ``APIError`` with 400 for anything else.
@@ -55,5 +153,20 @@ extension Request {
       throw APIError.badRequest("\(name)=\(text.prefix(40)): not a seq, and not a cursor")
     }
     return cursor
+  }
+}
+
+extension Session {
+  /// The position before the chunk that the last bytes begin in.
+  fileprivate func cursor(before bytes: Int) -> Cursor {
+    if bytes == 0 { return output(since: .max).cursor }
+    let output = output()
+    var rest = bytes
+    for chunk in output.chunks.reversed() {
+      rest -= min(rest, chunk.data.count)
+      if rest == 0 { return Cursor(seq: chunk.seq - 1, offset: chunk.offset) }
+    }
+    // All that is retained: what was lost before that was not asked for.
+    return output.chunks.first.map { Cursor(seq: $0.seq - 1, offset: $0.offset) } ?? .start
   }
 }

@@ -19,12 +19,15 @@ extension API {
       let signal = await job.signalName(for: output)
       list.append([
         "session_id": .string(job.id), "pid": .int(Int(job.process.processID)),
-        "command": job.command.json, "tty": .bool(job.hasTerminal),
+        "command": job.order.line.json, "tty": .bool(job.order.command.terminal != nil),
         "started_at": .string(job.startedAt.formatted(.iso8601)),
         "session_alive": .bool(output.isAlive), "closed": .bool(output.isClosed),
         "exit_code": .optional(output.exitCode.map { Int($0) }), "signal": .optional(signal),
         "last_seq": .int(output.lastSeq), "total_bytes": .int(job.session.totalBytes),
-        "lost_bytes": .int(output.lostBytes),
+        "lost_bytes": .int(output.lostBytes), "dropped_bytes": .int(job.process.droppedBytes),
+        "timed_out": .bool(job.hasTimedOut), "name": .optional(job.order.name),
+        "keep_alive": .bool(job.order.isKeptAlive),
+        "lingering": .bool(!output.isAlive && job.isActive),
       ])
     }
     return Response(json: ["processes": .array(list)])
@@ -39,16 +42,25 @@ extension API {
   /// `POST /processes/{sid}/stdin`.
   func writeStdin(request: Request, context: APIContext) async throws -> Response {
     let job = try job(context)
-    let body = try await request.decode(StdinBody.self, upTo: configuration.limits.bodyBytes)
+    let body = try await fields(of: request, context: context)
+    let isEnd = try body.bool("eof") ?? false
+    let data = try body.base64("data_b64")
+    // A client that only ends the input need not send an empty string.
+    let bytes = isEnd ? data ?? [] : try body.require("data_b64", data)
     let start = ContinuousClock.now
     guard let stdin = job.stdin else {
       throw APIError(
         .conflict, "no_stdin", "this process has no stdin: it was started with pipe_stdin false")
     }
     guard job.process.isRunning else { throw APIError.processEnded }
+    guard bytes.count <= configuration.limits.stdinBytes else {
+      throw APIError(
+        .contentTooLarge, "stdin_too_large",
+        "\(bytes.count) bytes never fit: send at most \(configuration.limits.stdinBytes) at a time")
+    }
     job.touch()
     let answer = await stdin.write(
-      body.bytes, isEnd: body.eof ?? false, patience: configuration.limits.stdinPatience)
+      bytes, isEnd: isEnd, patience: configuration.limits.stdinPatience)
     metrics.worked(on: .stdin, for: .now - start)
     switch answer {
     case .written: return done
@@ -57,7 +69,7 @@ extension API {
     case .full(let waiting):
       throw APIError(
         .tooManyRequests, "stdin_full",
-        "the process has yet to read \(waiting) bytes, and \(body.bytes.count) more are too many:"
+        "the process has yet to read \(waiting) bytes, and \(bytes.count) more are too many:"
           + " none of them was taken; try again when it has read some")
     case .failed(.closed):
       throw APIError(.conflict, "stdin_closed", "the process's stdin was ended earlier, by eof")
@@ -72,7 +84,7 @@ extension API {
   /// `POST /processes/{sid}/terminate`: fine as well if it has ended.
   func terminate(request: Request, context: APIContext) async throws -> Response {
     let job = try job(context)
-    _ = try await request.decode(NoArguments.self, upTo: configuration.limits.bodyBytes)
+    _ = try await fields(of: request, context: context)
     job.process.terminate(grace: configuration.limits.grace)
     return done
   }
@@ -80,9 +92,9 @@ extension API {
   /// `POST /processes/{sid}/signal`.
   func signal(request: Request, context: APIContext) async throws -> Response {
     let job = try job(context)
-    let body = try await request.decode(SignalBody.self, upTo: configuration.limits.bodyBytes)
+    let signal = try Self.signal(await fields(of: request, context: context), "signal")
     do throws(SignalError) {
-      try job.process.signal(body.signal)
+      try job.process.signal(signal)
     } catch {
       switch error {
       case .processEnded: throw APIError.processEnded
@@ -96,9 +108,11 @@ extension API {
   /// `POST /processes/{sid}/resize`.
   func resize(request: Request, context: APIContext) async throws -> Response {
     let job = try job(context)
-    let body = try await request.decode(SizeBody.self, upTo: configuration.limits.bodyBytes)
+    let body = try await fields(of: request, context: context)
+    let rows = try body.require("rows", body.integer("rows", in: 0...65_535))
+    let columns = try body.require("cols", body.integer("cols", in: 0...65_535))
     do throws(TerminalError) {
-      try job.process.resize(to: TerminalSize(rows: body.rows, columns: body.cols))
+      try job.process.resize(to: TerminalSize(rows: UInt16(rows), columns: UInt16(columns)))
     } catch {
       switch error {
       case .noTerminal:
@@ -111,66 +125,33 @@ extension API {
     return done
   }
 
+  /// A signal by its name or number.
+  private static func signal(
+    _ fields: Fields, _ field: String
+  ) throws(APIError) -> ProcessSignal {
+    switch try fields.require(field, fields[field]) {
+    case .number:
+      let number = try fields.require(field, fields.integer(field, in: 1...64))
+      return ProcessSignal(rawValue: Int32(number))
+    case .string(let name):
+      if let signal = ProcessSignal(name: name) { return signal }
+    default: break
+    }
+    throw fields.error(field, "must be a signal's name, such as “SIGINT”, or its number")
+  }
+
   /// `GET /metrics`, for this machine alone.
   func metrics(request: Request, context: APIContext) async throws -> Response {
-    guard isLoopback(address: context.channel.remoteAddress?.ipAddress ?? "") else {
+    guard context.connection.isLocal else {
       throw APIError(.forbidden, "forbidden", "metrics are for the server's own machine")
     }
     return Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
       body: ResponseBody(
-        byteBuffer: ByteBuffer(string: metrics.text(jobs: jobs, connections: connections))))
+        byteBuffer: ByteBuffer(string: metrics.text(self))))
   }
 }
 
 extension APIError {
   static let processEnded = APIError(.conflict, "process_ended", "the process has ended")
-}
-
-private struct StdinBody: Decodable {
-  private enum CodingKeys: String, CodingKey { case data = "data_b64", eof }
-
-  let bytes: [UInt8]
-  let eof: Bool?
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    eof = try container.decodeIfPresent(Bool.self, forKey: .eof)
-    // Whoever only ends the input need not send an empty string.
-    let text =
-      eof == true
-      ? try container.decodeIfPresent(String.self, forKey: .data) ?? ""
-      : try container.decode(String.self, forKey: .data)
-    guard let data = Data(base64Encoded: text) else {
-      throw DecodingError.dataCorruptedError(
-        forKey: .data, in: container, debugDescription: "not base64 (RFC 4648, with padding)")
-    }
-    bytes = Array(data)
-  }
-}
-
-private struct SignalBody: Decodable {
-  private enum CodingKeys: CodingKey { case signal }
-
-  let signal: ProcessSignal
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    if let number = try? container.decode(Int32.self, forKey: .signal), (1...64).contains(number) {
-      signal = ProcessSignal(rawValue: number)
-    } else if let name = try? container.decode(String.self, forKey: .signal),
-      let named = ProcessSignal(name: name)
-    {
-      signal = named
-    } else {
-      throw DecodingError.dataCorruptedError(
-        forKey: .signal, in: container,
-        debugDescription: "must be a signal's name, such as “SIGINT”, or its number")
-    }
-  }
-}
-
-private struct SizeBody: Decodable {
-  let rows: UInt16
-  let cols: UInt16
 }

@@ -1,4 +1,5 @@
 import Hummingbird
+import NIOCore
 import ProcessHost
 import Processes
 
@@ -21,146 +22,124 @@ enum Tool: String, CaseIterable {
 extension API {
   /// `POST /envs/{name}/tool/call`.
   func callTool(request: Request, context: APIContext) async throws -> Response {
-    let name = context.parameters.get("name") ?? ""
+    let name = context.pathParameters["name"] ?? ""
     guard name == configuration.environmentName else {
       throw APIError(
         .notFound, "env_not_found",
         "there is no environment \(name.prefix(64)); see POST /api/sdk/envs/list")
     }
-    let limit = configuration.limits.bodyBytes
-    let call = try await request.decode(ToolCall.self, upTo: limit)
+    let body = try await fields(of: request, context: context)
+    let tool = try body.require("tool", body.string("tool"))
     do {
-      switch call.arguments {
-      case .execCommand(let arguments):
-        return try await execute(arguments, workspace: context.workspace)
-      case .shell(let arguments, let timeout):
-        return try await runToTheEnd(arguments, timeout: timeout, context: context)
+      switch Tool(rawValue: tool) {
+      case .execCommand?:
+        return try await execute(
+          body.require("arguments", body.object("arguments")), grant: context.grant)
+      case .shell?:
+        return try await runToTheEnd(
+          body.require("arguments", body.object("arguments")), context: context)
+      case nil:
+        throw APIError(
+          .badRequest, "unknown_tool",
+          "there is no tool \(tool.prefix(64)); see POST /api/sdk/envs/list")
       }
     } catch let error as LaunchError {
-      return Response(
-        json: ["isError": true, "content": [text(error.description)]])
+      return Response(json: ["isError": true, "content": [text(error.description)]])
     }
   }
 
-  private func execute(_ arguments: CommandArguments, workspace: String) async throws -> Response {
+  private func execute(_ arguments: Fields, grant: Grant) async throws -> Response {
     let start = ContinuousClock.now
-    let job = try await jobs.launch(
-      arguments.command, as: arguments.makeCommand(withInput: true), in: workspace)
+    var order = try CommandArguments(arguments, user: configuration.commandUser).order(
+      withInput: true, linger: nil)
+    order.timeout = try arguments.integer("timeout_ms", in: 1...(.max)).map { .milliseconds($0) }
+    order.isKeptAlive = try arguments.bool("keep_alive") ?? false
+    order.name = try label(arguments, "name")
+    order.idempotencyKey = try label(arguments, "idempotency_key")
+    if order.name != nil || order.idempotencyKey != nil {
+      order.fingerprint = SHA256Digest(of: arguments.text.utf8)
+    }
+    let (job, isRepeated) = try await jobs.launch(order, by: grant)
     metrics.worked(on: .launch, for: .now - start)
-    let result: JSON = ["session_id": .string(job.id)]
+    var result: [(name: String, value: JSON)] = [("session_id", .string(job.id))]
+    if isRepeated { result.append(("is_repeated", true)) }
     return Response(
       json: [
-        "isError": false, "content": [text(result.text)], "structuredContent": result,
+        "isError": false, "content": [text(JSON.object(result).text)],
+        "structuredContent": .object(result),
       ])
   }
 
-  private func runToTheEnd(
-    _ arguments: CommandArguments, timeout: Duration, context: APIContext
-  ) async throws -> Response {
-    let job = try await jobs.launch(
-      arguments.command, as: arguments.makeCommand(withInput: false), in: context.workspace)
-    defer { jobs.delete(job) }
-    let limit = min(timeout, configuration.limits.shellTime)
-    let grace = configuration.limits.grace
-    // Ends when the process has, when the time is up, or when nobody waits for it any more.
-    let isTimeUp = await connections.connection(of: context.channel).waiting {
-      await withTaskGroup(of: Bool.self) { group in
-        group.addTask {
-          _ = try? await job.process.waitUntilClosed()
-          return false
-        }
-        group.addTask {
-          try? await Task.sleep(for: limit)
-          return !Task.isCancelled
-        }
-        defer { group.cancelAll() }
-        return await group.next() ?? false
+  /// A text by which a client finds a session again.
+  private func label(_ arguments: Fields, _ field: String) throws(APIError) -> String? {
+    guard let label = try arguments.string(field) else { return nil }
+    guard (1...256).contains(label.utf8.count) else {
+      throw arguments.error(field, "has from 1 to 256 bytes")
+    }
+    return label
+  }
+
+  private func runToTheEnd(_ arguments: Fields, context: APIContext) async throws -> Response {
+    var order = try CommandArguments(arguments, user: configuration.commandUser).order(
+      withInput: false, linger: configuration.limits.shellLinger)
+    let timeout = min(
+      .milliseconds(try arguments.integer("timeout_ms", in: 1...(.max)) ?? 60_000),
+      configuration.limits.shellTime)
+    order.timeout = timeout
+    order.command.lingerLimit = order.command.lingerLimit.map { min($0, timeout) }
+    let endsBackground = try arguments.bool("end_background") ?? false
+    let (job, _) = try await jobs.launch(order, by: context.grant)
+    // What it leaves in the background stays in reach of its workspace, as a session.
+    var leavesBackground = false
+    defer { if !leavesBackground { jobs.delete(job) } }
+    // Ends when the process has, or when no client waits for it any more.
+    await job.holding {
+      await context.connection.waiting(with: context.grant) {
+        _ = try? await job.process.waitUntilClosed()
       }
     }
-    if !job.session.output(since: .max).isClosed { job.process.terminate(grace: grace) }
+    let isOver = job.session.output(since: .max).isClosed
+    if !isOver { job.process.terminate(grace: configuration.limits.grace) }
     let exit = try? await job.process.waitUntilClosed()
+    if isOver, !endsBackground, !job.hasTimedOut {
+      // What has just ended counts until the system has noticed.
+      for _ in 0..<10 where job.isActive { try? await Task.sleep(for: .milliseconds(10)) }
+      leavesBackground = job.isActive
+    }
+    guard context.grant.isInForce else { throw APIError.revoked }
     let output = job.session.output()
+    let sizes = output.chunks.payload.count * 6
+    guard sizes < Self.leastCounted || take(sizes, context) else { throw APIError.overloaded }
     metrics.polled(output)
     let payload = output.chunks.payload.description
-    return Response(
-      json: [
-        "isError": false, "content": [text(payload)],
-        "structuredContent": [
-          "output": .string(payload), "exit_code": .optional(output.exitCode.map { Int($0) }),
-          "signal": .optional(exit?.signalName), "timed_out": .bool(isTimeUp),
-          "truncated": .bool(output.lostBytes > 0), "lost_bytes": .int(output.lostBytes),
-        ],
-      ])
+    let (stdout, stderr) = (output.bytes(of: .stdout), output.bytes(of: .stderr))
+    var result: [(name: String, value: JSON)] = [
+      ("output", .string(payload)), ("exit_code", .optional(output.exitCode.map { Int($0) })),
+      ("signal", .optional(exit?.signalName)), ("timed_out", .bool(job.hasTimedOut)),
+      ("truncated", .bool(output.lostBytes > 0)), ("lost_bytes", .int(output.lostBytes)),
+      ("dropped_bytes", .int(job.process.droppedBytes)),
+      ("stdout", .string(String(decoding: stdout, as: UTF8.self))),
+      ("stderr", .string(String(decoding: stderr, as: UTF8.self))),
+      ("stdout_b64", .string(base64(stdout))), ("stderr_b64", .string(base64(stderr))),
+    ]
+    if leavesBackground { result.append(("session_id", .string(job.id))) }
+    let json: JSON = [
+      "isError": false, "content": [text(payload)], "structuredContent": .object(result),
+    ]
+    let body = ByteBuffer(string: json.text)
+    if sizes >= Self.leastCounted { adjust(sizes, to: body.readableBytes, context) }
+    return Response(json: body)
   }
 
   private func text(_ text: String) -> JSON { ["type": "text", "text": .string(text)] }
 }
 
-/// The body of a tool's call.
-private struct ToolCall: Decodable {
-  enum Arguments {
-    case execCommand(CommandArguments)
-    case shell(CommandArguments, timeout: Duration)
-  }
-
-  private enum CodingKeys: CodingKey { case tool, arguments }
-  private enum ArgumentKeys: String, CodingKey { case timeout = "timeout_ms" }
-
-  let arguments: Arguments
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    let name = try container.decode(String.self, forKey: .tool)
-    switch Tool(rawValue: name) {
-    case .execCommand?:
-      arguments = .execCommand(try container.decode(CommandArguments.self, forKey: .arguments))
-    case .shell?:
-      let others = try container.nestedContainer(keyedBy: ArgumentKeys.self, forKey: .arguments)
-      let timeout = try others.decodeIfPresent(Int.self, forKey: .timeout) ?? 60_000
-      guard timeout > 0 else {
-        throw DecodingError.dataCorruptedError(
-          forKey: .timeout, in: others, debugDescription: "must be positive")
-      }
-      arguments = .shell(
-        try container.decode(CommandArguments.self, forKey: .arguments),
-        timeout: .milliseconds(timeout))
-    case nil:
-      throw APIError(
-        .notFound, "tool_not_found",
-        "there is no tool \(name.prefix(64)); see POST /api/sdk/envs/list")
-    }
-  }
-}
-
-/// What both tools need to know of a command.
-private struct CommandArguments: Decodable {
-  private enum CodingKeys: String, CodingKey {
-    case command, cwd, env, tty, rows, cols, pipeStdin = "pipe_stdin"
-  }
-
-  let command: CommandLine
-  private let cwd: String?
-  private let env: [String: String?]?
-  private let tty: Bool?
-  private let rows: UInt16?
-  private let cols: UInt16?
-  private let pipeStdin: Bool?
-
-  func makeCommand(withInput: Bool) -> Command {
-    var command = self.command.command
-    command.workingDirectory = cwd.map { Command.Text($0) }
-    if let env { command.environment = .inherited(changing: env) }
-    if tty == true { command.terminal = TerminalSize(rows: rows ?? 24, columns: cols ?? 80) }
-    if withInput && pipeStdin != false { command.input = .pipe }
-    return command
-  }
-}
-
-extension ProcessExit {
-  /// The name of the signal that it was, if it was one.
-  var signalName: String? {
-    guard case .signaled(let number) = self else { return nil }
-    return ProcessSignal(rawValue: number).name
+extension Output {
+  /// What one stream wrote of what was read.
+  fileprivate func bytes(of stream: StandardStream) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for chunk in chunks where chunk.stream == stream { bytes += chunk.data }
+    return bytes
   }
 }
 

@@ -1,0 +1,81 @@
+import ProcessHost
+
+/// What both tools need to know of a command.
+struct CommandArguments {
+  private let fields: Fields
+  private let user: CommandUser?
+
+  /// - Parameter user: The user that the command becomes; nil for the server's own.
+  init(_ fields: Fields, user: CommandUser?) {
+    self.fields = fields
+    self.user = user
+  }
+
+  /// The order of a command.
+  ///
+  /// - Parameters:
+  ///   - withInput: Whether the command may have a stdin to write to.
+  ///   - linger: How long what the command leaves behind may write, once it has ended; nil for as long as it
+  ///     likes.
+  /// - Throws: ``APIError`` with 400 and the name of the first field that is not what it should be.
+  func order(withInput: Bool, linger: Duration?) throws(APIError) -> Order {
+    let line = try CommandLine(fields, "command")
+    var command = line.command
+    command.workingDirectory = try fields.string("cwd").map { Command.Text($0) }
+    command.environment = .inherited(changing: try environment())
+    if let user {
+      command.user = user.user
+      // The server's own directory may be closed to it.
+      if command.workingDirectory == nil { command.workingDirectory = Command.Text(user.home) }
+    }
+    // A command is not to outlive a server that could not end it.
+    #if os(Linux)
+      command.parentDeathSignal = .kill
+    #endif
+    command.limits = try limits()
+    let given = try fields.integer("linger_ms", in: 0...(1 << 40))
+    command.quietGrace = nil
+    command.lingerLimit = given.map { .milliseconds($0) } ?? linger
+    let rows = try fields.integer("rows", in: 0...65_535) ?? 24
+    let columns = try fields.integer("cols", in: 0...65_535) ?? 80
+    if try fields.bool("tty") == true {
+      command.terminal = TerminalSize(rows: UInt16(rows), columns: UInt16(columns))
+    }
+    if try fields.bool("pipe_stdin") != false && withInput { command.input = .pipe }
+    return Order(line: line, command: command)
+  }
+
+  private func limits() throws(APIError) -> [Command.Resource: Command.Limit] {
+    var limits: [Command.Resource: Command.Limit] = [:]
+    if let seconds = try fields.integer("cpu_seconds", in: 1...(1 << 31)) {
+      // SIGXCPU first, and SIGKILL for a command that does nothing about it.
+      limits[.cpuTime] = Command.Limit(soft: UInt64(seconds), hard: UInt64(seconds) + 1)
+    }
+    if let files = try fields.integer("open_files", in: 3...(1 << 20)) {
+      limits[.openFiles] = Command.Limit(UInt64(files))
+    }
+    for field in ["max_memory_bytes", "max_processes"]
+    where try fields.integer(field, in: 1...(.max)) != nil {
+      throw APIError(
+        .badRequest, "limits_unavailable",
+        "\(fields.name(field)) takes a control group, and this server has none that it may divide")
+    }
+    return limits
+  }
+
+  private func environment() throws(APIError) -> [Command.Text: Command.Text?] {
+    var changes: [Command.Text: Command.Text?] = [:]
+    if let user {
+      changes["HOME"] = Command.Text(user.home)
+      changes["USER"] = Command.Text(user.name)
+      changes["LOGNAME"] = Command.Text(user.name)
+    }
+    guard let env = try fields.object("env") else { return changes }
+    for name in env.names {
+      // Null removes a variable.
+      let value = try env.string(name).map { Command.Text($0) }
+      changes.updateValue(value, forKey: Command.Text(name))
+    }
+    return changes
+  }
+}

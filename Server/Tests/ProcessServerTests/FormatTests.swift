@@ -1,0 +1,83 @@
+import Foundation
+import Testing
+
+@testable import ProcessServer
+
+/// Output without base64, and from near its end.
+@Suite(.timeLimit(.minutes(5))) struct FormatTests {
+  private func raw(
+    _ server: TestServer, _ id: String, _ query: String, headers: [String] = []
+  ) async throws -> Reply {
+    try await server.request(
+      "GET", "/api/sdk/processes/\(id)/output?\(query)", headers: headers)
+  }
+
+  @Test("Raw output is the bytes as they are, and header fields say the rest")
+  func rawOutput() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("printf 'a\\377'; sleep 0.1; printf b >&2; kill -9 $$")
+      let closed = try await server.output(id) { $0.closed }
+      for (query, headers) in [
+        ("format=raw", []), ("since=0", ["Accept: application/octet-stream"]),
+      ] {
+        let reply = try await raw(server, id, query, headers: headers)
+        #expect(reply.body == [0x61, 0xff, 0x62])
+        #expect(reply.headers["content-type"] == "application/octet-stream")
+        for (name, value) in [
+          ("next-since", "2"), ("cursor", closed.cursor), ("offset", "0"), ("missed-chunks", "0"),
+          ("missed-bytes", "0"), ("lost-bytes", "0"), ("dropped-bytes", "0"), ("has-more", "false"),
+          ("session-alive", "false"), ("closed", "true"), ("exit-code", "137"),
+          ("signal", "SIGKILL"),
+        ] { #expect(reply.headers["processd-\(name)"] == value, "\(name)") }
+      }
+      let rest = try await raw(server, id, "format=raw&since=1")
+      #expect(rest.body == [0x62] && rest.headers["processd-offset"] == "2")
+      let nothing = try await raw(server, id, "format=raw&since=\(closed.cursor)")
+      #expect(nothing.body.isEmpty && nothing.headers["processd-offset"] == nil)
+      let text = try await raw(server, id, "format=text")
+      #expect(text.text == "a\u{fffd}b")
+      #expect(text.headers["content-type"] == "text/plain; charset=utf-8")
+      #expect(text.headers["processd-next-since"] == "2")
+      let wrong = try await raw(server, id, "format=xml")
+      #expect(wrong.status == 400 && wrong.code == "bad_request")
+    }
+  }
+
+  @Test("A reader may begin so many bytes before the end, or at the end")
+  func tails() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start(
+        "for i in 1 2 3; do printf 12345; sleep 0.1; done; read x; printf late; exec sleep 1000")
+      _ = try await server.output(id) { $0.text.count == 15 }
+      for (bytes, count) in [("0", 0), ("1", 5), ("5", 5), ("6", 10), ("15", 15), ("1000000", 15)] {
+        let output = try await server.output(id, "tail_bytes=\(bytes)")
+        #expect(output.text.count == count && output.missed_bytes == 0, "\(bytes)")
+        #expect(output.chunks.last?.seq ?? output.next_since == output.next_since)
+      }
+      #expect(try await server.output(id, "from=now").chunks.isEmpty)
+      #expect(try await server.output(id, "since=-5").text.count == 15)
+      async let later = server.output(id, "from=now&wait_ms=60000")
+      try await server.waits(1)
+      _ = try await server.write("\n", to: id)
+      #expect(try await later.text == "late")
+      for query in [
+        "from=then", "tail_bytes=-1", "tail_bytes=x", "from=now&since=0", "tail_bytes=1&from=now",
+      ] {
+        #expect(try await server.get("processes/\(id)/output?\(query)").status == 400, "\(query)")
+        #expect(try await server.get("processes/\(id)/events?\(query)").status == 400, "\(query)")
+      }
+    }
+  }
+
+  @Test("What was lost before the beginning is not missed")
+  func tailOfAFlood() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("head -c 5000000 /dev/zero; printf end; exit 0")
+      _ = try await server.output(id) { $0.closed }
+      let all = try await server.output(id, "tail_bytes=99999999")
+      #expect(!all.truncated && all.missed_bytes == 0 && all.lost_bytes > 3_000_000)
+      let end = try await server.get("processes/\(id)/events?tail_bytes=1").text
+      #expect(end.contains("event: chunk") && !end.contains("event: gap"))
+    }
+  }
+}
