@@ -1,7 +1,7 @@
 public import ArgumentParser
 public import Logging
 import NIOCore
-import ProcessServer
+public import ProcessServer
 import ServiceLifecycle
 import UnixSignals
 
@@ -23,17 +23,49 @@ struct Processd: AsyncParsableCommand {
       describes the API.
       """)
 
-  @Option(help: "The address to listen on.")
-  var host = "127.0.0.1"
+  @Option(name: .customLong("host"), help: "The address to listen on; 127.0.0.1 unless told.")
+  var givenHost: String?
 
-  @Option(help: "The port to listen on; 0 for any that is free.")
-  var port = 8787
+  @Option(
+    name: .customLong("port"),
+    help: "The port to listen on; 0 for any that is free; 8787 unless told.")
+  var givenPort: Int?
+
+  @Option(
+    name: .customLong("unix"),
+    help: ArgumentHelp(
+      "A socket to listen on, which this user alone may use; beside --host and --port if one of them is given, else"
+        + " instead.", valueName: "path"))
+  var unixPath: String?
+
+  @Option(
+    name: .customLong("allowed-host"),
+    help: ArgumentHelp(
+      "A name that clients of this machine may use for it beside localhost, such as a proxy's.",
+      valueName: "name"))
+  var allowedHosts: [String] = []
 
   @Option(
     help: ArgumentHelp(
       "A file of lines “TOKEN WORKSPACE”, which only its owner may read; read again on SIGHUP.",
       valueName: "file"))
   var tokens: String?
+
+  @Option(
+    name: .customLong("run-as"),
+    help: ArgumentHelp(
+      "The user that commands become; for a daemon that runs as root.", valueName: "user"))
+  var runAs: String?
+
+  @Flag(
+    name: .customLong("cgroups"),
+    help: "Give each command a control group of its own, where the system allows it.")
+  var usesControlGroups = false
+
+  @Option(
+    name: .customLong("on-revoke"),
+    help: "What happens to the processes that a token started when it is revoked: end or keep.")
+  var onRevoke = APIServer.RevocationPolicy.keep
 
   @Option(
     name: .customLong("idle-timeout"),
@@ -56,8 +88,16 @@ struct Processd: AsyncParsableCommand {
 
   @Option(
     name: .customLong("max-connections"),
-    help: ArgumentHelp("The most connections at a time.", valueName: "number"))
+    help: ArgumentHelp(
+      "The most connections at a time with which a token has come.", valueName: "number"))
   var maxConnections = 1024
+
+  @Option(
+    name: .customLong("connections-per-workspace"),
+    help: ArgumentHelp(
+      "The most connections at a time of one workspace; half of all unless told.",
+      valueName: "number"))
+  var connectionsPerWorkspace: Int?
 
   @Option(
     name: .customLong("env-name"),
@@ -68,6 +108,9 @@ struct Processd: AsyncParsableCommand {
     name: .customLong("log-level"),
     help: ArgumentHelp("How much to log on stderr.", valueName: "level"))
   var logLevel = Logger.Level.info
+
+  private var host: String { givenHost ?? "127.0.0.1" }
+  private var port: Int { givenPort ?? 8787 }
 
   func validate() throws {
     guard (0...65_535).contains(port) else {
@@ -82,6 +125,13 @@ struct Processd: AsyncParsableCommand {
     }
     guard maxConnections > 0 else {
       throw ValidationError("--max-connections \(maxConnections): must be positive")
+    }
+    guard connectionsPerWorkspace ?? 1 > 0 else {
+      throw ValidationError(
+        "--connections-per-workspace \(connectionsPerWorkspace ?? 0): must be positive")
+    }
+    guard unixPath?.isEmpty != true, unixPath?.utf8.count ?? 0 <= 100 else {
+      throw ValidationError("--unix \(unixPath ?? ""): must have from 1 to 100 bytes")
     }
     guard !envName.isEmpty, !envName.contains("/") else {
       throw ValidationError("--env-name \(envName): must be a name without a slash")
@@ -110,14 +160,31 @@ struct Processd: AsyncParsableCommand {
     configuration.retainedBytesPerWorkspace = retainedMiBPerWorkspace << 20
     configuration.environmentName = envName
     configuration.limits.connections = maxConnections
+    configuration.limits.connectionsPerWorkspace =
+      connectionsPerWorkspace ?? max(1, maxConnections / 2)
+    configuration.onRevoke = onRevoke
+    configuration.usesControlGroups = usesControlGroups
+    do throws(CommandUserError) {
+      configuration.commandUser = try runAs.map { name throws(CommandUserError) in
+        try CommandUser(named: name)
+      }
+    } catch {
+      throw ValidationError("--run-as \(runAs ?? ""): \(error)")
+    }
+    configuration.allowedHosts = Set(allowedHosts.map { $0.lowercased() })
+    configuration.unixPath = unixPath
+    configuration.listensOnPort = unixPath == nil || givenHost != nil || givenPort != nil
 
-    var logger = Logger(label: "processd") { StreamLogHandler.standardError(label: $0) }
+    let log = LogWriter(descriptor: STDERR_FILENO)
+    configuration.droppedLogLines = { log.droppedLines }
+    var logger = Logger(label: "processd") { LineLogHandler(label: $0, writer: log) }
     logger.logLevel = logLevel
     let server: APIServer
     do {
-      server = try APIServer(configuration, logger: logger) { [host, made] port in
+      server = try APIServer(configuration, logger: logger) { [host, made, unixPath] port in
         let name = host.contains(":") ? "[\(host)]" : host
-        say("processd: listening on http://\(name):\(port)")
+        if let unixPath { say("processd: listening on \(unixPath)") }
+        if port > 0 { say("processd: listening on http://\(name):\(port)") }
         if let made { say("processd: token \(made)") }
       }
     } catch {
@@ -140,9 +207,13 @@ struct Processd: AsyncParsableCommand {
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: members, gracefulShutdownSignals: endSignals, logger: logger))
+    if !hideMemory() { logger.notice("other processes of this user may read this one's memory") }
     do {
       try await group.run()
+      await log.flush(upTo: .seconds(1))
     } catch {
+      await log.flush(upTo: .seconds(1))
+      if let error = error as? ListenError { throw Failure(description: error.description) }
       throw Failure(description: "cannot serve on \(host), port \(port): \(reason(error))")
     }
   }
@@ -181,3 +252,4 @@ private func say(_ line: String) {
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension APIServer.RevocationPolicy: ExpressibleByArgument {}

@@ -131,7 +131,10 @@ import Testing
       #expect(try await status("new") == 401)
       try write("new w1\nother w2\n", to: path)
       try daemon.signal(.hangUp)
-      while try await status("new") != 200 { try await Task.sleep(for: .milliseconds(5)) }
+      while !daemon.session.output().chunks.payload.description.contains("tokens read anew") {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      #expect(try await status("new") == 200)
       #expect(try await status("old") == 401)
       #expect(try await status("other") == 200)
       // A file that is no good leaves things as they are.
@@ -172,6 +175,9 @@ import Testing
       (["--sessions-per-workspace", "0"], "must be positive"),
       (["--max-connections", "0"], "must be positive"),
       (["--env-name", "a/b"], "without a slash"),
+      (["--unix", ""], "must have from 1 to 100 bytes"),
+      (["--run-as", "no-such-user"], "--run-as no-such-user: "), (["--on-revoke", "x"], "x"),
+      (["--connections-per-workspace", "0"], "must be positive"),
       (["--tokens", "/no/such/file"], "/no/such/file: No such file"),
       (["--tokens", "/"], "/: not a file"),
       (["--tokens", "/dev/null"], "/dev/null: not a file"), (["--nonsense"], "nonsense"),
@@ -202,5 +208,171 @@ import Testing
         "port \(port): Address already in use"))
     try daemon.signal(.terminate)
     #expect(try await daemon.waitUntilClosed() == .exited(0))
+  }
+
+  private func until(_ isSo: () async throws -> Bool) async throws {
+    while try await !isSo() { try await Task.sleep(for: .milliseconds(5)) }
+  }
+
+  private func call(_ command: String) -> String {
+    #"{"tool":"shell","arguments":{"command":"\#(command)"}}"#
+  }
+
+  @Test("A socket in the file system is private, and serves instead of a port")
+  func unixSocket() async throws {
+    let path = NSTemporaryDirectory() + "processd-\(randomID()).sock"
+    try await withTokens("t w\n") { tokens in
+      let daemon = try await launch("--unix", path, "--tokens", tokens)
+      try await until {
+        daemon.session.output().chunks.payload.description.contains("listening on \(path)\n")
+      }
+      let status = try FileManager.default.attributesOfItem(atPath: path)
+      #expect(status[.posixPermissions] as? Int == 0o600)
+      let text = try await Wire.connect(unix: path) { wire in
+        try await wire.request("GET", "/metrics")
+        #expect(try await wire.response().status == 200)
+        // Files are made as ever.
+        try await wire.request(
+          "POST", "/api/sdk/envs/local/tool/call", token: "t", body: call("umask"))
+        return try await wire.response().text
+      }
+      #expect(text.contains(#""output":"0022\n""#))
+      // A live one is not taken over, nor is another file.
+      let second = try await launch("--unix", path, "--tokens", tokens)
+      #expect(try await second.waitUntilClosed() == .exited(1))
+      #expect(
+        second.session.output().chunks.payload.description.contains("another server listens there"))
+      let third = try await launch("--unix", tokens, "--tokens", tokens)
+      #expect(try await third.waitUntilClosed() == .exited(1))
+      #expect(third.session.output().chunks.payload.description.contains("is no socket"))
+      #expect(FileManager.default.fileExists(atPath: tokens))
+      try daemon.signal(.kill)
+      _ = try await daemon.waitUntilClosed()
+      // One that nobody listens on any more is.
+      #expect(FileManager.default.fileExists(atPath: path))
+      let (beside, port, _) = try await listening("--unix", path, "--tokens", tokens)
+      #expect(try await request(port, "GET", "/healthz", token: nil).status == 200)
+      try await Wire.connect(unix: path) { wire in
+        try await wire.request("GET", "/api/sdk/processes", token: "t")
+        #expect(try await wire.response().status == 200)
+      }
+      try beside.signal(.terminate)
+      #expect(try await beside.waitUntilClosed() == .exited(0))
+      #expect(!FileManager.default.fileExists(atPath: path))
+    }
+  }
+
+  @Test(
+    "Its memory is closed to other processes, and a token is not in its environment or arguments")
+  func memory() async throws {
+    let (daemon, _, text) = try await listening()
+    let token = String(try #require(text.firstMatch(of: #/token ([0-9a-f]{32})/#)).1)
+    let status = try String(
+      contentsOfFile: "/proc/\(daemon.processID)/status", encoding: .utf8)
+    #expect(!status.isEmpty)
+    // Root may look; for others the files are root's.
+    let owner =
+      try FileManager.default.attributesOfItem(
+        atPath: "/proc/\(daemon.processID)/environ")[.ownerAccountID] as? Int
+    #expect(owner == 0)
+    let limit = try Data(contentsOf: URL(fileURLWithPath: "/proc/\(daemon.processID)/cmdline"))
+    #expect(!String(decoding: limit, as: UTF8.self).contains(token))
+    try daemon.signal(.terminate)
+    #expect(try await daemon.waitUntilClosed() == .exited(0))
+  }
+
+  @Test("SIGKILL ends its children too", .enabled(if: Self.isLinux))
+  func killed() async throws {
+    try await withTokens("t w\n") { path in
+      let (daemon, port, _) = try await listening("--tokens", path)
+      let reply = try await request(
+        port, "POST", "/api/sdk/envs/local/tool/call", token: "t",
+        body: #"{"tool":"exec_command","arguments":{"command":["sleep","1000"]}}"#)
+      #expect(reply.status == 200)
+      let list = try await request(port, "GET", "/api/sdk/processes", token: "t").text
+      let child = try #require(Int32(list.firstMatch(of: #/"pid":(\d+)/#)?.1 ?? ""))
+      #expect(kill(child, 0) == 0)
+      try daemon.signal(.kill)
+      _ = try await daemon.waitForExit()
+      // Gone, or a zombie that nobody has reaped yet.
+      try await until {
+        let status = try? String(contentsOfFile: "/proc/\(child)/stat", encoding: .utf8)
+        return status?.contains(") Z ") ?? true
+      }
+    }
+  }
+
+  private static let isLinux: Bool = {
+    #if os(Linux)
+      true
+    #else
+      false
+    #endif
+  }()
+
+  @Test("A reader of stderr that does not read holds up nothing, and learns what was dropped")
+  func fullLog() async throws {
+    try await withTokens("t w\n") { path in
+      // The daemon's stderr is a pipe that is read when the file is there.
+      let go = NSTemporaryDirectory() + "processd-log-\(randomID())"
+      defer { try? FileManager.default.removeItem(atPath: go) }
+      let daemon = try await CommandHost.shared.launch(
+        Command(
+          "sh", "-c",
+          "exec 3>&1; { \"$0\" --port 0 --tokens \"$1\" 2>&1 >&3 3>&-; echo ended; } | "
+            + "{ while [ ! -e \"$2\" ]; do sleep 0.05; done; tail -c 5000; }",
+          Self.executable, path, go),
+        into: Session(id: randomID(), workspaceID: "test"))
+      var port = 0
+      try await until {
+        let text = daemon.session.output().chunks.payload.description
+        port = text.firstMatch(of: #/listening on http://[^:]*:(\d+)\n/#).flatMap { Int($0.1) } ?? 0
+        return port > 0
+      }
+      // Each start and exit is a line of some hundred bytes, and a pipe holds 64 KiB.
+      var dropped = 0
+      try await Wire.connect(port: port) { wire in
+        while dropped == 0 {
+          for _ in 0..<50 {
+            try await wire.request(
+              "POST", "/api/sdk/envs/local/tool/call", token: "t", body: call("true"))
+            #expect(try await wire.response().status == 200)
+          }
+          try await wire.request("GET", "/metrics")
+          let page = try await wire.response().text
+          dropped =
+            page.firstMatch(of: #/\nprocessd_log_lines_dropped_total (\d+)/#).flatMap { Int($0.1) }
+            ?? 0
+        }
+        #expect(FileManager.default.createFile(atPath: go, contents: nil))
+        // A new line comes with their number.
+        try await wire.request(
+          "POST", "/api/sdk/envs/local/tool/call", token: "t", body: call("true"))
+        #expect(try await wire.response().status == 200)
+        try await wire.request("GET", "/healthz")
+        #expect(try await wire.response().status == 200)
+      }
+      try daemon.signal(.terminate)
+      _ = try await daemon.waitUntilClosed()
+    }
+  }
+
+  @Test("Commands run as the user that they should", .enabled(if: geteuid() == 0, "takes root"))
+  func anotherUser() async throws {
+    try await withTokens("t w\n") { path in
+      let (daemon, port, _) = try await listening("--tokens", path, "--run-as", "nobody")
+      func shell(_ command: String) async throws -> String {
+        try await request(
+          port, "POST", "/api/sdk/envs/local/tool/call", token: "t",
+          body: #"{"tool":"shell","arguments":{"cwd":"/","command":"\#(command)"}}"#
+        ).text
+      }
+      #expect(try await shell("id -un; echo $USER").contains(#""stdout":"nobody\nnobody\n""#))
+      #expect(try await shell("cat \(path)").contains("Permission denied"))
+      #expect(try await shell("cat /proc/$PPID/environ").contains("Permission denied"))
+      #expect(try await shell("kill -9 $PPID; echo $?").contains(#""stdout":"1\n""#))
+      try daemon.signal(.terminate)
+      #expect(try await daemon.waitUntilClosed() == .exited(0))
+    }
   }
 }

@@ -4,6 +4,14 @@ public import Logging
 import NIOCore
 public import ServiceLifecycle
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// The HTTP API over processes and their sessions.
 ///
 /// ```swift
@@ -21,7 +29,7 @@ public final class APIServer: Service {
   private let logger: Logger
   private let access: Access
   let jobs: JobTable
-  private let connections = Connections()
+  let connections: Connections
   private let metrics = Metrics()
   private let onRunning: @Sendable (Int) async -> Void
 
@@ -30,7 +38,7 @@ public final class APIServer: Service {
   /// - Parameters:
   ///   - configuration: What it is to be like.
   ///   - logger: Gets a line for each process that starts or is deleted, and never output or a token.
-  ///   - onRunning: Called with the port when it listens.
+  ///   - onRunning: Called when it listens: with the port, or 0 if it has none.
   /// - Throws: ``TokenError`` if the tokens cannot be read.
   public init(
     _ configuration: Configuration, logger: Logger,
@@ -41,12 +49,21 @@ public final class APIServer: Service {
     self.onRunning = onRunning
     access = try Access(configuration.tokens)
     jobs = JobTable(configuration, logger: logger)
+    connections = Connections(configuration.limits)
   }
 
-  /// Reads the file of tokens anew. Who has no token any more finds out with the next request.
+  /// Reads the file of tokens anew.
+  ///
+  /// What waits or follows with a token that is no longer there ends. ``Configuration/onRevoke`` says what happens
+  /// to the processes that it started.
   ///
   /// - Throws: ``TokenError``; the tokens in force stay in force then.
-  public func reloadTokens() throws(TokenError) { try access.reload() }
+  public func reloadTokens() throws(TokenError) {
+    let revoked = try access.reload()
+    guard !revoked.isEmpty else { return }
+    connections.endRevokedWaits()
+    jobs.end(startedBy: revoked)
+  }
 
   /// Serves until the end.
   ///
@@ -54,7 +71,7 @@ public final class APIServer: Service {
   public func run() async throws {
     do {
       try await withGracefulShutdownHandler {
-        try await application.run()
+        try await serve()
       } onGracefulShutdown: { [jobs, connections, limits = configuration.limits] in
         // Who waits for a process is answered by its end; who waits for anything else, then. Who takes
         // no answer, or is in the middle of a request, does not hold up the end for long.
@@ -72,27 +89,62 @@ public final class APIServer: Service {
     await jobs.shutDown()
   }
 
-  private var application: some ApplicationProtocol {
-    let limits = configuration.limits
-    let connections = connections
-    let onRunning = onRunning
-    return Application(
-      router: makeRouter(
-        API(
-          configuration: configuration, access: access, jobs: jobs, connections: connections,
-          metrics: metrics, logger: logger)),
-      server: .http1(
-        configuration: HTTP1Channel.Configuration(
-          additionalChannelHandlers: [ConnectionGuard(connections, limits: limits)],
-          idleTimeout: TimeAmount(limits.idleTime),
-          httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
-            maxHeaderFieldSize: limits.headBytes, maxHeaderListSize: limits.headBytes,
-            maxHeaderFieldCount: limits.headerFields))),
-      configuration: ApplicationConfiguration(
-        address: .hostname(configuration.host, port: configuration.port),
-        availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
-      services: [Sweeper(jobs: jobs, idleTimeout: configuration.idleTimeout)],
-      onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) },
-      logger: logger)
+  /// Listens on all that there is to listen on, the socket first.
+  private func serve() async throws {
+    let server = Responder(
+      API(
+        configuration: configuration, access: access,
+        failedLogins: FailedLogins(
+          burst: configuration.limits.failedLogins,
+          interval: configuration.limits.failedLoginInterval),
+        jobs: jobs, connections: connections, metrics: metrics, logger: logger))
+    let sweeper = Sweeper(jobs: jobs, metrics: metrics, idleTimeout: configuration.idleTimeout)
+    let tcp = application(
+      server, at: .hostname(configuration.host, port: configuration.port), services: [sweeper]
+    ) { [onRunning] in await onRunning($0.localAddress?.port ?? 0) }
+    guard let path = configuration.unixPath else { return try await tcp.run() }
+
+    let socket = UnixSocket(path: path)
+    try await socket.claim()
+    // Until the socket is there, nothing else happens that would make files.
+    let mask = socket.restrict()
+    defer { socket.remove() }
+    let (bound, isBound) = AsyncStream<Void>.makeStream()
+    let isAlone = !configuration.listensOnPort
+    let unix = application(
+      server, at: .unixDomainSocket(path: path), services: isAlone ? [sweeper] : []
+    ) { [onRunning] _ in
+      umask(mask)
+      isBound.yield()
+      if isAlone { await onRunning(0) }
+    }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        defer {
+          umask(mask)
+          isBound.finish()
+        }
+        try await unix.run()
+      }
+      if !isAlone {
+        group.addTask {
+          for await _ in bound { return try await tcp.run() }
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+
+  private func application(
+    _ responder: Responder, at address: BindAddress, services: [any Service],
+    onRunning: @escaping @Sendable (any Channel) async -> Void
+  ) -> some ApplicationProtocol {
+    Application(
+      responder: responder,
+      server: HTTPServerBuilder { [configuration, connections] responder in
+        APIChannel(responder: responder, configuration: configuration, connections: connections)
+      },
+      configuration: ApplicationConfiguration(address: address), services: services,
+      onServerRunning: onRunning, logger: logger)
   }
 }

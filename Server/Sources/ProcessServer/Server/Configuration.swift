@@ -1,6 +1,10 @@
 extension APIServer {
   /// What a server is to be like.
   public struct Configuration: Sendable {
+    /// Whether to listen on ``host`` and ``port``.
+    public var listensOnPort = true
+    /// The path of a socket to listen on, which this user alone may use; nil for none.
+    public var unixPath: String?
     /// The address to listen on.
     public var host = "127.0.0.1"
     /// The port to listen on; 0 for any that is free.
@@ -14,13 +18,35 @@ extension APIServer {
     /// How many bytes of output the ended sessions of a workspace may retain together before it may
     /// start no more processes.
     public var retainedBytesPerWorkspace = 256 << 20
+    /// Names of this machine that clients may use in `Host` beside `localhost` and its addresses, where they
+    /// come by its loopback. Anything else there is refused: a page in a browser could otherwise reach the
+    /// server by a name of its own.
+    public var allowedHosts: Set<String> = []
+    /// The user that commands become, for a server that runs as root; nil for the server's own.
+    public var commandUser: CommandUser?
+    /// Whether each command gets a control group of its own, where the system lets this process make one. What leaves
+    /// a command's process group is then reached as well. It costs some milliseconds and descriptors for each.
+    public var usesControlGroups = false
+    /// What happens to the processes that a token started when the token is revoked.
+    public var onRevoke = RevocationPolicy.keep
     /// The name of the one environment that there is.
     public var environmentName = "local"
     /// Bounds on what clients can do.
     public var limits = Limits()
 
+    /// The lines of the log that could not be written, for the metrics to tell.
+    public var droppedLogLines: @Sendable () -> Int = { 0 }
+
     /// A configuration with the defaults.
     public init(tokens: TokenSource) { self.tokens = tokens }
+  }
+
+  /// What happens to the processes that a token started when the token is revoked.
+  public enum RevocationPolicy: String, Sendable, CaseIterable {
+    /// They are ended.
+    case end
+    /// They go on, and their workspace's other tokens give access to them.
+    case keep
   }
 
   /// Bounds on what clients can do.
@@ -31,8 +57,26 @@ extension APIServer {
     public var headBytes = 16 << 10
     /// The most header fields of a request.
     public var headerFields = 100
-    /// The most connections at a time; who comes later has to wait for one to end.
+    /// The most connections at a time with which a token has come. Requests on more are refused.
     public var connections = 1024
+    /// The most connections at a time of one workspace.
+    public var connectionsPerWorkspace = 512
+    /// How many connections there may be beside those: for `/healthz`, and for clients that have yet to send
+    /// their token. Of more, the oldest of these is cut off.
+    public var reservedConnections = 32
+    /// How long a connection may last before a token has come with it.
+    public var anonymousTime: Duration = .seconds(10)
+    /// What may wait to be sent.
+    public var outgoing = Backlog(
+      perConnection: 32 << 20, perWorkspace: 128 << 20, total: 256 << 20)
+    /// What may have come of bodies that are not complete.
+    public var incoming = Backlog(perConnection: 4 << 20, perWorkspace: 32 << 20, total: 64 << 20)
+    /// How long a connection may make no progress before it may be cut off to make room for others.
+    public var stallAllowance: Duration = .seconds(1)
+    /// How many times an address may fail to log in at once.
+    public var failedLogins = 20
+    /// How long it takes until an address may fail to log in once more.
+    public var failedLoginInterval: Duration = .seconds(1)
     /// How long a request's body may take to arrive.
     public var requestTime: Duration = .seconds(30)
     /// How long a connection may lie idle, or a request's head take to arrive.
@@ -49,6 +93,8 @@ extension APIServer {
     public var stdinPatience: Duration = .milliseconds(250)
     /// The longest time that the tool `shell` gives a command.
     public var shellTime: Duration = .seconds(600)
+    /// How long what a command of the tool `shell` leaves in the background may write, unless the client says.
+    public var shellLinger: Duration = .milliseconds(250)
     /// How long processes have to end when they are asked to.
     public var grace: Duration = .seconds(2)
     /// How long, when the server ends and its processes have, clients have to take their answers.
@@ -56,5 +102,22 @@ extension APIServer {
 
     /// The defaults.
     public init() {}
+
+    /// A bound on bytes that wait: for each connection, for each workspace, and in all.
+    public struct Backlog: Sendable {
+      /// The most bytes of one connection.
+      public var perConnection: Int
+      /// The most bytes of one workspace's connections.
+      public var perWorkspace: Int
+      /// The most bytes of all connections.
+      public var total: Int
+
+      /// Makes a bound of these numbers of bytes.
+      public init(perConnection: Int, perWorkspace: Int, total: Int) {
+        self.perConnection = perConnection
+        self.perWorkspace = perWorkspace
+        self.total = total
+      }
+    }
   }
 }

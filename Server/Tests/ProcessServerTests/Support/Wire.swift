@@ -25,6 +25,26 @@ struct Wire {
         try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
       }
     }
+    return try await use(channel, body)
+  }
+
+  /// Connects to a socket in the file system.
+  static func connect<Result>(
+    unix path: String, _ body: (inout Wire) async throws -> Result
+  ) async throws -> Result {
+    let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+    let channel = try await bootstrap.connect(unixDomainSocketPath: path) { channel in
+      channel.eventLoop.makeCompletedFuture {
+        try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+      }
+    }
+    return try await use(channel, body)
+  }
+
+  private static func use<Result>(
+    _ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>,
+    _ body: (inout Wire) async throws -> Result
+  ) async throws -> Result {
     return try await channel.executeThenClose { inbound, outbound in
       var wire = Wire(inbound: inbound.makeAsyncIterator(), outbound: outbound)
       return try await body(&wire)

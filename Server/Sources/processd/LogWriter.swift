@@ -1,0 +1,123 @@
+import Dispatch
+import Logging
+import Synchronization
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Writes lines to a descriptor without ever making the caller wait.
+///
+/// If the reader of the descriptor is slow, lines wait in memory. Lines that do not fit there are dropped; the next
+/// line that is written says how many.
+final class LogWriter: Sendable {
+  private struct State {
+    var waiting: [UInt8] = []
+    var isWriting = false
+    /// Dropped since a line was last written, and in all.
+    var dropped = 0
+    var allDropped = 0
+  }
+
+  /// The most bytes that wait.
+  private static let capacity = 256 << 10
+
+  private let descriptor: Int32
+  private let state = Mutex(State())
+  // The one that waits for the reader.
+  private let queue = DispatchQueue(label: "processd.log")
+
+  init(descriptor: Int32) { self.descriptor = descriptor }
+
+  /// How many lines were dropped.
+  var droppedLines: Int { state.withLock(\.allDropped) }
+
+  func write(_ line: String) {
+    let begins = state.withLock { state in
+      guard state.waiting.count + line.utf8.count < Self.capacity else {
+        state.dropped += 1
+        state.allDropped += 1
+        return false
+      }
+      if state.dropped > 0 {
+        state.waiting += "processd: \(state.dropped) lines of the log were dropped\n".utf8
+        state.dropped = 0
+      }
+      state.waiting += line.utf8
+      state.waiting.append(UInt8(ascii: "\n"))
+      defer { state.isWriting = true }
+      return !state.isWriting
+    }
+    if begins { queue.async { self.drain() } }
+  }
+
+  private func drain() {
+    while true {
+      let bytes = state.withLock { state in
+        defer { state.waiting = [] }
+        if state.waiting.isEmpty { state.isWriting = false }
+        return state.waiting
+      }
+      if bytes.isEmpty { return }
+      var rest = bytes[...]
+      while !rest.isEmpty {
+        let count = unsafe rest.withUnsafeBytes { bytes in
+          #if canImport(Darwin)
+            unsafe Darwin.write(descriptor, bytes.baseAddress, bytes.count)
+          #elseif canImport(Glibc)
+            unsafe Glibc.write(descriptor, bytes.baseAddress, bytes.count)
+          #elseif canImport(Musl)
+            unsafe Musl.write(descriptor, bytes.baseAddress, bytes.count)
+          #endif
+        }
+        if count >= 0 {
+          rest = rest.dropFirst(count)
+        } else if errno == EAGAIN {
+          // Another program has made the descriptor non-blocking.
+          usleep(10_000)
+        } else if errno != EINTR {
+          // Nobody will read it.
+          break
+        }
+      }
+    }
+  }
+
+  /// Waits until all is written, for so long at most.
+  func flush(upTo limit: Duration) async {
+    let deadline = ContinuousClock.now + limit
+    while state.withLock(\.isWriting), .now < deadline {
+      try? await Task.sleep(for: .milliseconds(5))
+    }
+  }
+}
+
+/// Gives lines of the form `time level label: message key=value` to a ``LogWriter``.
+struct LineLogHandler: LogHandler {
+  let label: String
+  let writer: LogWriter
+  var metadata: Logger.Metadata = [:]
+  var logLevel = Logger.Level.info
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
+    var line = "\(Date().formatted(.iso8601)) \(event.level) \(label): \(event.message)"
+    for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(value)" }
+    // One event is one line, whatever is in it.
+    writer.write(line.split(whereSeparator: \.isNewline).joined(separator: " "))
+  }
+}
