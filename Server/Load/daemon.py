@@ -16,9 +16,10 @@ TOKEN = "token-of-the-load-test"
 class Daemon:
     """A processd that listens on a port of its own and ends with the `with` block."""
 
-    def __init__(self, executable, *options):
+    def __init__(self, executable, *options, cwd=None):
         self.executable = executable
         self.options = options
+        self.cwd = cwd
 
     def __enter__(self):
         self._tokens = tempfile.NamedTemporaryFile("w", prefix="processd-")  # Made with mode 0600.
@@ -29,6 +30,7 @@ class Daemon:
             + list(self.options),
             stdout=subprocess.PIPE,
             text=True,
+            cwd=self.cwd,
         )
         line = self._process.stdout.readline()
         self.port = int(re.search(r":(\d+)$", line).group(1))
@@ -47,6 +49,10 @@ class Daemon:
         self._process.stdout.close()
         self._tokens.close()
         assert status == 0, f"processd ended with {status}"
+
+    def reload(self):
+        """Has the tokens read again."""
+        self._process.send_signal(signal.SIGHUP)
 
     @property
     def is_running(self):

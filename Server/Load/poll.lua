@@ -32,7 +32,7 @@ function response(status, _, body)
   end
   if mode ~= "follow" then return end
   polls = polls + 1
-  local tail = body:sub(-400)
+  local tail = body:sub(-600)
   local lost = tonumber(tail:match('"missed_bytes":(%d+)'))
   local before = tonumber(cursor:match("%.(%d+)")) or 0
   cursor = tail:match('"cursor":"([%d.]+)"')
