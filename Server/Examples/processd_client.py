@@ -45,6 +45,20 @@ class Gap:
     bytes: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a command did that was run to its end."""
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+    signal: str
+    timed_out: bool
+    lost_bytes: int
+    dropped_bytes: int
+    background: "Session"  # What it left in the background, or None.
+
+
 class Client:
     """One connection to a server, and one workspace. Not for several threads at once."""
 
@@ -77,11 +91,23 @@ class Client:
             raise APIError(response.status, error["code"], error["message"])
         return answer
 
+    def bytes(self, path):
+        """What a GET answers that is no JSON; raises APIError if it is an error."""
+        self._connection.request("GET", "/api/sdk" + path, headers=self._headers)
+        response = self._connection.getresponse()
+        answer = response.read()
+        if response.status != 200:
+            error = json.loads(answer)["error"]
+            raise APIError(response.status, error["code"], error["message"])
+        return answer
+
     def start(self, command, **arguments):
         """Starts a command: a string for sh -c, or a list of words.
 
-        Arguments are cwd, env, tty, rows, cols and pipe_stdin, as the API has them. Raises OSError if
-        the command cannot be started.
+        Arguments are cwd, env, tty, rows, cols, pipe_stdin, timeout_ms, linger_ms, keep_alive, name,
+        idempotency_key and limits, as the API has them. Raises OSError if the command cannot be started.
+
+        With a name or an idempotency_key, starting the same again gives the same session: is_repeated says so.
         """
         answer = self.request(
             "POST",
@@ -90,7 +116,26 @@ class Client:
         )
         if answer["isError"]:
             raise OSError(answer["content"][0]["text"])
-        return Session(self, answer["structuredContent"]["session_id"])
+        result = answer["structuredContent"]
+        return Session(self, result["session_id"], result.get("is_repeated", False))
+
+    def shell(self, command, **arguments):
+        """Runs a command to its end, and returns what it answered as a Result.
+
+        Arguments are those of start and end_background; timeout_ms is 60,000 unless given.
+        """
+        answer = self.request(
+            "POST",
+            f"/envs/{self._environment}/tool/call",
+            {"tool": "shell", "arguments": {"command": command, **arguments}},
+        )
+        if answer["isError"]:
+            raise OSError(answer["content"][0]["text"])
+        result = answer["structuredContent"]
+        return Result(
+            base64.b64decode(result["stdout_b64"]), base64.b64decode(result["stderr_b64"]), result["exit_code"],
+            result["signal"], result["timed_out"], result["lost_bytes"], result["dropped_bytes"],
+            Session(self, result["session_id"]) if "session_id" in result else None)
 
     def sessions(self):
         """All sessions of this workspace, as the API describes them."""
@@ -100,13 +145,16 @@ class Client:
 class Session:
     """A process, and this reader's position in its output."""
 
-    def __init__(self, client, session_id):
+    def __init__(self, client, session_id, is_repeated=False):
         self._client = client
+        self.is_repeated = is_repeated
         self._path = f"/processes/{session_id}"
         self._cursor = "0"
         self.id = session_id
         self.exit_code = None
         self.signal = None
+        self.timed_out = False
+        self.dropped_bytes = 0
         self.is_complete = False
 
     def read(self, wait=0):
@@ -120,6 +168,8 @@ class Session:
         self._cursor = answer["cursor"]
         self.exit_code = answer["exit_code"]
         self.signal = answer["signal"]
+        self.timed_out = answer["timed_out"]
+        self.dropped_bytes = answer["dropped_bytes"]
         self.is_complete = answer["closed"] and not answer["has_more"]
         news = []
         if answer["missed_bytes"]:
@@ -128,6 +178,10 @@ class Session:
             data = base64.b64decode(chunk["data_b64"])
             news.append(Chunk(chunk["stream"], data, chunk["seq"], chunk["offset"]))
         return news
+
+    def tail(self, size):
+        """The last bytes, both streams as they came: so many, or up to a chunk more. Does not move the position."""
+        return self._client.bytes(f"{self._path}/output?format=raw&tail_bytes={size}")
 
     def follow(self):
         """All that comes from now on, chunk by chunk, to the end."""

@@ -85,6 +85,39 @@ class ClientTest(unittest.TestCase):
                 received += len(news.data)
         self.assertEqual(received + missed, 20_000_000)
 
+    def test_shell(self):
+        result = self.client.shell("printf 'a\\377'; printf b >&2; exit 3")
+        self.assertEqual((result.stdout, result.stderr, result.exit_code), (b"a\xff", b"b", 3))
+        self.assertEqual((result.signal, result.timed_out, result.dropped_bytes), (None, False, 0))
+        self.assertIsNone(result.background)
+        late = self.client.shell("sleep 1000", timeout_ms=200)
+        self.assertEqual((late.timed_out, late.signal), (True, "SIGTERM"))
+        left = self.client.shell("sleep 1000 & echo left")
+        self.assertEqual(left.stdout, b"left\n")
+        left.background.delete()
+
+    def test_the_same_again(self):
+        """A start whose answer was lost can be asked for again."""
+        session = self.client.start("cat", idempotency_key="one", name="a cat")
+        again = self.client.start("cat", idempotency_key="one", name="a cat")
+        self.assertEqual((session.id, session.is_repeated), (again.id, False))
+        self.assertTrue(again.is_repeated)
+        self.assertEqual([s["name"] for s in self.client.sessions()], ["a cat"])
+        with self.assertRaises(APIError) as other:
+            self.client.start("true", idempotency_key="one")
+        self.assertEqual((other.exception.status, other.exception.code), (409, "label_taken"))
+
+    def test_timeout(self):
+        session = self.client.start("echo x; sleep 1000", timeout_ms=300)
+        self.assertEqual([c.data for c in session.follow()], [b"x\n"])
+        self.assertEqual((session.timed_out, session.signal), (True, "SIGTERM"))
+
+    def test_tail(self):
+        session = self.client.start("for i in 1 2 3; do echo $i; sleep 0.1; done")
+        self.assertEqual(b"".join(c.data for c in session.follow()), b"1\n2\n3\n")
+        self.assertEqual(session.tail(1), b"3\n")
+        self.assertEqual(session.tail(3), b"2\n3\n")
+
     def test_terminal(self):
         session = self.client.start(["stty", "size"], tty=True, rows=12, cols=34)
         self.assertEqual(b"".join(c.data for c in session.follow()), b"12 34\r\n")
