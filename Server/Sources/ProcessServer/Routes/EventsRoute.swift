@@ -32,71 +32,83 @@ extension API {
   private func send(
     _ job: Job, since start: Cursor, to writer: inout any ResponseBodyWriter, context: APIContext
   ) async throws {
-    let connection = context.connection
-    var cursor = start
-    var exitTold: String?
+    var position = Position(cursor: start)
     try await writer.write(ByteBuffer(string: "retry: 1000\n\n"))
-    while connection.mayWait {
-      let position = cursor
-      let heartbeat = configuration.limits.heartbeat
-      var output = await connection.waiting(with: context.grant) {
-        await job.session.output(
-          since: position, maxBytes: Self.eventBytes, waitingUpTo: heartbeat)
-      }
-      let isLost = output.isForgotten && !output.isClosed && output.chunks.isEmpty
-      if isLost || !context.grant.isInForce {
-        let error = isLost ? APIError.sessionNotFound(job.id) : APIError.revoked
-        var event = ByteBuffer()
-        event.writeEvent("error", error.json)
-        return try await writer.write(event)
-      }
-      output = output.shortened { job.session.output(since: position, maxBytes: $0) }
-      let expected = output.sizeOfEvents
-      guard expected < Self.leastCounted || take(expected, context) else {
+    while !position.isAtEnd, context.connection.mayWait {
+      // The output that was read is gone again when the client takes its time.
+      guard let events = await next(of: job, at: &position, context: context) else {
         // There is no room: later, perhaps. The reader is a slow one then, and may find a gap.
-        await connection.waiting(with: context.grant) {
+        await context.connection.waiting(with: context.grant) {
           try? await Task.sleep(for: .milliseconds(100))
         }
         continue
       }
-      let beginning = ContinuousClock.now
-      var events = ByteBuffer()
-      events.reserveCapacity(expected)
-      if output.missedChunks > 0 || output.missedBytes != 0 { events.writeGap(output) }
-      for chunk in output.chunks {
-        events.writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
-        events.writeJSON(chunk)
-        events.writeStaticString("\n\n")
-      }
-      // The exit is told once, and again should it be set again; the end tells it as well.
-      if !output.hasMore, let code = output.exitCode {
-        let signal = await job.signalName(for: output)
-        let exit: JSON = [
-          "exit_code": .int(Int(code)), "signal": .optional(signal),
-          "timed_out": .bool(job.hasTimedOut),
-        ]
-        if exitTold != exit.text {
-          exitTold = exit.text
-          events.writeEvent("exit", exit)
-        }
-        if output.isClosed {
-          events.writeEvent(
-            "end",
-            [
-              "lost_bytes": .int(output.lostBytes),
-              "dropped_bytes": .int(job.process.droppedBytes),
-            ], id: output.cursor.description)
-        }
-      }
-      if events.readableBytes == 0 { events.writeStaticString(": heartbeat\n\n") }
-      if expected >= Self.leastCounted { adjust(expected, to: events.readableBytes, context) }
-      cursor = output.cursor
-      metrics.polled(output)
-      metrics.worked(on: .events, for: .now - beginning)
-      let isComplete = output.isClosed && !output.hasMore
       try await writer.write(events)
-      if isComplete { return }
     }
+  }
+
+  /// Where a stream of events has got to.
+  private struct Position {
+    var cursor: Cursor
+    /// What was told of the exit.
+    var exitTold: String?
+    var isAtEnd = false
+  }
+
+  /// Waits for what is to be told next; nil if there is no room for it.
+  private func next(
+    of job: Job, at position: inout Position, context: APIContext
+  ) async -> ByteBuffer? {
+    let cursor = position.cursor
+    let heartbeat = configuration.limits.heartbeat
+    let news = await context.connection.waiting(with: context.grant) {
+      await job.session.output(since: cursor, maxBytes: Self.eventBytes, waitingUpTo: heartbeat)
+    }
+    var events = ByteBuffer()
+    let isLost = news.isForgotten && !news.isClosed && news.chunks.isEmpty
+    if isLost || !context.grant.isInForce {
+      position.isAtEnd = true
+      let error = isLost ? APIError.sessionNotFound(job.id) : APIError.revoked
+      events.writeEvent("error", error.json)
+      return events
+    }
+    let output = news.shortened { job.session.output(since: cursor, maxBytes: $0) }
+    let expected = output.sizeOfEvents
+    guard expected < Self.leastCounted || take(expected, context) else { return nil }
+    let beginning = ContinuousClock.now
+    events.reserveCapacity(expected)
+    if output.missedChunks > 0 || output.missedBytes != 0 { events.writeGap(output) }
+    for chunk in output.chunks {
+      events.writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
+      events.writeJSON(chunk)
+      events.writeStaticString("\n\n")
+    }
+    // The exit is told once, and again should it be set again; the end tells it as well.
+    if !output.hasMore, let code = output.exitCode {
+      let signal = await job.signalName(for: output)
+      let exit: JSON = [
+        "exit_code": .int(Int(code)), "signal": .optional(signal),
+        "timed_out": .bool(job.hasTimedOut),
+      ]
+      if position.exitTold != exit.text {
+        position.exitTold = exit.text
+        events.writeEvent("exit", exit)
+      }
+      if output.isClosed {
+        events.writeEvent(
+          "end",
+          [
+            "lost_bytes": .int(output.lostBytes), "dropped_bytes": .int(job.process.droppedBytes),
+          ], id: output.cursor.description)
+      }
+    }
+    if events.readableBytes == 0 { events.writeStaticString(": heartbeat\n\n") }
+    if expected >= Self.leastCounted { adjust(expected, to: events.readableBytes, context) }
+    position.cursor = output.cursor
+    position.isAtEnd = output.isClosed && !output.hasMore
+    metrics.polled(output)
+    metrics.worked(on: .events, for: .now - beginning)
+    return events
   }
 
   /// How much of the output goes into one write.
