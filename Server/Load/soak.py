@@ -5,7 +5,7 @@
 Sessions come and go, flood, fall silent, leave processes behind and are deleted or forgotten; clients poll, follow,
 stall, hang up and send half a request; tokens are read again. Notes memory, descriptors, threads and processes when
 a sixth of the time is over, and fails if there are more of them at the end: each time after all clients have gone and
-all sessions were deleted. The memory may be a fifth larger.
+all sessions were deleted. The memory may be a fifth larger, or 16 MiB: a short run has not warmed up by then.
 """
 
 import argparse
@@ -182,7 +182,7 @@ def main():
         show("at the end", last)
         print(f"  {done + more[0]} things done, {refused + more[1]} refused, in {arguments.seconds} s", flush=True)
         assert daemon.is_running, "the daemon has ended"
-        assert last[0] <= first[0] * 1.2, "more memory than before"
+        assert last[0] <= max(first[0] * 1.2, first[0] + 16), "more memory than before"
         assert last[1] <= first[1] + 2, "more descriptors than before"
         assert last[2] <= first[2] + 2, "more threads than before"
         assert last[3] <= first[3], "more processes than before"
