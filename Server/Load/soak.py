@@ -152,12 +152,12 @@ def load(daemon, seconds, round):
     return sum(worker.count for worker in workers), sum(worker.refused for worker in workers)
 
 
-def figures(daemon, memory=None):
-    """Memory, descriptors, threads and processes, once the sweeps have given back what they can."""
+def figures(daemon, before=None):
+    """Memory, descriptors, threads and processes, once what is about to go has gone: some seconds at most."""
     for _ in range(300):
-        if memory is not None and daemon.memory() <= memory * 1.2:
+        if before and daemon.memory() <= before[0] * 1.2 and daemon.descriptors() <= before[1]:
             break
-        time.sleep(0.1 if memory is not None else 0.03)
+        time.sleep(0.1 if before else 0.03)
     return daemon.memory(), daemon.descriptors(), daemon.threads(), daemon.children()
 
 
@@ -178,7 +178,7 @@ def main():
         first = figures(daemon)
         show("after a sixth", first)
         more = load(daemon, arguments.seconds * 5 / 6, "second")
-        last = figures(daemon, first[0])
+        last = figures(daemon, first)
         show("at the end", last)
         print(f"  {done + more[0]} things done, {refused + more[1]} refused, in {arguments.seconds} s", flush=True)
         assert daemon.is_running, "the daemon has ended"
