@@ -66,7 +66,8 @@ import Testing
 
   @Test func theCommandsStatusIsPreserved() async throws {
     let line = "trap 'exit 3' TERM; while :; do sleep 0.01; done"
-    let result = try await run("--timeout", "3s", "--preserve-status", command: shell(line))
+    let result = try await run(
+      "--timeout", "3s", "-k", "0", "--preserve-status", command: shell(line))
     #expect(result.exit == .exited(3))
     let sleep = try await run("--timeout", "0.1", "--preserve-status", command: ["sleep", "100"])
     #expect(sleep.exit == .exited(143))
