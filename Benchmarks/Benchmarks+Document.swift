@@ -25,8 +25,8 @@ extension Benchmarks {
     min(Session.maxBufferBytes / chunkBytes, Session.maxBufferedChunks)
   }
 
-  /// The package whose sources this was built from; or, if they have moved since the build, the one that
-  /// holds the executable.
+  /// The package whose sources this was built from; or, if they have moved since the build, the one
+  /// that holds the executable.
   func packageRoot() throws -> String {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().path

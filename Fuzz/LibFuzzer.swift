@@ -8,8 +8,8 @@
   ///     swift run -c release --sanitize=fuzzer -Xswiftc -DLIBFUZZER --scratch-path .build-fuzz \
   ///       Fuzz .build-fuzz/new Fuzz/Corpus -max_total_time=60
   ///
-  /// What is new goes to the first folder. To take it over, merge: with `-set_cover_merge=1` in place of
-  /// the time, and three folders, the first of which is empty and becomes the new corpus.
+  /// What is new goes to the first folder. To take it over, merge: with `-set_cover_merge=1` in
+  /// place of the time, and three folders, the first of which is empty and becomes the new corpus.
   @c(LLVMFuzzerTestOneInput)
   public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let script = unsafe Script(bytes: UnsafeBufferPointer(start: data, count: count))

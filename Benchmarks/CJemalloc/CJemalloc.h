@@ -1,5 +1,5 @@
-//! Counts allocations, if libjemalloc-dev was there when this was compiled; else says that it was not.
-//! Linking jemalloc also makes it the allocator of the whole process.
+//! Counts allocations, if libjemalloc-dev was there when this was compiled; else says that it was
+//! not. Linking jemalloc also makes it the allocator of the whole process.
 #ifndef CJEMALLOC_H
 #define CJEMALLOC_H
 

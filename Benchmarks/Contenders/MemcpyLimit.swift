@@ -4,8 +4,8 @@
   import Glibc
 #endif
 
-/// The hardware's limit: `memcpy` of each payload round a buffer of the cap's size, in two pieces at
-/// the wrap; nothing else.
+/// The hardware's limit: `memcpy` of each payload round a buffer of the cap's size, in two pieces
+/// at the wrap; nothing else.
 @safe
 package final class MemcpyLimit {
   private let buffer: UnsafeMutableRawPointer

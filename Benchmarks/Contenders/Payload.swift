@@ -11,8 +11,8 @@ package final class Payload {
   ///
   /// Jittered, they are like a stream of pieces of one size that a few small ones have put out of
   /// step: payload n ends up to `jitter` bytes behind n times `size`, and so do copies of them,
-  /// whose distance from their source is then, modulo the page size, small and positive: the case in
-  /// which `rep movsb`, and with it glibc's `memcpy`, is slow on some processors.
+  /// whose distance from their source is then, modulo the page size, small and positive: the case
+  /// in which `rep movsb`, and with it glibc's `memcpy`, is slow on some processors.
   package init(size: Int, jitter: Int = 0) {
     unsafe source = .allocate(byteCount: size + jitter, alignment: 4_096)
     for index in 0..<(size + jitter) {

@@ -2,8 +2,8 @@ package import CRingShims
 package import OutputRing
 import Processes
 
-/// A ring's writer in memory of its own: a closure's captured variable would be checked for exclusive
-/// access on every append, which is not what is being measured.
+/// A ring's writer in memory of its own: a closure's captured variable would be checked for
+/// exclusive access on every append, which is not what is being measured.
 @safe
 package final class RingProducer {
   package let writer: UnsafeMutablePointer<RingWriter>

@@ -22,8 +22,8 @@ func launchCases() -> [Case] {
   }
 }
 
-/// Runs a body while this process has so many bytes of memory more, every page of it touched: what a
-/// copy of the page tables costs depends on it.
+/// Runs a body while this process has so many bytes of memory more, every page of it touched: what
+/// a copy of the page tables costs depends on it.
 private func withTouchedMemory<Result>(_ bytes: Int, _ body: () -> Result) -> Result {
   guard bytes > 0 else { return body() }
   let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4_096)
@@ -82,8 +82,8 @@ private final class LaunchTally: Sendable {
   private let executable = "/bin/true"
 #endif
 
-/// The limit: `posix_spawn` and `waitpid` in a loop, on as many threads as there are to be children at
-/// once; on 4 at most, because more than the processors can run at once gain nothing.
+/// The limit: `posix_spawn` and `waitpid` in a loop, on as many threads as there are to be children
+/// at once; on 4 at most, because more than the processors can run at once gain nothing.
 private func launchOnThreads(_ tally: LaunchTally, _ atOnce: Int) {
   let running = DispatchGroup()
   for _ in 0..<min(4, atOnce) {
@@ -121,7 +121,8 @@ private func launchByProcessHost(_ tally: LaunchTally, _ atOnce: Int) {
   }
 }
 
-/// With no pipe to read from, which is the least that swift-subprocess can do; ProcessHost always reads.
+/// With no pipe to read from, which is the least that swift-subprocess can do; ProcessHost always
+/// reads.
 private func launchBySubprocess(_ tally: LaunchTally, _ atOnce: Int) {
   launchInTasks(tally, atOnce) {
     let result = try await Subprocess.run(

@@ -36,7 +36,8 @@ private func tableCases(_ crowd: Int) -> [Case] {
   [
     Case("sessions", "look-up", size: crowd, targets: ["one": .nanoseconds(100)]) {
       let (manager, ids) = populated(crowd)
-      // The table's own cost, and what caches and page tables add to it as more are looked up in turn.
+      // The table's own cost, and what caches and page tables add to it as more are looked up in
+      // turn.
       let active = stride(from: 0, to: crowd, by: crowd / 100).map { ids[$0] }
       return [
         Contender("one") { count in lookUp([ids[crowd / 2]], in: manager, stride: 1, count) },
@@ -71,8 +72,8 @@ private func tableCases(_ crowd: Int) -> [Case] {
   ]
 }
 
-/// Looks sessions up in an order that no prefetcher foresees; the stride has no divisor in common with
-/// the number of ids.
+/// Looks sessions up in an order that no prefetcher foresees; the stride has no divisor in common
+/// with the number of ids.
 private func lookUp(_ ids: [String], in manager: SessionManager, stride: Int, _ count: Int) {
   var place = 0
   for _ in 0..<count {

@@ -187,8 +187,8 @@ private func hasStamp(_ chunk: RingChunk) -> Bool {
   }
 }
 
-/// The limit: the same copies with `memcpy`, and one shared counter, which says how much was written
-/// but not whether what was read is still whole.
+/// The limit: the same copies with `memcpy`, and one shared counter, which says how much was
+/// written but not whether what was read is still whole.
 private func limitRound(
   _ ring: SharedBuffer, _ habit: Habit, _ size: Int, _ readers: Int, _ sample: Int
 ) -> Round {

@@ -40,8 +40,8 @@ func waitCases() -> [Case] {
   return [toWaiter] + waking + [beside]
 }
 
-/// Runs a body while a thread on another processor waits for another session's output again and again, each
-/// time for as little as possible.
+/// Runs a body while a thread on another processor waits for another session's output again and
+/// again, each time for as little as possible.
 private func besideAWaiter(_ body: () -> Void) {
   let silent = Session(id: "silent", workspaceID: "w")
   let crew = Readers()

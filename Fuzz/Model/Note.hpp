@@ -14,7 +14,8 @@ using rl::mo_seq_cst;
 // What a test asserts; `$` tells Relacy the place.
 #define CHECK(condition) RL_ASSERT(condition)
 
-// The part of a ring that is retained, as of one published seq: which chunk is the oldest, and where it begins.
+// The part of a ring that is retained, as of one published seq: which chunk is the oldest, and
+// where it begins.
 struct Window {
   int newest = 0, end = 0, head = 1, lost = 0;
 

@@ -9,8 +9,9 @@
 //   RING(descriptors)  reader    acquire fence   pairs with RING(announce)
 //   RING(payload)      reader    acquire fence   pairs with RING(announce)
 //
-// What races by design, descriptors and payload, is relaxed atomics here: in the source it is inline
-// assembly, which the C memory model leaves alone as long as each word is loaded and stored once.
+// What races by design, descriptors and payload, is relaxed atomics here: in the source it is
+// inline assembly, which the C memory model leaves alone as long as each word is loaded and stored
+// once.
 #pragma once
 
 #include <relacy/relacy.hpp>
@@ -98,8 +99,8 @@ class Ring {
     for (int attempt = 1; attempt <= g.attempts; ++attempt) {
       int newest, seen;
       observe(newest, seen);
-      // Status and seq are as of one instant. An exit seen: then every append made before it is in this
-      // read or before it. An append seen that was made after the exit: then the exit too.
+      // Status and seq are as of one instant. An exit seen: then every append made before it is in
+      // this read or before it. An append seen that was made after the exit: then the exit too.
       CHECK(newest >= seen);
       CHECK(script.statusAfter == 0 || newest <= script.statusAfter || seen == script.statusAfter);
       if (newest <= reader.seq) return;
@@ -188,8 +189,8 @@ class Ring {
 
   int announcedOffsetHint() { return announcedOffset($).load(mo_relaxed); }
 
-  // The newest seq and a status that belongs to it: RingReader.observe. One status is set, so two rounds
-  // are enough where the source has 64.
+  // The newest seq and a status that belongs to it: RingReader.observe. One status is set, so two
+  // rounds are enough where the source has 64.
   void observe(int& newest, int& seen) {
     const rl::memory_order order = is(ObserveRelaxed) ? mo_relaxed : mo_acquire;
     const rl::memory_order statusOrder = is(StatusLoadRelaxed) ? mo_relaxed : mo_acquire;
@@ -377,7 +378,8 @@ class Ring {
     return is(PayloadUnconfirmed) ? 0 : is(PayloadOneLate) ? edge - 1 : edge;
   }
 
-  // Chunks up to `last` are dealt with: `received` words of them, all else before `keptBegin` missed.
+  // Chunks up to `last` are dealt with: `received` words of them, all else before `keptBegin`
+  // missed.
   bool account(Reader& reader, int received, int keptBegin, int last, int end) {
     CHECK(last > reader.seq && keptBegin >= reader.offset && keptBegin <= end);
     reader.missed += keptBegin - reader.offset;

@@ -1,11 +1,12 @@
-// Waiting for news: the steps of Sources/Processes/Waiting/WaitList.swift, with its numbers and letters.
+// Waiting for news: the steps of Sources/Processes/Waiting/WaitList.swift, with its numbers and
+// letters.
 #pragma once
 
 #include "Ring.hpp"
 
 // How the full fences of both sides come about. `systemwide_fence` is a fence of all threads at one
-// instant, where membarrier(2) interrupts each at an instant of its own between call and return; as the
-// waiter stands still meanwhile, a producer cannot tell the difference.
+// instant, where membarrier(2) interrupts each at an instant of its own between call and return; as
+// the waiter stands still meanwhile, a producer cannot tell the difference.
 enum class Fencing {
   bySystem,     // the waiter alone, by membarrier(2): a fence of every thread
   byProducers,  // each side its own, where the system has no such call
@@ -31,7 +32,8 @@ struct Waiting {
     }
   }
 
-  // What both looks of a waiter ask; a negative position is taken for the beginning where it enters.
+  // What both looks of a waiter ask; a negative position is taken for the beginning where it
+  // enters.
   bool hasNews(int seq) { return publishedSeq($).load(mo_acquire) != seq; }
 
   void join(int index) {

@@ -175,7 +175,8 @@ def main():
         assert failures == 0, f"{failures:.0f} requests failed"
         assert follow["polls"] > 0 and follow["wrong"] == 0, "a byte went missing uncounted"
         assert settled, f"left over: {after[0]} descriptors, {daemon.children()} children"
-        # Two pipes and a pidfd for each child; a connection each for wrk, the readers, this and /metrics.
+        # Two pipes and a pidfd for each child; a connection each for wrk, the readers, this and
+        # /metrics.
         assert watch.descriptors <= before[0] + 4 * CHILDREN + CONNECTIONS + 10, "too many descriptors"
         # A full session; and an answer of 1.4 MB, of which there may be one more in the making.
         assert watch.memory <= before[1] + CHILDREN * 2 + (CONNECTIONS + 4) * 8, "too much memory"

@@ -184,7 +184,8 @@ def main():
         assert daemon.is_running, "the daemon has ended"
         assert last[0] <= max(first[0] * 1.2, first[0] + 16), "more memory than before"
         assert last[1] <= first[1] + 2, "more descriptors than before"
-        # The threads that start processes are made when they are needed first, and are eight at most.
+        # The threads that start processes are made when they are needed first, and are eight at
+        # most.
         assert last[2] <= first[2] + 8, "more threads than before"
         assert last[3] <= first[3], "more processes than before"
 

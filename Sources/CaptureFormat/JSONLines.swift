@@ -8,7 +8,8 @@ package struct JSONLines<Failure: Error> {
 
   /// Makes an encoder.
   ///
-  /// - Parameter write: Where lines go, some 64 KiB at a time; where one begins or ends says nothing.
+  /// - Parameter write: Where lines go, some 64 KiB at a time; where one begins or ends says
+  ///   nothing.
   package init(to write: @escaping ([UInt8]) throws(Failure) -> Void) {
     self.write = write
     buffer.reserveCapacity(jsonBufferSize + 256)

@@ -3,8 +3,9 @@ import Synchronization
 
 /// State behind a `Mutex` that tells ThreadSanitizer when it passes from one thread to another.
 ///
-/// On Linux the kernel hands over a contended `Mutex`, by FUTEX_UNLOCK_PI, which ThreadSanitizer does not see.
-/// It would report a race in any program that has one. Without ThreadSanitizer this is a `Mutex`.
+/// On Linux the kernel hands over a contended `Mutex`, by FUTEX_UNLOCK_PI, which ThreadSanitizer
+/// does not see. It would report a race in any program that has one. Without ThreadSanitizer this
+/// is a `Mutex`.
 package struct LockedState<State: ~Copyable>: ~Copyable, Sendable {
   private let mutex: Mutex<State>
 

@@ -2,8 +2,8 @@ import CRingShims
 import Foundation
 import Testing
 
-/// That each shim does what its name says on one thread, and that read-modify-write is atomic on two.
-/// What they order is the model checker's business; no run of a test can show it.
+/// That each shim does what its name says on one thread, and that read-modify-write is atomic on
+/// two. What they order is the model checker's business; no run of a test can show it.
 @Suite struct AtomicsTests {
   @Test func loadsAndStores() {
     var words: [UInt64] = [1, 2, 3]

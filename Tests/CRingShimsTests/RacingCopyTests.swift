@@ -55,8 +55,8 @@ enum Direction: CaseIterable {
     }
   }
 
-  /// Every size up to several turns of the longest loop, and sizes on both sides of where `rep movsb`
-  /// begins.
+  /// Every size up to several turns of the longest loop, and sizes on both sides of where `rep
+  /// movsb` begins.
   static let sizes = Array(0...1_100) + stride(from: 12_200, through: 12_420, by: 11)
 
   /// Every alignment of the destination within a cache line, and of the source within half of one;

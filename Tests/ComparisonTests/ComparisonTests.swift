@@ -4,7 +4,8 @@ import Processes
 import Subprocess
 import Testing
 
-/// What docs/comparison.md says of others, and of this library beside them. Speed is for Benchmarks.
+/// What docs/comparison.md says of others, and of this library beside them. Speed is for
+/// Benchmarks.
 @Suite struct ComparisonTests {
   private func capture(_ line: String) async throws -> Session {
     let session = Session(id: "s", workspaceID: "w")
@@ -30,7 +31,8 @@ import Testing
     }
   }
 
-  /// What a grandchild writes after the child's end: kept here, for as long as one wants; gone there.
+  /// What a grandchild writes after the child's end: kept here, for as long as one wants; gone
+  /// there.
   @Test func aGrandchildHasTheLastWord() async throws {
     let gate = NSTemporaryDirectory() + "comparison-" + UUID().uuidString
     #expect(mkfifo(gate, 0o600) == 0)

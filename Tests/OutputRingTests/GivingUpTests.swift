@@ -4,7 +4,8 @@ import Testing
 
 /// Readers that are overtaken at every attempt, each in one particular way.
 @Suite struct GivingUpTests {
-  /// All that was asked for is overwritten while it is copied, every time: the last attempt says so.
+  /// All that was asked for is overwritten while it is copied, every time: the last attempt says
+  /// so.
   @Test func payloadOvertakenAtEveryAttempt() {
     let harness = RingHarness(capacity: 8, chunkLimit: 2, reservationLimit: 1, pieceSize: 4)
     harness.append(8)

@@ -19,7 +19,8 @@ import Testing
     #expect(full.chunkLimit == 64_512 && full.reservationLimit == 65_536)
     #expect(full.slotCount == 65_536)
     #expect(RingLayout(capacity: RingLayout.maxCapacity).capacity == 1 << 30)
-    // One chunk more or less can need twice the slots: chunks, one before, one being written, slack.
+    // One chunk more or less can need twice the slots: chunks, one before, one being written,
+    // slack.
     for limit in 1...300 {
       let layout = RingLayout(capacity: 1_000, chunkLimit: limit)
       #expect(layout.slotCount & (layout.slotCount - 1) == 0)

@@ -175,8 +175,9 @@ import Testing
     #expect(batch.missedChunks == 8 && batch.missedBytes == 24)
   }
 
-  /// An append of more than the slack is in flight: it has announced its end, and is overwriting what
-  /// is still retained as far as published chunks go. Readers take what it overwrites for dropped.
+  /// An append of more than the slack is in flight: it has announced its end, and is overwriting
+  /// what is still retained as far as published chunks go. Readers take what it overwrites for
+  /// dropped.
   ///
   /// Nothing can run in the middle of an append, so this writes the announcement alone.
   @Test(arguments: 5...30)
@@ -231,8 +232,8 @@ import Testing
     #expect(batch.cursor == RingCursor(seq: 1, offset: 40))
   }
 
-  /// Another reader notes a later window while this one is between two steps: what this one reads is
-  /// still all that was retained when it looked.
+  /// Another reader notes a later window while this one is between two steps: what this one reads
+  /// is still all that was retained when it looked.
   @Test func notesOfLaterWindowsAreOfNoUse() {
     let harness = RingHarness(capacity: 8, reservationLimit: 64)
     for _ in 0..<5 { harness.append(2) }
@@ -264,7 +265,8 @@ import Testing
     var batch = RingBatch()
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, between) == nil)
     #expect(batch.status == 9 && batch.map(\.seq) == [1, 2])
-    // And if that goes on and on, the read still ends, with all chunks before the status that it has.
+    // And if that goes on and on, the read still ends, with all chunks before the status that it
+    // has.
     var changes: UInt64 = 9
     let relentless = Interruption { _, step in
       guard step == .observing else { return }

@@ -5,7 +5,8 @@ import Testing
 @testable import OutputRing
 @testable import Processes
 
-/// How much memory a session takes, by what the kernel says is resident: no other test disturbs that.
+/// How much memory a session takes, by what the kernel says is resident: no other test disturbs
+/// that.
 @Suite struct MemoryTests {
   /// The bytes resident of a session's region, and those mapped.
   private func resident(_ session: Session) -> (resident: Int, mapped: Int) {

@@ -16,8 +16,8 @@ private func reserve(_ count: Int, filling written: Int) {
   unsafe Session("s").append(reserving: count, to: .stdout) { _, _ in written }
 }
 
-/// What callers must not do ends the process, rather than harming a ring. Each runs in a process of its
-/// own.
+/// What callers must not do ends the process, rather than harming a ring. Each runs in a process of
+/// its own.
 @Suite struct PreconditionTests {
   @Test func layouts() async {
     await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 0) }

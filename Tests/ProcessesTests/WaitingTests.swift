@@ -3,8 +3,8 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Waiting for news. Nothing here depends on how long anything takes: a lost wake-up shows as a test that
-/// does not end, which the time limit turns into a failure.
+/// Waiting for news. Nothing here depends on how long anything takes: a lost wake-up shows as a
+/// test that does not end, which the time limit turns into a failure.
 @Suite(.timeLimit(.minutes(10))) struct WaitingTests {
   private let session = Session("s", capacity: 1_000)
 

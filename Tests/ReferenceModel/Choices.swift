@@ -21,8 +21,8 @@ extension Choices {
   }
 }
 
-/// Choices made by bytes, such as a fuzzer's: every sequence of bytes is one of choices, a change in one
-/// place of the one is a change in one place of the other, and 0 when there are no more.
+/// Choices made by bytes, such as a fuzzer's: every sequence of bytes is one of choices, a change
+/// in one place of the one is a change in one place of the other, and 0 when there are no more.
 package struct ByteChoices: Choices {
   private var bytes: ArraySlice<UInt8>
 

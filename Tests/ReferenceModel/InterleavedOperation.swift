@@ -1,5 +1,5 @@
-/// One step of a script in which a ring's producer goes on between the steps of a read: what two threads
-/// may do to each other, on one.
+/// One step of a script in which a ring's producer goes on between the steps of a read: what two
+/// threads may do to each other, on one.
 package enum InterleavedOperation: Codable, Equatable, Sendable {
   case write(Write)
   /// A read from a seq, or from the cursor at that seq.

@@ -13,8 +13,8 @@ package enum Operation: Codable, Equatable, Sendable {
   case readFromForeignCursor(Place, maxBytes: Int?)
   /// A reader begins to wait; what follows must wake it exactly when there is news for it.
   case wait(Place, Knowledge)
-  /// One of a few readers goes on where it was, in its own memory; by cursor or by seq. Keeps chunks
-  /// of its last read beyond this one, if asked to: their bytes must not change.
+  /// One of a few readers goes on where it was, in its own memory; by cursor or by seq. Keeps
+  /// chunks of its last read beyond this one, if asked to: their bytes must not change.
   case resume(reader: Int, byCursor: Bool, keeping: Bool, maxBytes: Int?)
   case setExit(Int32, closing: Bool)
   case close

@@ -1,7 +1,7 @@
 package import Processes
 
-/// A ring with its writer in a box, so that a probe can append in the middle of a read, and beside it
-/// the model that knows what was appended.
+/// A ring with its writer in a box, so that a probe can append in the middle of a read, and beside
+/// it the model that knows what was appended.
 package final class RingHarness {
   private var writer: RingWriter
   package private(set) var model: SessionModel
@@ -142,8 +142,8 @@ extension RingHarness {
   /// Reads while a probe appends, and returns what is wrong with the outcome, if anything is.
   ///
   /// What a read must deliver while it is being overtaken is not one exact answer; but whatever it
-  /// delivers must be intact, in order, and add up, and nothing may be called missed that is retained
-  /// even after the read.
+  /// delivers must be intact, in order, and add up, and nothing may be called missed that is
+  /// retained even after the read.
   package func read(
     since start: ReadStart, maxBytes: Int? = nil, into batch: inout RingBatch, _ probe: Interruption
   ) -> String? {
@@ -205,7 +205,8 @@ extension RingHarness {
       return "missed up to \(since + batch.missedChunks), though \(model.head) is retained"
     }
 
-    // Without a limit all that was due is dealt with, unless descriptors were reused at every attempt.
+    // Without a limit all that was due is dealt with, unless descriptors were reused at every
+    // attempt.
     let gaveUp = batch.isEmpty && batch.missedChunks == 0 && batch.hasMore
     if maxBytes == nil, batch.hasMore, !gaveUp { return "more, beyond \(cursor.seq)" }
     if let fault = fault(inLostBytesOf: batch, gaveUp: gaveUp, before: before) { return fault }
@@ -215,8 +216,8 @@ extension RingHarness {
     return nil
   }
 
-  /// Lost is as of some moment during the read. A reader that gave up can only say what readers were told
-  /// before.
+  /// Lost is as of some moment during the read. A reader that gave up can only say what readers
+  /// were told before.
   private func fault(
     inLostBytesOf batch: RingBatch, gaveUp: Bool, before: SessionModel
   ) -> String? {
@@ -251,9 +252,9 @@ extension RingHarness {
     return isExplained ? nil : "status \(batch.status) with chunks to \(batch.cursor.seq)"
   }
 
-  /// A read must end, whatever the writer does: it starts over a fixed number of times, and goes over
-  /// the payload of each attempt at most twice; on the way back by whole chunks, two of which may make
-  /// no more than one piece.
+  /// A read must end, whatever the writer does: it starts over a fixed number of times, and goes
+  /// over the payload of each attempt at most twice; on the way back by whole chunks, two of which
+  /// may make no more than one piece.
   private func fault(inWorkOf probe: Interruption) -> String? {
     let pieces = (layout.capacity + reader.pieceSize - 1) / reader.pieceSize
     let bound = 16 * (7 + 3 * (pieces + 1))

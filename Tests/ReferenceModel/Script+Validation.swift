@@ -1,7 +1,8 @@
 import Processes
 
 extension Script {
-  /// What keeps the script from being run at all, as one from a file may not be; nil if nothing does.
+  /// What keeps the script from being run at all, as one from a file may not be; nil if nothing
+  /// does.
   package var objection: String? {
     switch self {
     case .output(let geometry, let operations):

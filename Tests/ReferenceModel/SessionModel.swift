@@ -32,7 +32,8 @@ package struct ReadState: Equatable, Sendable {
   package var isCursorForeign = false
 }
 
-/// Where a read starts: a bare seq, or a cursor with an offset as well, which may be another session's.
+/// Where a read starts: a bare seq, or a cursor with an offset as well, which may be another
+/// session's.
 package struct ReadStart: Equatable, Sendable {
   package var seq: Int
   package var offset: Int?
@@ -156,8 +157,8 @@ package struct SessionModel: Sendable {
     return (read, state)
   }
 
-  /// Whether a wait from there ends: so many changes of the status are known to the cursor, none to a bare
-  /// seq.
+  /// Whether a wait from there ends: so many changes of the status are known to the cursor, none to
+  /// a bare seq.
   package func hasNews(past start: ReadStart, knownChanges: Int) -> Bool {
     start.isForeign || max(start.seq, 0) != lastSeq || isClosed || statusChanges != knownChanges
   }

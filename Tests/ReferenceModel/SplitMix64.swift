@@ -1,7 +1,7 @@
 /// A small generator whose numbers depend on its seed alone, on every platform and toolchain.
 ///
-/// The standard library may change how `Int.random(in:using:)` uses a generator, and a seed in a bug
-/// report must still mean the same script next year; hence ``Choices``.
+/// The standard library may change how `Int.random(in:using:)` uses a generator, and a seed in a
+/// bug report must still mean the same script next year; hence ``Choices``.
 package struct SplitMix64: Choices, Sendable {
   private var state: UInt64
 

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Payload whose every byte is a function of its offset in the output, so that a reader can check any
-/// chunk without having been told what was written.
+/// Payload whose every byte is a function of its offset in the output, so that a reader can check
+/// any chunk without having been told what was written.
 ///
 /// The function repeats after a prime number of bytes, which no ring size divides: bytes of another
 /// turn of the ring, or from a few places further on, do not pass.

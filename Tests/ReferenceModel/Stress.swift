@@ -5,9 +5,9 @@ import Synchronization
 
 /// One producer and several readers on threads of their own, and the reckoning afterwards.
 ///
-/// Nothing here depends on time. What the producer does with a seq follows from the seed and the seq,
-/// so each reader knows by itself where every chunk must begin and what must be in it, even of the
-/// chunks that it missed.
+/// Nothing here depends on time. What the producer does with a seq follows from the seed and the
+/// seq, so each reader knows by itself where every chunk must begin and what must be in it, even of
+/// the chunks that it missed.
 package struct Stress: Sendable {
   /// How a reader goes about it.
   package enum Habit: Sendable, CaseIterable {
@@ -70,8 +70,8 @@ package struct Stress: Sendable {
   /// Runs it to the end.
   package func run() -> Report {
     let subject = geometry.makeSubject()
-    // Joining the threads is all the ordering there is, and one that ThreadSanitizer sees; a contended
-    // Mutex would not be.
+    // Joining the threads is all the ordering there is, and one that ThreadSanitizer sees; a
+    // contended Mutex would not be.
     let slots = habits.map { _ in Slot() }
     let sentBytes = Atomic<Int>(0)
     var threads: [@Sendable () -> Void] = zip(habits, slots).map { habit, slot in

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Threads of one's own, joined: spinning for minutes is nothing for a pool to carry, and a join is an
-/// ordering that sanitizers understand.
+/// Threads of one's own, joined: spinning for minutes is nothing for a pool to carry, and a join is
+/// an ordering that sanitizers understand.
 enum Threads {
   private final class Body: Sendable {
     let run: @Sendable () -> Void

@@ -5,7 +5,8 @@ import CBenchmarkShims
 func captureCases() -> [Case] {
   placements.flatMap { placement in
     placement.bounds.map { piece, bound in
-      // So many that starting the child is a small part. Many small writes take long for the child alone.
+      // So many that starting the child is a small part. Many small writes take long for the child
+      // alone.
       let child = ChildWriter(
         bytes: (piece >= 4_096 ? 64 : 8) << 20, piece: piece, processor: placement.child)
       return Case(
@@ -24,8 +25,8 @@ func captureCases() -> [Case] {
   }
 }
 
-/// Where the two ends of the pipe run, and how much time over the limit's is the target, by the size of
-/// the child's writes.
+/// Where the two ends of the pipe run, and how much time over the limit's is the target, by the
+/// size of the child's writes.
 private struct Placement {
   let name: String
   var reader: Int?
@@ -33,8 +34,8 @@ private struct Placement {
   let bounds: [(piece: Int, bound: Double?)]
 }
 
-/// Both ends on one processor or on two can be repeated. Where the scheduler puts them depends on what
-/// else the machine does.
+/// Both ends on one processor or on two can be repeated. Where the scheduler puts them depends on
+/// what else the machine does.
 private let placements = [
   Placement(name: "unpinned", bounds: [(65_536, nil), (4_096, nil), (80, nil)]),
   Placement(

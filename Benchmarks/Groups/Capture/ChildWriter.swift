@@ -7,8 +7,8 @@ import CBenchmarkShims
   import Glibc
 #endif
 
-/// A child: this very executable, told by its environment to write so many bytes to stdout, in pieces
-/// of a size, and to exit; perhaps on a processor of its own.
+/// A child: this very executable, told by its environment to write so many bytes to stdout, in
+/// pieces of a size, and to exit; perhaps on a processor of its own.
 struct ChildWriter: Sendable {
   let bytes: Int
   let piece: Int

@@ -6,7 +6,8 @@ import ProcessHost
 import Processes
 import Synchronization
 
-/// How long a command's lines take while many other commands of the host are terminated with a grace.
+/// How long a command's lines take while many other commands of the host are terminated with a
+/// grace.
 func endingCase() -> Case {
   .measuring(
     "processes", "line-while-ending", size: Ending.processes,

@@ -6,8 +6,8 @@ import BenchmarkHarness
   import Glibc
 #endif
 
-/// A child: this very executable, told by its environment to write what time it is, so many times, with
-/// pauses, and to exit.
+/// A child: this very executable, told by its environment to write what time it is, so many times,
+/// with pauses, and to exit.
 struct StampingChild: Sendable {
   let stamps: Int
   /// Nanoseconds between two of them.

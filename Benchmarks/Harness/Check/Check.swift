@@ -1,8 +1,8 @@
 /// Compares results with thresholds.
 package struct Check {
   package let thresholds: [Threshold]
-  /// How often a case that seems too slow is measured in all. What is too slow is so every time; what
-  /// only met with a noisy neighbour is not.
+  /// How often a case that seems too slow is measured in all. What is too slow is so every time;
+  /// what only met with a noisy neighbour is not.
   package static let attempts = 3
 
   /// - Parameters:

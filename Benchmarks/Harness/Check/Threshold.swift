@@ -5,11 +5,11 @@ package struct Threshold: Decodable, Sendable {
   /// The case: group/case/size.
   package let path: String
   package let contender: String
-  /// The contenders whose time together this one's is divided by, in the same round; in the file, their
-  /// names with " + " between them.
+  /// The contenders whose time together this one's is divided by, in the same round; in the file,
+  /// their names with " + " between them.
   package let reference: [String]?
-  /// The contenders whose time together is taken off this one's first, so that the ratio is that of what
-  /// it does beyond them; none unless given.
+  /// The contenders whose time together is taken off this one's first, so that the ratio is that of
+  /// what it does beyond them; none unless given.
   package let base: [String]
   /// The most that the ratio may be.
   package let max: Double?

@@ -48,7 +48,8 @@ package struct Documents {
     return "\(folder)/\(Processor.current.id).json"
   }
 
-  /// The files that do not hold what they ought to, and pictures of runs that are no longer recorded.
+  /// The files that do not hold what they ought to, and pictures of runs that are no longer
+  /// recorded.
   package func outdated() throws -> [String] {
     try files.filter { path, text in (try? Self.contents(of: "\(root)/\(path)")) != text }
       .map(\.path) + strayPictures()

@@ -7,7 +7,8 @@ struct GeneratedText {
 
   /// Returns the text with each section replaced.
   ///
-  /// - Parameter section: Returns what a section holds, in whole lines; nil if there is none of the name.
+  /// - Parameter section: Returns what a section holds, in whole lines; nil if there is none of the
+  ///   name.
   /// - Throws: A `Failure` if nothing is known of a section or a marker has no partner.
   func replacing(with section: (_ name: String) -> String?) throws -> String {
     var lines: [Substring] = []

@@ -8,8 +8,8 @@ struct GroupTables {
       .joined(separator: "\n")
   }
 
-  /// A contender's time over the limit's, if its case has a limit, else its time; marked if it missed a
-  /// target, is slower than an alternative, or varied too much.
+  /// A contender's time over the limit's, if its case has a limit, else its time; marked if it
+  /// missed a target, is slower than an alternative, or varied too much.
   static func cell(_ name: String, in result: CaseResult) -> String {
     guard let row = result.row(name), let median = row.median else { return "" }
     let ratio = name == limitName ? nil : result.ratio(of: name, to: limitName)
@@ -36,8 +36,8 @@ struct GroupTables {
 
   // MARK: Metrics
 
-  /// A table for the cases that have the same metrics, without those that never differ, and without rows
-  /// that are nothing but zeros.
+  /// A table for the cases that have the same metrics, without those that never differ, and without
+  /// rows that are nothing but zeros.
   private var metricTables: [MarkdownTable] {
     let constants = Set(results.constantMetrics)
     let groups = grouped(results) { [$0].metricNames.filter { !constants.contains($0) } }

@@ -28,8 +28,8 @@ package struct Record {
 // MARK: Writing
 
 extension Record {
-  /// An object with `facts` and `results`: an array of labels and values, and an array with one object,
-  /// on one line, for each contender of each case.
+  /// An object with `facts` and `results`: an array of labels and values, and an array with one
+  /// object, on one line, for each contender of each case.
   package var json: String {
     let facts = facts.map { fact in
       JSON.object([

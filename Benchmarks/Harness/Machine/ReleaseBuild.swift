@@ -4,7 +4,8 @@
   import Glibc
 #endif
 
-/// Figures from a debug build would be wrong by an order of magnitude, and `swift run` builds debug.
+/// Figures from a debug build would be wrong by an order of magnitude, and `swift run` builds
+/// debug.
 package enum ReleaseBuild {
   /// In a debug build, says so and turns this process into the release build's; else does nothing.
   package static func rerunIfDebug() throws {

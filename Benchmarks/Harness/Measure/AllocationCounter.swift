@@ -1,7 +1,7 @@
 /// Counts what the calling thread allocates.
 ///
-/// The executable has one if jemalloc is linked. It is handed in, so that the harness, and the tests
-/// with it, can do without another allocator.
+/// The executable has one if jemalloc is linked. It is handed in, so that the harness, and the
+/// tests with it, can do without another allocator.
 package struct AllocationCounter: Sendable {
   /// Allocations so far; of all threads, if the allocator cannot tell them apart.
   package let count: @Sendable () -> UInt64

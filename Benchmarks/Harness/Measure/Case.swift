@@ -19,8 +19,8 @@ package struct Contender {
 /// The name of the contender that does only what the hardware must.
 package let limitName = "limit"
 
-/// The names of contenders that do the work as others do it, or as this library would without a part
-/// of its own: being slower than one of them is a loss.
+/// The names of contenders that do the work as others do it, or as this library would without a
+/// part of its own: being slower than one of them is a loss.
 let alternativeNames: Set = ["original", "deque", "subprocess", "Foundation", "words"]
 
 /// Several contenders for the same work.
@@ -58,8 +58,8 @@ package struct Case {
 
   /// A case that measures in its own way: with threads of its own, or no times at all.
   ///
-  /// - Parameter measurement: Takes `available` nanoseconds of the plan at most. Its results may have
-  ///   no times; those that have, have as many as each other, taken in turn.
+  /// - Parameter measurement: Takes `available` nanoseconds of the plan at most. Its results may
+  ///   have no times; those that have, have as many as each other, taken in turn.
   package static func measuring(
     _ group: String, _ name: String, size: Int, bytes: Int? = nil,
     targets: [String: Target] = [:], sizeMeaning: SizeMeaning? = nil,

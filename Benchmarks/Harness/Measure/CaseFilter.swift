@@ -14,8 +14,8 @@ package struct CaseFilter {
     }
   }
 
-  /// Returns whether a path holds the pattern; a number at the end of a match is a whole number, so that
-  /// `append/plain/16` does not select `append/plain/16384`.
+  /// Returns whether a path holds the pattern; a number at the end of a match is a whole number, so
+  /// that `append/plain/16` does not select `append/plain/16384`.
   package func matches(_ path: String) -> Bool {
     // What ends in no digit may stand before one: `append/plain/` selects all sizes.
     path.contains(ending)

@@ -11,8 +11,8 @@ extension [CaseResult] {
     }
   }
 
-  /// The metrics, percentiles aside, that have one value in all of several rows: a picture or a column
-  /// of them would show nothing that a sentence does not say.
+  /// The metrics, percentiles aside, that have one value in all of several rows: a picture or a
+  /// column of them would show nothing that a sentence does not say.
   var constantMetrics: [String] {
     metricNames.filter { name in
       let values = values(of: name).map(\.metric)

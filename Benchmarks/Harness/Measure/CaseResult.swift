@@ -45,8 +45,8 @@ package struct CaseResult {
     return (0..<rounds).map { round in times.reduce(0) { $0 + $1[round] } }
   }
 
-  /// One contender's time over another's, or over that of several together, round by round; empty if
-  /// one of them has no times.
+  /// One contender's time over another's, or over that of several together, round by round; empty
+  /// if one of them has no times.
   package func ratios(of name: String, to others: [String]) -> [Double] {
     zip(sums(of: [name]), sums(of: others)).map { $0 / $1 }
   }
@@ -72,9 +72,9 @@ package struct CaseResult {
     return ratios.isEmpty ? nil : ratios.median
   }
 
-  /// The ratio that the noise of other processes raises least: the lesser of the median of the ratios
-  /// round by round, which a machine that changes its speed does not change, and the ratio of the
-  /// shortest times, which a processor shared with others does not. Slower code raises both.
+  /// The ratio that the noise of other processes raises least: the lesser of the median of the
+  /// ratios round by round, which a machine that changes its speed does not change, and the ratio
+  /// of the shortest times, which a processor shared with others does not. Slower code raises both.
   ///
   /// - Parameter base: Contenders whose time is taken off that of the first.
   package func leastRatio(

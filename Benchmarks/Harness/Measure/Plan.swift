@@ -20,8 +20,8 @@ package struct Plan: Sendable {
 
   /// The plan for the next case: what is left of the time, in equal parts.
   ///
-  /// A case that takes longer than its part makes the later ones shorter, one that needs less leaves
-  /// them more.
+  /// A case that takes longer than its part makes the later ones shorter, one that needs less
+  /// leaves them more.
   package func share(elapsed: Int, casesLeft: Int) -> Plan {
     var plan = self
     plan.available = max(0, available - elapsed) / max(1, casesLeft)
@@ -33,8 +33,8 @@ package struct Plan: Sendable {
     min(warmUp, available / 3 / max(1, contenders))
   }
 
-  /// A sample that lets all rounds end in the time that is left; never less than an eighth of the plan's,
-  /// so that a run out of time still measures something, and says how long it took.
+  /// A sample that lets all rounds end in the time that is left; never less than an eighth of the
+  /// plan's, so that a run out of time still measures something, and says how long it took.
   package func sample(elapsed: Int, contenders: Int) -> Int {
     let share = max(0, available - elapsed) / max(1, rounds * contenders)
     return min(sample, max(sample / 8, share))

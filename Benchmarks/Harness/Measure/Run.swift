@@ -34,8 +34,8 @@ package struct Run {
     return results
   }
 
-  /// Runs a case once more, at leisure: samples as short as those of a quick run are shorter than what a
-  /// scheduler gives to another process.
+  /// Runs a case once more, at leisure: samples as short as those of a quick run are shorter than
+  /// what a scheduler gives to another process.
   package func measureAgain(_ benchmark: Case) -> CaseResult {
     writeError("Benchmarks: \(benchmark.path) exceeds a threshold; measuring it again\n")
     return benchmark.run(.full, counting: counter)

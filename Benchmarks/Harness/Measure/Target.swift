@@ -62,8 +62,8 @@ extension CaseResult {
     }
   }
 
-  /// Returns the alternative that takes least, and how many times as long a contender takes; nil if the
-  /// contender is not slower in three of four rounds, or is an alternative itself.
+  /// Returns the alternative that takes least, and how many times as long a contender takes; nil if
+  /// the contender is not slower in three of four rounds, or is an alternative itself.
   package func loss(of name: String) -> (alternative: String, ratio: Double)? {
     guard name != limitName, !alternativeNames.contains(name) else { return nil }
     let slower = rows.filter { alternativeNames.contains($0.name) }.compactMap { row in

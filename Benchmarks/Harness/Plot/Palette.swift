@@ -9,8 +9,8 @@ package struct SeriesStyle: Equatable, Sendable {
 
 /// Gives each name one look throughout a page.
 package struct Palette {
-  /// Okabe and Ito's colours, which the colour-blind can tell apart, without the yellow, which nobody
-  /// can see on white.
+  /// Okabe and Ito's colours, which the colour-blind can tell apart, without the yellow, which
+  /// nobody can see on white.
   static let styles: [SeriesStyle] = [
     SeriesStyle(color: "#0072B2", mark: .circle, isDashed: false),
     SeriesStyle(color: "#D55E00", mark: .square, isDashed: false),

@@ -86,7 +86,8 @@ package struct Scale {
     exp2(log2(value).rounded(rule))
   }
 
-  /// 1, 2, 5, 10, … if they are few; else powers of ten; and if they are very few, steps of one size.
+  /// 1, 2, 5, 10, … if they are few; else powers of ten; and if they are very few, steps of one
+  /// size.
   package static func logarithmicTicks(from low: Double, to high: Double) -> [Double] {
     let exponents = Int(log10(low).rounded(.down))...Int(log10(high).rounded(.up))
     // The ends may be a last bit off.

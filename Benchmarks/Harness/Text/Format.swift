@@ -12,8 +12,8 @@ package func fixed(_ value: Double, _ decimals: Int) -> String {
   return (number < 0 ? "-" : "") + padded.dropLast(decimals) + "." + padded.suffix(decimals)
 }
 
-/// A number with three significant digits, or all those before the point; no zeros at the end, a comma
-/// between thousands.
+/// A number with three significant digits, or all those before the point; no zeros at the end, a
+/// comma between thousands.
 package func formatSignificant(_ value: Double) -> String {
   guard value.isFinite, value.magnitude < 1e15 else { return "\(value)" }
   var decimals = 2
@@ -74,7 +74,8 @@ package func formatBytes(_ bytes: Double) -> String {
   return "\(formatSignificant(bytes)) B"
 }
 
-/// A text with a hyphen in place of all that is neither an ASCII letter nor a digit, for file names.
+/// A text with a hyphen in place of all that is neither an ASCII letter nor a digit, for file
+/// names.
 func hyphenated(_ text: String) -> String {
   var result = ""
   for character in text {

@@ -17,8 +17,8 @@ import Synchronization
 
 /// Writes lines to a descriptor without ever making the caller wait.
 ///
-/// If the reader of the descriptor is slow, lines wait in memory. Lines that do not fit there are dropped; the next
-/// line that is written says how many.
+/// If the reader of the descriptor is slow, lines wait in memory. Lines that do not fit there are
+/// dropped; the next line that is written says how many.
 final class LogWriter: Sendable {
   private struct State {
     var waiting: [UInt8] = []

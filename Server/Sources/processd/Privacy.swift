@@ -4,8 +4,8 @@
   import Musl
 #endif
 
-/// Keeps this process's memory from processes of the same user: they can neither trace it nor read it under
-/// `/proc`, and a crash leaves no image of it.
+/// Keeps this process's memory from processes of the same user: they can neither trace it nor read
+/// it under `/proc`, and a crash leaves no image of it.
 ///
 /// - Returns: Whether the system has done so; false where it cannot.
 func hideMemory() -> Bool {

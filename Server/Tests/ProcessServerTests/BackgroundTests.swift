@@ -16,7 +16,8 @@ import Testing
     while try await !isSo() { try await Task.sleep(for: .milliseconds(5)) }
   }
 
-  /// Starts a command that leaves a process behind which ignores SIGTERM, if told, and holds no output open.
+  /// Starts a command that leaves a process behind which ignores SIGTERM, if told, and holds no
+  /// output open.
   private func startBackground(
     _ server: TestServer, isStubborn: Bool = false
   ) async throws -> (id: String, pid: Int32) {

@@ -115,7 +115,8 @@ private struct Exit: Decodable {
     }
   }
 
-  /// A reader that is cut off after every few events, and goes on with Last-Event-ID, gets each chunk once.
+  /// A reader that is cut off after every few events, and goes on with Last-Event-ID, gets each
+  /// chunk once.
   @Test func resuming() async throws {
     try await TestServer.run { server in
       let id = try await server.start(

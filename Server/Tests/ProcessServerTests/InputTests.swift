@@ -90,7 +90,8 @@ import Testing
     }
   }
 
-  /// A process that does not read holds up no request; what waits for it is bounded, and comes in order.
+  /// A process that does not read holds up no request; what waits for it is bounded, and comes in
+  /// order.
   @Test func aProcessThatDoesNotRead() async throws {
     try await TestServer.run {
       $0.limits.stdinPatience = .milliseconds(5)

@@ -79,7 +79,8 @@ import Testing
     }
   }
 
-  /// A head that comes a letter at a time, a body that does, and a connection on which nothing comes.
+  /// A head that comes a letter at a time, a body that does, and a connection on which nothing
+  /// comes.
   @Test func slowRequests() async throws {
     try await TestServer.run {
       $0.limits.idleTime = .milliseconds(200)
@@ -115,7 +116,8 @@ import Testing
     }
   }
 
-  /// A request that stands behind another is not told to go on in the middle of the other's response.
+  /// A request that stands behind another is not told to go on in the middle of the other's
+  /// response.
   @Test func expectationsBehindOthers() async throws {
     try await TestServer.run { server in
       let id = try await server.start("sleep 0.2; echo done; cat")

@@ -3,8 +3,8 @@ import Testing
 
 @testable import ProcessServer
 
-/// Reading by polls. Where something is waited for, it is for a minute: a wait that is not ended by what
-/// should end it runs into the suite's time limit, or gives another answer.
+/// Reading by polls. Where something is waited for, it is for a minute: a wait that is not ended by
+/// what should end it runs into the suite's time limit, or gives another answer.
 @Suite(.timeLimit(.minutes(5))) struct PollingTests {
   @Test func outputEndsAWait() async throws {
     try await TestServer.run {
@@ -45,7 +45,8 @@ import Testing
     }
   }
 
-  /// Who has been told of the exit and waits for what others may still write is not told again at once.
+  /// Who has been told of the exit and waits for what others may still write is not told again at
+  /// once.
   @Test func aCursorKnowsOfTheExit() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
@@ -99,8 +100,8 @@ import Testing
     }
   }
 
-  /// A client that hangs up is not waited for: nothing of it is left although its wait would have had long
-  /// to go.
+  /// A client that hangs up is not waited for: nothing of it is left although its wait would have
+  /// had long to go.
   @Test func hangingUpEndsAWait() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
@@ -150,8 +151,8 @@ import Testing
     }
   }
 
-  /// What a reader gets that resumes with each answer's position is what was written, each byte once, in
-  /// order; over new connections, with positions of either kind, in pieces of any size.
+  /// What a reader gets that resumes with each answer's position is what was written, each byte
+  /// once, in order; over new connections, with positions of either kind, in pieces of any size.
   @Test(arguments: [true, false])
   func resuming(withCursors: Bool) async throws {
     try await TestServer.run {
@@ -200,7 +201,8 @@ import Testing
     }
   }
 
-  /// A reader that comes too late is told how much it missed: in chunks always, in bytes if it has a cursor.
+  /// A reader that comes too late is told how much it missed: in chunks always, in bytes if it has
+  /// a cursor.
   @Test func missedIsCounted() async throws {
     try await TestServer.run { server in
       let id = try await server.start(

@@ -28,7 +28,8 @@ RING_INLINE void ring_store_release(uint64_t *word, uint64_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/// Stores `desired` if the word still holds `expected`; acquires on success. May not fail spuriously.
+/// Stores `desired` if the word still holds `expected`; acquires on success. May not fail
+/// spuriously.
 RING_INLINE bool ring_compare_exchange_acquire(uint64_t *word, uint64_t expected,
                                                uint64_t desired) {
   return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_ACQUIRE,

@@ -1,5 +1,6 @@
-//! The two halves of an asymmetric fence: nothing but the compiler's order where it must be cheap, and
-//! `membarrier(2)` where it may be dear. `Session` uses them for waiters that producers do not pay for.
+//! The two halves of an asymmetric fence: nothing but the compiler's order where it must be cheap,
+//! and `membarrier(2)` where it may be dear. `Session` uses them for waiters that producers do not
+//! pay for.
 #ifndef CRINGSHIMS_BARRIERS_H
 #define CRINGSHIMS_BARRIERS_H
 
@@ -12,7 +13,8 @@
 
 #pragma clang assume_nonnull begin
 
-/// No load or store passes the fence, in either direction. x86-64: a locked instruction or `mfence`.
+/// No load or store passes the fence, in either direction. x86-64: a locked instruction or
+/// `mfence`.
 RING_INLINE void ring_fence_full(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 /// The compiler moves no load or store across; the processor may.

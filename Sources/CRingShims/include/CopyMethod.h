@@ -1,15 +1,15 @@
 //! Which form of the racing copy is the fastest on this processor.
 //!
-//! Up to 512 bytes AVX2 is the fastest wherever it exists: unaligned stores of 64 bytes that cross a
-//! cache line cost double. Above, AVX-512 gains where the processor moves 64 bytes at once: AMD's from
-//! family 26 (Zen 5) on. Family 25 moves them in two halves, and AVX2 takes 0.95 of the time. Intel's
-//! earlier processors lower their clock for AVX-512, so it is not used on Intel's.
+//! Up to 512 bytes AVX2 is the fastest wherever it exists: unaligned stores of 64 bytes that cross
+//! a cache line cost double. Above, AVX-512 gains where the processor moves 64 bytes at once: AMD's
+//! from family 26 (Zen 5) on. Family 25 moves them in two halves, and AVX2 takes 0.95 of the time.
+//! Intel's earlier processors lower their clock for AVX-512, so it is not used on Intel's.
 //!
-//! `rep movsb` writes whole cache lines without reading them first. Where it is well implemented, no
-//! vector loop reaches it from about 12 KiB on. On other processors it falls from 50 to 3 GB/s when
-//! (destination - source) mod 4096 is small and positive: one 5-byte chunk followed by 4 KiB chunks is
-//! enough. No CPUID bit tells them apart, so a probe measures it, once per process. The C library's
-//! `memcpy` uses `rep movsb` on both kinds.
+//! `rep movsb` writes whole cache lines without reading them first. Where it is well implemented,
+//! no vector loop reaches it from about 12 KiB on. On other processors it falls from 50 to 3 GB/s
+//! when (destination - source) mod 4096 is small and positive: one 5-byte chunk followed by 4 KiB
+//! chunks is enough. No CPUID bit tells them apart, so a probe measures it, once per process. The C
+//! library's `memcpy` uses `rep movsb` on both kinds.
 #ifndef CRINGSHIMS_COPYMETHOD_H
 #define CRINGSHIMS_COPYMETHOD_H
 
@@ -52,8 +52,8 @@ typedef enum __attribute__((enum_extensibility(closed))) {
 extern void __tsan_acquire(void *) __attribute__((weak));
 #endif
 
-/// Whether ThreadSanitizer's runtime is in the process. (Headers imported into Swift are not told at
-/// compile time: `__has_feature(thread_sanitizer)` is 0 there even under `--sanitize=thread`.)
+/// Whether ThreadSanitizer's runtime is in the process. (Headers imported into Swift are not told
+/// at compile time: `__has_feature(thread_sanitizer)` is 0 there even under `--sanitize=thread`.)
 static inline bool ring_thread_sanitizer_is_present(void) {
 #if defined(__APPLE__)
   /* Darwin's linker wants even weak references defined somewhere. */
@@ -127,8 +127,8 @@ ring_copy_shortest(void (*copy)(unsigned char *, const unsigned char *, size_t),
   return shortest == 0 ? 1 : shortest;
 }
 
-/// From this on the probe calls the ratio a cliff. Processors without one measured 0.9 to 1.4, those
-/// with one 15 to 20: a ratio in between does not come from noise.
+/// From this on the probe calls the ratio a cliff. Processors without one measured 0.9 to 1.4,
+/// those with one 15 to 20: a ratio in between does not come from noise.
 #define RING_COPY_CLIFF 3.0
 
 /// Measures `rep movsb` against the AVX2 loop where it is at its worst.

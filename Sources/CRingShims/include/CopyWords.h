@@ -1,5 +1,5 @@
-//! The racing copy by relaxed atomic words: what ThreadSanitizer understands, and what is left where
-//! there is no assembly.
+//! The racing copy by relaxed atomic words: what ThreadSanitizer understands, and what is left
+//! where there is no assembly.
 #ifndef CRINGSHIMS_COPYWORDS_H
 #define CRINGSHIMS_COPYWORDS_H
 

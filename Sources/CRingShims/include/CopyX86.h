@@ -119,8 +119,8 @@ ring_copy_large_avx2(unsigned char *to, const unsigned char *from, size_t count)
 
 // MARK: AVX-512
 
-/// The vector registers of the loop below. `vzeroupper` is not needed after them, and compilers that
-/// are not told of AVX-512 neither use them nor know their names.
+/// The vector registers of the loop below. `vzeroupper` is not needed after them, and compilers
+/// that are not told of AVX-512 neither use them nor know their names.
 #if defined(__AVX512F__)
 #define RING_UPPER_VECTORS "xmm16", "xmm17", "xmm18", "xmm19",
 #else
@@ -172,8 +172,8 @@ ring_copy_large_avx512(unsigned char *to, const unsigned char *from, size_t coun
 /// The sizes from which `rep movsb` is worth its start, on processors where it is worth anything.
 #define RING_COPY_REP 12288
 
-/// `rep movsb` to a destination that is aligned to a cache line: such a copy writes whole lines, which
-/// the processor then need not read first. At least 64 bytes.
+/// `rep movsb` to a destination that is aligned to a cache line: such a copy writes whole lines,
+/// which the processor then need not read first. At least 64 bytes.
 static __attribute__((noinline, unused)) void
 ring_copy_large_rep(unsigned char *to, const unsigned char *from, size_t count) {
   ring_copy_small(to, from, 64);

@@ -1,14 +1,15 @@
 //! The racing copy: `memcpy` between private memory and ring memory that another thread may be
 //! reading or overwriting at the same moment.
 //!
-//! What is copied during a race may be torn; the ring's protocol finds out afterwards and discards it
-//! (OrderingPoints.swift). All the copy has to promise is that it moves exactly the bytes asked for,
-//! writes nothing else, and cannot be assumed race-free by the compiler. So its accesses are inline
-//! assembly, outside the C abstract machine; where there is none, and under ThreadSanitizer, they are
-//! relaxed atomics.
+//! What is copied during a race may be torn; the ring's protocol finds out afterwards and discards
+//! it (OrderingPoints.swift). All the copy has to promise is that it moves exactly the bytes asked
+//! for, writes nothing else, and cannot be assumed race-free by the compiler. So its accesses are
+//! inline assembly, outside the C abstract machine; where there is none, and under ThreadSanitizer,
+//! they are relaxed atomics.
 //!
 //! It is not `memcpy` for a second reason, which CopyMethod.h gives: on some processors `memcpy` is
-//! slower by a factor of 15 for some distances between source and destination, which a ring runs into.
+//! slower by a factor of 15 for some distances between source and destination, which a ring runs
+//! into.
 #ifndef CRINGSHIMS_RACINGCOPY_H
 #define CRINGSHIMS_RACINGCOPY_H
 

@@ -16,14 +16,14 @@
 extern void __tsan_acquire(void *) __attribute__((weak));
 extern void __tsan_release(void *) __attribute__((weak));
 
-/// Tells ThreadSanitizer that what other threads did before their last release of `key` happens before what
-/// the calling thread does next.
+/// Tells ThreadSanitizer that what other threads did before their last release of `key` happens
+/// before what the calling thread does next.
 RING_INLINE void ring_sanitizer_acquire(void *key) {
   if (&__tsan_acquire != 0) __tsan_acquire(key);
 }
 
-/// Tells ThreadSanitizer that what the calling thread has done so far happens before what a thread does that
-/// acquires `key` later.
+/// Tells ThreadSanitizer that what the calling thread has done so far happens before what a thread
+/// does that acquires `key` later.
 RING_INLINE void ring_sanitizer_release(void *key) {
   if (&__tsan_release != 0) __tsan_release(key);
 }
@@ -31,14 +31,15 @@ RING_INLINE void ring_sanitizer_release(void *key) {
 /// What stands for a queue in what ThreadSanitizer is told.
 extern char ring_epoll_keys[64];
 
-/// Tells ThreadSanitizer that what the calling thread has done so far happens before what a thread does
-/// that gets an event of a queue.
+/// Tells ThreadSanitizer that what the calling thread has done so far happens before what a thread
+/// does that gets an event of a queue.
 RING_INLINE void ring_epoll_added(int queue) {
   ring_sanitizer_release(&ring_epoll_keys[queue & 63]);
 }
 
-/// `epoll_pwait2(2)`, of Linux 5.11, without a signal mask: by its number, since glibc has it from 2.35 on
-/// and musl does not have it at all. -1 with `errno` set where the kernel, or a sandbox, lacks it.
+/// `epoll_pwait2(2)`, of Linux 5.11, without a signal mask: by its number, since glibc has it from
+/// 2.35 on and musl does not have it at all. -1 with `errno` set where the kernel, or a sandbox,
+/// lacks it.
 ///
 /// `seconds` below 0: waits as long as it takes.
 RING_INLINE int ring_epoll_wait(int queue, void *events, int capacity, int64_t seconds,

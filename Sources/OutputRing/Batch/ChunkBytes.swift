@@ -8,9 +8,9 @@
 
 /// The payload of a chunk: a slice of the memory that the chunks of one read share.
 ///
-/// Indices start at 0, whatever the slice's place in that memory; a slice of it keeps its indices, as
-/// an `ArraySlice` does. Holding one chunk's bytes keeps the memory of the whole read alive: copy them
-/// (`Array(chunk.data)`) to keep a few for long.
+/// Indices start at 0, whatever the slice's place in that memory; a slice of it keeps its indices,
+/// as an `ArraySlice` does. Holding one chunk's bytes keeps the memory of the whole read alive:
+/// copy them (`Array(chunk.data)`) to keep a few for long.
 @safe
 public struct ChunkBytes: RandomAccessCollection, Sendable {
   @usableFromInline let storage: BatchStorage?

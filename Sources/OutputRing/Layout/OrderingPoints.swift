@@ -39,10 +39,10 @@ import CRingShims
 //                                      announcement that preceded the overwriting.
 //   announce  pairs with payload:      who copied one overwritten byte sees the announcement likewise.
 //
-// A release *store* is no announcement: it orders what came before it, not the overwriting that comes
-// after. An acquire *load* is no validation: it orders what comes after it, not the copy that came
-// before. Hence fences at three of the five points. On x86-64 all five compile to plain loads and
-// stores; on arm64 an append costs one `dmb ish`.
+// A release *store* is no announcement: it orders what came before it, not the overwriting that
+// comes after. An acquire *load* is no validation: it orders what comes after it, not the copy that
+// came before. Hence fences at three of the five points. On x86-64 all five compile to plain loads
+// and stores; on arm64 an append costs one `dmb ish`.
 
 /// The counters that producer and readers share, on a 128-byte line of their own.
 @safe
@@ -66,8 +66,8 @@ extension ControlLine {
   func announce(seq: Int, offset: Int) {
     unsafe ring_store_relaxed(announcedSeq, UInt64(truncatingIfNeeded: seq))
     unsafe ring_store_relaxed(announcedOffset, UInt64(truncatingIfNeeded: offset))
-    // RING(announce), pairs with RING(descriptors) and RING(payload): no store to the slot or to the
-    // payload becomes visible before the announcement.
+    // RING(announce), pairs with RING(descriptors) and RING(payload): no store to the slot or to
+    // the payload becomes visible before the announcement.
     ring_fence_release()
   }
 

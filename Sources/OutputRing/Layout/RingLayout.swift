@@ -18,8 +18,8 @@
 ///   the beginning, and ends at offset 0. A chunk begins where its predecessor ends.
 /// - The *payload* byte of offset `o` is at `o mod payloadSize`. Payload carries no headers, so any
 ///   run of chunks is one contiguous range, or two at the wrap.
-/// - `payloadSize` exceeds `capacity` by `reservationLimit`. What is *retained* is at most `capacity`
-///   bytes; the slack lets a producer write ahead without touching them.
+/// - `payloadSize` exceeds `capacity` by `reservationLimit`. What is *retained* is at most
+///   `capacity` bytes; the slack lets a producer write ahead without touching them.
 public struct RingLayout: Sendable, Hashable {
   /// The cap: the most payload bytes ever retained.
   public let capacity: Int

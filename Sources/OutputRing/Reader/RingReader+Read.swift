@@ -7,9 +7,9 @@ extension RingReader {
 
   /// Every read: steps 1 to 5 of the protocol.
   ///
-  /// Each attempt ends in one of three ways: the chunks are read, or the newest of them; a descriptor
-  /// slot was reused under the search, which says nothing yet; or all chunks asked for were overwritten
-  /// while being copied, and then later attempts copy the newest first.
+  /// Each attempt ends in one of three ways: the chunks are read, or the newest of them; a
+  /// descriptor slot was reused under the search, which says nothing yet; or all chunks asked for
+  /// were overwritten while being copied, and then later attempts copy the newest first.
   @inline(__always)
   package func read<Probe: ReadProbe>(
     from position: Position, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
@@ -155,10 +155,10 @@ extension RingReader {
   /// Copies the payload of the chunks from `start` on, and returns the first that was intact
   /// throughout, with all after it; the number of chunks if there is none.
   ///
-  /// The producer overwrites in the order of offsets, so what is overtaken is always a prefix of what
-  /// is left. Copying forward, confirming piece by piece, loses nothing to a producer slower than the
-  /// copy. A faster one would stay ahead for good: overtaken twice, or where an earlier attempt lost
-  /// everything, this copies the rest from the newest chunk back.
+  /// The producer overwrites in the order of offsets, so what is overtaken is always a prefix of
+  /// what is left. Copying forward, confirming piece by piece, loses nothing to a producer slower
+  /// than the copy. A faster one would stay ahead for good: overtaken twice, or where an earlier
+  /// attempt lost everything, this copies the rest from the newest chunk back.
   private func copyPayload<Probe: ReadProbe>(
     of chunks: LocalChunks, from start: Int, newestFirst: Bool, probe: Probe
   ) -> Int {
@@ -178,12 +178,12 @@ extension RingReader {
     return copyNewestFirst(of: chunks, from: kept, after: from, probe: probe)
   }
 
-  /// Copies the payload of the chunks from `start` on, the newest first, down to an offset below which
-  /// all is copied, or until it meets the producer; returns the first chunk that is intact.
+  /// Copies the payload of the chunks from `start` on, the newest first, down to an offset below
+  /// which all is copied, or until it meets the producer; returns the first chunk that is intact.
   ///
   /// It copies as many whole chunks at a time as a piece has room for. A larger chunk is copied
-  /// forward, since the producer reaches its beginning first. What was confirmed stays good, however
-  /// far the producer gets meanwhile.
+  /// forward, since the producer reaches its beginning first. What was confirmed stays good,
+  /// however far the producer gets meanwhile.
   private func copyNewestFirst<Probe: ReadProbe>(
     of chunks: LocalChunks, from start: Int, after confirmed: Int, probe: Probe
   ) -> Int {

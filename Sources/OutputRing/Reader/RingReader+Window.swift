@@ -3,13 +3,13 @@ import CRingShims
 extension RingReader {
   /// The owner's status and the newest published seq, as of one instant.
   ///
-  /// The status is loaded before and after the seq: if it did not change, the seq belongs to it. The
-  /// first load acquires, so a status comes with every chunk appended before it was set.
+  /// The status is loaded before and after the seq: if it did not change, the seq belongs to it.
+  /// The first load acquires, so a status comes with every chunk appended before it was set.
   @inline(__always)
   func observe<Probe: ReadProbe>(probe: Probe) -> (status: UInt64, newest: Int) {
     var status = unsafe ring_load_acquire(memory.status)
-    // Statuses change a few times in a session's life. Should one change this often during one read,
-    // the last is returned with the chunks before it, though perhaps with later ones too.
+    // Statuses change a few times in a session's life. Should one change this often during one
+    // read, the last is returned with the chunks before it, though perhaps with later ones too.
     for _ in 0..<64 {
       let newest = memory.control.observe()
       probe.reached(.observing)
@@ -88,8 +88,8 @@ extension RingReader {
     }
     let window = Window(newest: newest, end: end, head: head, lost: lost)
     if overwritten <= end - layout.capacity {
-      // Told first: a reader that finds the note says what is lost without telling, and what was told
-      // must never become less.
+      // Told first: a reader that finds the note says what is lost without telling, and what was
+      // told must never become less.
       memory.windowCache.tell(lost: lost)
       memory.windowCache.store(window)
     }

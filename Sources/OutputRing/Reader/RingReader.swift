@@ -39,9 +39,10 @@ public struct RingReader: Sendable {
   /// Everything but chunks.
   ///
   /// Other reads may say that they found out nothing; here that is no answer. An attempt finds out
-  /// nothing only if the producer appends ``RingLayout/slotCount`` − ``RingLayout/chunkLimit`` chunks
-  /// during it (1,024 in a session's ring, more where fewer chunks are retained), as when this thread is
-  /// stopped in the middle of it. This goes on only while that happens to every attempt.
+  /// nothing only if the producer appends ``RingLayout/slotCount`` − ``RingLayout/chunkLimit``
+  /// chunks during it (1,024 in a session's ring, more where fewer chunks are retained), as when
+  /// this thread is stopped in the middle of it. This goes on only while that happens to every
+  /// attempt.
   private var state: RingBatch {
     while true {
       let batch = read(since: .max)
@@ -53,8 +54,8 @@ public struct RingReader: Sendable {
   ///
   /// - Parameters:
   ///   - seq: The last chunk already dealt with. 0 or less reads from the beginning.
-  ///   - maxBytes: A limit on the payload read, or nil for none. At least one chunk is read if any is
-  ///     due; ``RingBatch/hasMore`` tells whether chunks were left.
+  ///   - maxBytes: A limit on the payload read, or nil for none. At least one chunk is read if any
+  ///     is due; ``RingBatch/hasMore`` tells whether chunks were left.
   /// - Returns: The chunks and the ring's state, as of one instant.
   /// - Complexity: O(payload read) plus O(log chunks); at most one allocation, and none if there is
   ///   nothing to read.
@@ -89,8 +90,8 @@ public struct RingReader: Sendable {
   /// Reads every retained chunk after a cursor, into the memory of an earlier batch; see
   /// ``read(since:maxBytes:into:)-(Int,_,_)``.
   public func read(since cursor: RingCursor, maxBytes: Int? = nil, into batch: inout RingBatch) {
-    // A negative offset is one that is not known; or it is from anywhere, such as a client's request,
-    // and must not overflow later on.
+    // A negative offset is one that is not known; or it is from anywhere, such as a client's
+    // request, and must not overflow later on.
     read(
       from: Position(seq: cursor.seq, offset: cursor.offset < 0 ? nil : cursor.offset),
       maxBytes: maxBytes, into: &batch, probe: NoProbe())

@@ -17,8 +17,8 @@ struct Window {
 /// Where the retained window begins, noted by whichever reader searched for it last.
 ///
 /// The window is a function of the newest seq alone, so a note for that seq spares a reader with
-/// nothing to read all searching, whatever the number of chunks; and a note for an older seq is where
-/// the next search starts, because the head never moves back.
+/// nothing to read all searching, whatever the number of chunks; and a note for an older seq is
+/// where the next search starts, because the head never moves back.
 ///
 /// A sequence lock whose writers do not wait: a reader that finds another one writing goes without.
 @safe

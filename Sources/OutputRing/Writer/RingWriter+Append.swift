@@ -20,7 +20,8 @@ extension RingWriter {
   /// - Safety: the buffer must be valid for the call, and must not be part of the ring.
   @unsafe
   public mutating func append(_ bytes: UnsafeRawBufferPointer, tag: Bool = false) {
-    // Steps 1 to 3 of the protocol, three times: for chunks copied inline, by a call, and in pieces.
+    // Steps 1 to 3 of the protocol, three times: for chunks copied inline, by a call, and in
+    // pieces.
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     let count = bytes.count
     let place = position &+ count
@@ -68,12 +69,12 @@ extension RingWriter {
     publish(seq: seq, end: end, tag: tag)
   }
 
-  /// Any chunk: one that reaches the end of the payload storage, is larger than the slack or than the
-  /// capacity, or must not be copied by assembly.
+  /// Any chunk: one that reaches the end of the payload storage, is larger than the slack or than
+  /// the capacity, or must not be copied by assembly.
   ///
-  /// Announces and copies pieces of no more than the slack, one after the other, so that readers lose
-  /// what is overwritten little by little: a chunk that was announced as a whole would take all that it
-  /// is about to overwrite from them before its copy begins.
+  /// Announces and copies pieces of no more than the slack, one after the other, so that readers
+  /// lose what is overwritten little by little: a chunk that was announced as a whole would take
+  /// all that it is about to overwrite from them before its copy begins.
   @inline(never)
   private mutating func appendInPieces<Probe: WriteProbe>(
     _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
@@ -108,8 +109,8 @@ extension RingWriter {
     unsafe appendInPieces(source, bytes.count, tag, probe: probe)
   }
 
-  /// Step 3 of the protocol: stores the descriptor of a chunk whose payload is in place, and publishes
-  /// it.
+  /// Step 3 of the protocol: stores the descriptor of a chunk whose payload is in place, and
+  /// publishes it.
   @inline(__always)
   mutating func publish(seq: Int, end: Int, tag: Bool) {
     let descriptor = Descriptor(end: end, tag: tag)

@@ -2,9 +2,9 @@ extension RingWriter {
   /// Lets a closure write a chunk's payload straight into the ring, and publishes what it wrote.
   ///
   /// Made for `readv(2)`: the reservation is up to `count` bytes in one piece, or two where the
-  /// payload storage wraps. The closure fills the first piece before the second and returns how many
-  /// bytes it wrote. If it returns 0 or throws, nothing is published: no chunk, no seq. Whatever it
-  /// wrote past the count that it returned is never seen by anyone.
+  /// payload storage wraps. The closure fills the first piece before the second and returns how
+  /// many bytes it wrote. If it returns 0 or throws, nothing is published: no chunk, no seq.
+  /// Whatever it wrote past the count that it returned is never seen by anyone.
   ///
   /// ```swift
   /// let read = writer.append(reserving: 65_536) { first, second in
@@ -16,8 +16,8 @@ extension RingWriter {
   /// }
   /// ```
   ///
-  /// Readers of the oldest bytes are not disturbed by a reservation, however long it is held, but the
-  /// producer can do nothing else meanwhile: read from descriptors that do not block.
+  /// Readers of the oldest bytes are not disturbed by a reservation, however long it is held, but
+  /// the producer can do nothing else meanwhile: read from descriptors that do not block.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most the layout's `reservationLimit` are reserved.

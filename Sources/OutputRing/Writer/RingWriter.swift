@@ -2,9 +2,9 @@ package import CRingShims
 
 /// The producer's end of a ring: appends chunks, overwriting the oldest.
 ///
-/// Every operation is wait-free: no lock, no loop but the copy, and no regard for readers, who cannot
-/// hold the producer up. A ring has exactly one writer, created with it; it cannot be copied, so the
-/// compiler checks that there is one producer at a time.
+/// Every operation is wait-free: no lock, no loop but the copy, and no regard for readers, who
+/// cannot hold the producer up. A ring has exactly one writer, created with it; it cannot be
+/// copied, so the compiler checks that there is one producer at a time.
 ///
 /// ```swift
 /// var writer = RingWriter(RingLayout(capacity: 1 << 20))
@@ -24,8 +24,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   let copyMethod: RingCopyMethod
   let slotMask: Int
   let payloadSize: Int
-  /// Up to this place in the payload, chunks are copied in one piece by assembly: the payload's size,
-  /// or 0 where the copy must not be assembly.
+  /// Up to this place in the payload, chunks are copied in one piece by assembly: the payload's
+  /// size, or 0 where the copy must not be assembly.
   let inlineLimit: Int
 
   /// The newest published seq; 0 before the first append.
@@ -86,8 +86,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
 extension RingWriter {
   /// A word that belongs to the ring's owner, 0 at first.
   ///
-  /// A read returns it together with the chunks, as of one instant: whoever reads a status also gets,
-  /// in that read or before it, every chunk appended before that status was set.
+  /// A read returns it together with the chunks, as of one instant: whoever reads a status also
+  /// gets, in that read or before it, every chunk appended before that status was set.
   public var status: UInt64 {
     get { unsafe ring_load_relaxed(memory.status) }
     set { storeStatus(newValue) }

@@ -1,7 +1,7 @@
 /// What one append stored.
 ///
-/// Chunks are never decoded, split or joined: `data` is what the process wrote, in the pieces in which
-/// it arrived. Text that spans two chunks is the caller's to put together.
+/// Chunks are never decoded, split or joined: `data` is what the process wrote, in the pieces in
+/// which it arrived. Text that spans two chunks is the caller's to put together.
 public struct Chunk: Sendable {
   let base: RingChunk
 
@@ -13,7 +13,8 @@ public struct Chunk: Sendable {
 
   /// The bytes of this session's output before this chunk, both streams counted.
   ///
-  /// Chunks that follow each other without loss have touching offsets; a jump is loss, and its size.
+  /// Chunks that follow each other without loss have touching offsets; a jump is loss, and its
+  /// size.
   public var offset: Int { base.offset }
 
   /// The payload: at least one byte, and at most the session's capacity.

@@ -1,17 +1,18 @@
 public import OutputRing
 
-/// A reader's position in a session: the last chunk it has dealt with, where that chunk ended, which
-/// state of the process it knows of, and which session it is of.
+/// A reader's position in a session: the last chunk it has dealt with, where that chunk ended,
+/// which state of the process it knows of, and which session it is of.
 ///
-/// A read returns the cursor to pass to the next one. A bare seq does almost as well, but only a cursor
-/// tells a reader that fell far behind exactly how many bytes it missed, keeps a reader that waits from
-/// being told of the same exit twice, and is not mistaken for a position in another session with the same
-/// id: a read with a cursor of another session begins at the start, and ``Output/isCursorForeign`` says so.
+/// A read returns the cursor to pass to the next one. A bare seq does almost as well, but only a
+/// cursor tells a reader that fell far behind exactly how many bytes it missed, keeps a reader that
+/// waits from being told of the same exit twice, and is not mistaken for a position in another
+/// session with the same id: a read with a cursor of another session begins at the start, and
+/// ``Output/isCursorForeign`` says so.
 public struct Cursor: Sendable {
   /// The seq of the last chunk read or missed; 0 at the beginning.
   @inlinable public var seq: Int { position.seq }
-  /// The bytes of output up to and including that chunk, both streams counted; negative if not known,
-  /// which makes the cursor as good as its seq.
+  /// The bytes of output up to and including that chunk, both streams counted; negative if not
+  /// known, which makes the cursor as good as its seq.
   @inlinable public var offset: Int { position.offset }
 
   @usableFromInline let position: RingCursor
@@ -41,8 +42,8 @@ public struct Cursor: Sendable {
 }
 
 extension Cursor: Hashable {
-  /// Whether two cursors are at the same place, that is seq and offset, whatever else they know: the
-  /// process's state, or the session.
+  /// Whether two cursors are at the same place, that is seq and offset, whatever else they know:
+  /// the process's state, or the session.
   ///
   /// Cursors of two sessions may so be equal, though each is foreign to the other's session.
   public static func == (left: Cursor, right: Cursor) -> Bool { left.position == right.position }
@@ -78,9 +79,9 @@ extension Cursor: Codable {
 extension Cursor: LosslessStringConvertible {
   /// Reads what ``description`` wrote, or a bare seq.
   ///
-  /// - Parameter text: One to four integers with dots between them: the seq, where the chunk ended, what
-  ///   is known of the process, and the epoch of the session. Without the second, the cursor is as good as
-  ///   its seq; without the fourth, every session takes it for its own.
+  /// - Parameter text: One to four integers with dots between them: the seq, where the chunk ended,
+  ///   what is known of the process, and the epoch of the session. Without the second, the cursor
+  ///   is as good as its seq; without the fourth, every session takes it for its own.
   /// - Returns: nil if the text is anything else.
   public init?(_ text: String) {
     let parts = text.split(separator: ".", maxSplits: 4, omittingEmptySubsequences: false)
@@ -95,8 +96,8 @@ extension Cursor: LosslessStringConvertible {
     self.init(RingCursor(seq: seq, offset: offset), status: status, epoch: epoch)
   }
 
-  /// The cursor as text, fit for a URL as it is: `17.4096.21474836480.2718281828`, or as little of it as
-  /// is known: `17.4096.21474836480` or `17.4096`.
+  /// The cursor as text, fit for a URL as it is: `17.4096.21474836480.2718281828`, or as little of
+  /// it as is known: `17.4096.21474836480` or `17.4096`.
   public var description: String {
     if epoch != 0 { return "\(seq).\(offset).\(status).\(epoch)" }
     return status == 0 ? "\(seq).\(offset)" : "\(seq).\(offset).\(status)"

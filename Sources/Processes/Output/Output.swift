@@ -1,9 +1,9 @@
 /// What a session had to say to one reader: chunks and state, as of one instant.
 ///
-/// All parts agree with each other. In particular a reader that sees an exit code has, in this output or an
-/// earlier one, every chunk appended before the exit was set (with `maxBytes`: or is told by
-/// ``hasMore`` that they are waiting). Only ``isForgotten`` is not the process's state but the manager's, as
-/// of when the read ended.
+/// All parts agree with each other. In particular a reader that sees an exit code has, in this
+/// output or an earlier one, every chunk appended before the exit was set (with `maxBytes`: or is
+/// told by ``hasMore`` that they are waiting). Only ``isForgotten`` is not the process's state but
+/// the manager's, as of when the read ended.
 public struct Output: Sendable {
   @usableFromInline var batch: RingBatch
   // Three that fit behind a batch without making it longer.
@@ -55,9 +55,9 @@ public struct Output: Sendable {
 
   /// How many bytes this reader asked for and can no longer have.
   ///
-  /// Always known to a reader that starts at 0 or passes a cursor with its offset; nil only for a bare
-  /// seq (or a cursor whose offset is negative, which says as much) so old that its descriptor is gone
-  /// too.
+  /// Always known to a reader that starts at 0 or passes a cursor with its offset; nil only for a
+  /// bare seq (or a cursor whose offset is negative, which says as much) so old that its descriptor
+  /// is gone too.
   public var missedBytes: Int? { batch.missedBytes }
 
   /// The last seq that this reader has dealt with: pass it, or ``cursor``, as the next `since`.
@@ -74,20 +74,21 @@ public struct Output: Sendable {
   /// ``cursor`` is then the newest chunk's.
   public var isCursorAhead: Bool { batch.isCursorAhead }
 
-  /// Whether `since` was a cursor from a read of another session, as after a session was replaced by one
-  /// with the same id.
+  /// Whether `since` was a cursor from a read of another session, as after a session was replaced
+  /// by one with the same id.
   ///
-  /// Such a read begins at the start: its chunks are all that are retained, what is missed counts from
-  /// seq 0, and ``cursor`` is of this session. Never true for a bare seq, nor for a cursor made of a seq
-  /// and an offset.
+  /// Such a read begins at the start: its chunks are all that are retained, what is missed counts
+  /// from seq 0, and ``cursor`` is of this session. Never true for a bare seq, nor for a cursor
+  /// made of a seq and an offset.
   public var isCursorForeign: Bool { hasForeignCursor }
 
   /// Whether a manager had dropped the session when this read ended; see ``Session/isForgotten``.
   ///
-  /// This tells the end of a wait from a time-out, and with ``isClosed`` from the end of the output.
+  /// This tells the end of a wait from a time-out, and with ``isClosed`` from the end of the
+  /// output.
   public var isForgotten: Bool { hasForgottenSession }
 
-  /// Whether this reader has come to the end: nothing is left to read, and nothing more to wait for,
-  /// because the session is closed or was dropped by its manager.
+  /// Whether this reader has come to the end: nothing is left to read, and nothing more to wait
+  /// for, because the session is closed or was dropped by its manager.
   public var isComplete: Bool { (isClosed || isForgotten) && !hasMore }
 }

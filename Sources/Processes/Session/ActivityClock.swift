@@ -6,8 +6,8 @@
   import Musl
 #endif
 
-/// The clock by which a session notes its last activity: monotonic, coarse, and cheap enough to read
-/// on every append.
+/// The clock by which a session notes its last activity: monotonic, coarse, and cheap enough to
+/// read on every append.
 ///
 /// Tests bring their own:
 ///
@@ -20,7 +20,8 @@ public struct ActivityClock: Sendable {
 
   /// The system's monotonic clock at its coarse resolution: 1 to 10 milliseconds.
   ///
-  /// `CLOCK_MONOTONIC_COARSE` on Linux (`clock_gettime(2)`), `CLOCK_MONOTONIC_RAW_APPROX` on Darwin.
+  /// `CLOCK_MONOTONIC_COARSE` on Linux (`clock_gettime(2)`), `CLOCK_MONOTONIC_RAW_APPROX` on
+  /// Darwin.
   public static let system = ActivityClock(source: nil)
 
   private init(source: (@Sendable () -> Int64)?) { self.source = source }

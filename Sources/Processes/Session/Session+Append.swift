@@ -3,26 +3,28 @@ import OutputRing
 extension Session {
   /// Appends one chunk.
   ///
-  /// While the payload retained exceeds the capacity, whole chunks leave at the head. A chunk larger
-  /// than the capacity is kept as its last `capacity` bytes. Whatever leaves counts as lost. An empty
-  /// append makes no chunk; it refreshes ``lastActivity``.
+  /// While the payload retained exceeds the capacity, whole chunks leave at the head. A chunk
+  /// larger than the capacity is kept as its last `capacity` bytes. Whatever leaves counts as lost.
+  /// An empty append makes no chunk; it refreshes ``lastActivity``.
   ///
   /// After ``setExit(_:closing:)`` or ``close()`` this is late output: stored and counted like any
   /// other, but readers that have seen ``Output/isComplete`` may be gone.
   ///
   /// A chunk of more than 64 KiB is copied in pieces of 64 KiB, and readers find what each piece
-  /// overwrites dropped from when its copy begins. So the readers of a chunk of size c have a head start of
-  /// ``capacity`` + 64 KiB − c: they receive it if the producer appends no more than that while they copy it.
+  /// overwrites dropped from when its copy begins. So the readers of a chunk of size c have a head
+  /// start of ``capacity`` + 64 KiB − c: they receive it if the producer appends no more than that
+  /// while they copy it.
   ///
   /// - Parameters:
   ///   - bytes: The chunk's payload, stored as it is.
   ///   - stream: The stream that it was written to.
   /// - Precondition: the session has no ``Producer`` of its own.
-  /// An append that ends a wait wakes the readers: blocked threads and up to 8 tasks by itself, which costs
-  /// it some microseconds and allocations; of more tasks another task wakes all.
+  /// An append that ends a wait wakes the readers: blocked threads and up to 8 tasks by itself,
+  /// which costs it some microseconds and allocations; of more tasks another task wakes all.
   ///
-  /// - Complexity: O(`bytes.byteCount`), and O(blocked threads) if readers wait. No allocation unless readers
-  ///   wait. Waits for another producer of the same session, and, to wake readers, for the lock of their list.
+  /// - Complexity: O(`bytes.byteCount`), and O(blocked threads) if readers wait. No allocation
+  ///   unless readers wait. Waits for another producer of the same session, and, to wake readers,
+  ///   for the lock of their list.
   @inline(__always)
   public func append(_ bytes: RawSpan, to stream: StandardStream) {
     unsafe bytes.withUnsafeBytes { unsafe append($0, to: stream) }
@@ -55,21 +57,22 @@ extension Session {
     }
   }
 
-  /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)` can.
+  /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
+  /// can.
   ///
-  /// See ``RingWriter/append(reserving:tag:filling:)``, with one thing more to heed: other producers of
-  /// this session wait until `fill` returns. It must not wait for anything, and must not append to
-  /// this session or change its exit state.
+  /// See ``RingWriter/append(reserving:tag:filling:)``, with one thing more to heed: other
+  /// producers of this session wait until `fill` returns. It must not wait for anything, and must
+  /// not append to this session or change its exit state.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.
   ///   - stream: The stream that the bytes were written to.
-  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If it
-  ///     returns 0 or throws, no chunk is made and ``lastActivity`` stays as it is.
+  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If
+  ///     it returns 0 or throws, no chunk is made and ``lastActivity`` stays as it is.
   /// - Returns: The number of bytes appended.
   /// - Throws: What `fill` throws.
-  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for; the session
-  ///   has no ``Producer`` of its own.
+  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for; the
+  ///   session has no ``Producer`` of its own.
   @discardableResult
   @inline(__always)
   public func append<Failure: Error>(

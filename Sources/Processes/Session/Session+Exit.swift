@@ -8,8 +8,8 @@ extension Session {
   ///
   /// - Parameters:
   ///   - code: The status; by convention 128 + n for a process ended by signal n.
-  ///   - closing: Whether no more output can come, which is the rule. Pass false if the pipes are still
-  ///     open, and call ``close()`` when they are not.
+  ///   - closing: Whether no more output can come, which is the rule. Pass false if the pipes are
+  ///     still open, and call ``close()`` when they are not.
   /// - Precondition: the session has no ``Producer`` of its own.
   public func setExit(_ code: Int32, closing: Bool = true) {
     changeStatus { $0.setExit(code, closing: closing) }

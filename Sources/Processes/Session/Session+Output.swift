@@ -8,10 +8,10 @@ extension Session {
   /// - Parameters:
   ///   - seq: The last chunk already dealt with. 0 or less reads from the beginning; more than the
   ///     newest finds nothing, and ``Output/isCursorAhead`` says so.
-  ///   - maxBytes: A limit on the payload read, or nil for none. At least one chunk is read if any is
-  ///     due; ``Output/hasMore`` tells whether chunks were left.
-  /// - Complexity: O(payload read) plus O(log chunks), and O(1) if nothing is new; one allocation at
-  ///   most, none if nothing is new. Bounded, however fast the process writes.
+  ///   - maxBytes: A limit on the payload read, or nil for none. At least one chunk is read if any
+  ///     is due; ``Output/hasMore`` tells whether chunks were left.
+  /// - Complexity: O(payload read) plus O(log chunks), and O(1) if nothing is new; one allocation
+  ///   at most, none if nothing is new. Bounded, however fast the process writes.
   @inlinable
   public func output(since seq: Int = 0, maxBytes: Int? = nil) -> Output {
     let idle = reader.idle(since: seq)
@@ -21,8 +21,8 @@ extension Session {
 
   /// Every retained chunk after a cursor, and the session's state, as of one instant.
   ///
-  /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known. A cursor of
-  /// another session reads from the start, and ``Output/isCursorForeign`` says so.
+  /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known. A cursor
+  /// of another session reads from the start, and ``Output/isCursorForeign`` says so.
   @inlinable
   public func output(since cursor: Cursor, maxBytes: Int? = nil) -> Output {
     let isForeign = isForeign(cursor)
@@ -39,8 +39,8 @@ extension Session {
 
   /// Reads as ``output(since:maxBytes:)-(Int,_)`` does, into the memory of an earlier output.
   ///
-  /// Allocates nothing if that has room and none of its chunks is still held somewhere else; otherwise
-  /// it gets fresh memory, so that the bytes of a seq never change. See
+  /// Allocates nothing if that has room and none of its chunks is still held somewhere else;
+  /// otherwise it gets fresh memory, so that the bytes of a seq never change. See
   /// ``Output/init(reservingBytes:chunks:)``.
   public func read(since seq: Int = 0, maxBytes: Int? = nil, into output: inout Output) {
     reader.read(since: seq, maxBytes: maxBytes, into: &output.batch)

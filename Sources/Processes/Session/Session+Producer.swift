@@ -12,9 +12,10 @@ extension Session {
   /// producer.setExit(0)
   /// ```
   ///
-  /// Everything that appends to the session goes through its producer: ``Session/append(_:to:)-(RawSpan,_)``,
-  /// ``Session/setExit(_:closing:)`` and ``Session/close()`` of the session itself end the program.
-  /// When the producer is gone, the session is closed, since no more output can come.
+  /// Everything that appends to the session goes through its producer:
+  /// ``Session/append(_:to:)-(RawSpan,_)``, ``Session/setExit(_:closing:)`` and ``Session/close()``
+  /// of the session itself end the program. When the producer is gone, the session is closed, since
+  /// no more output can come.
   public struct Producer: ~Copyable, Sendable {
     /// The session, for readers.
     public let session: Session
@@ -67,8 +68,8 @@ extension Session.Producer {
   ///   - stream: The stream that it was written to.
   ///   - time: The present, as the session's clock has it; nil to read that clock. A producer that
   ///     appends many chunks at a time reads it once for all of them.
-  /// - Complexity: O(`bytes.byteCount`); no lock and no allocation, unless readers wait and have to be
-  ///   woken: see ``Session/append(_:to:)-(RawSpan,_)``.
+  /// - Complexity: O(`bytes.byteCount`); no lock and no allocation, unless readers wait and have to
+  ///   be woken: see ``Session/append(_:to:)-(RawSpan,_)``.
   @inline(__always)
   public mutating func append(
     _ bytes: RawSpan, to stream: StandardStream, at time: ActivityClock.Instant? = nil
@@ -114,15 +115,15 @@ extension Session.Producer {
     }
   }
 
-  /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)` can;
-  /// see ``RingWriter/append(reserving:tag:filling:)``.
+  /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
+  /// can; see ``RingWriter/append(reserving:tag:filling:)``.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.
   ///   - stream: The stream that the bytes were written to.
   ///   - time: The present, as the session's clock has it; nil to read that clock.
-  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If it
-  ///     returns 0 or throws, no chunk is made and the session's activity stays as it is.
+  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If
+  ///     it returns 0 or throws, no chunk is made and the session's activity stays as it is.
   /// - Returns: The number of bytes appended.
   /// - Throws: What `fill` throws.
   /// - Precondition: `count` is positive; `fill` returns no more than it was given room for.

@@ -4,10 +4,11 @@ public import Synchronization
 /// The output of one process: appended by its producers, read by any number of readers, in bounded
 /// memory and with exact accounting of what was lost.
 ///
-/// Readers take no lock, and no producer waits for one; a reader that comes too late is told what it
-/// missed. A producer pays for readers that wait (it wakes them; see ``append(_:to:)-(RawSpan,_)``), and
-/// for the transfer of cache lines to readers on other processors. Several threads may append: they take turns, by a lock that no read ever touches. Where one
-/// thread alone appends, a ``Producer`` of its own does so without a lock.
+/// Readers take no lock, and no producer waits for one; a reader that comes too late is told what
+/// it missed. A producer pays for readers that wait (it wakes them; see
+/// ``append(_:to:)-(RawSpan,_)``), and for the transfer of cache lines to readers on other
+/// processors. Several threads may append: they take turns, by a lock that no read ever touches.
+/// Where one thread alone appends, a ``Producer`` of its own does so without a lock.
 ///
 /// ```swift
 /// let session = Session(id: "build-7", workspaceID: "acme")
@@ -22,8 +23,9 @@ public final class Session: Sendable, Identifiable {
   /// The cap: a session retains at most 1 MiB of payload.
   public static let maxBufferBytes = 1 << 20
 
-  /// The most chunks that a session retains, whatever their size, so that many tiny ones are bounded
-  /// in memory as well; the oldest beyond it are dropped and counted exactly like those beyond the cap.
+  /// The most chunks that a session retains, whatever their size, so that many tiny ones are
+  /// bounded in memory as well; the oldest beyond it are dropped and counted exactly like those
+  /// beyond the cap.
   public static let maxBufferedChunks = 64_512
 
   /// The caller's name for the session; unique within a ``SessionManager``.
@@ -56,8 +58,8 @@ public final class Session: Sendable, Identifiable {
   ///   - workspaceID: The workspace that it belongs to.
   ///   - capacity: The most payload bytes to retain.
   ///   - clock: The clock for ``lastActivity``.
-  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, and the system has memory for it; see
-  ///   ``init(allocating:workspaceID:capacity:clock:)``.
+  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, and the system has memory for it;
+  ///   see ``init(allocating:workspaceID:capacity:clock:)``.
   /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
   ///   default capacity at most 1.7 MiB.
   public convenience init(
@@ -116,21 +118,22 @@ public final class Session: Sendable, Identifiable {
       reservationLimit: reservationLimit(capacity: capacity))
   }
 
-  /// The most bytes one direct read fills: what a pipe holds, or less for a session that holds less.
+  /// The most bytes one direct read fills: what a pipe holds, or less for a session that holds
+  /// less.
   private static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
 }
 
 // MARK: Managers
 
 extension Session {
-  /// Whether a manager that knew this session dropped it: forgot it, swept it, or gave its id to another
-  /// session.
+  /// Whether a manager that knew this session dropped it: forgot it, swept it, or gave its id to
+  /// another session.
   ///
   /// Nothing may come any more that a reader could wait for, so a wait for news of such a session
-  /// ends at once, and one that is under way is woken; ``Output/isForgotten`` tells the reason. Reads and
-  /// appends work as before. Registering the session with a manager makes this false again, and waits
-  /// wait again. Where several managers know a session, the last of them that registered or dropped it
-  /// decides. The end of a ``SessionManager`` itself drops no session.
+  /// ends at once, and one that is under way is woken; ``Output/isForgotten`` tells the reason.
+  /// Reads and appends work as before. Registering the session with a manager makes this false
+  /// again, and waits wait again. Where several managers know a session, the last of them that
+  /// registered or dropped it decides. The end of a ``SessionManager`` itself drops no session.
   ///
   /// - Complexity: O(1); one load.
   @inlinable
@@ -150,8 +153,8 @@ extension Session {
 // MARK: Activity
 
 extension Session {
-  /// When something was last appended or an exit set, or ``noteActivity()`` called; at first, when the
-  /// session was made. Registering it with a manager counts too.
+  /// When something was last appended or an exit set, or ``noteActivity()`` called; at first, when
+  /// the session was made. Registering it with a manager counts too.
   public var lastActivity: ActivityClock.Instant {
     ActivityClock.Instant(nanoseconds: activity.load(ordering: .relaxed))
   }
@@ -159,10 +162,11 @@ extension Session {
   /// How long ago ``lastActivity`` was.
   public var idleTime: Duration { lastActivity.duration(to: clock.now) }
 
-  /// Whether nothing has happened for longer than a time, given the present by the session's own clock.
+  /// Whether nothing has happened for longer than a time, given the present by the session's own
+  /// clock.
   ///
-  /// The clock may have stood still since before the activity; as long as it might have, the session
-  /// does not count as idle.
+  /// The clock may have stood still since before the activity; as long as it might have, the
+  /// session does not count as idle.
   @inline(__always)
   func isIdle(forMoreThan nanoseconds: Int64, at now: Int64) -> Bool {
     let idle = now &- activity.load(ordering: .relaxed)

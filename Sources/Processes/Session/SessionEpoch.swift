@@ -3,9 +3,9 @@ import Synchronization
 /// Numbers that tell the cursors of one session from those of another.
 ///
 /// No two sessions of a process have the same one, until it has made 2³² of them: the numbers are a
-/// counter, mixed by a function that is reversible. Where the counter begins is random, so that a cursor
-/// which a client kept from an earlier run of the program is taken for one of this run with a probability
-/// of 2⁻³² only.
+/// counter, mixed by a function that is reversible. Where the counter begins is random, so that a
+/// cursor which a client kept from an earlier run of the program is taken for one of this run with
+/// a probability of 2⁻³² only.
 enum SessionEpoch {
   private static let counter = Atomic<UInt32>(UInt32.random(in: 0 ... .max))
 

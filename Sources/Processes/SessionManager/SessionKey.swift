@@ -8,8 +8,8 @@
 
 /// A session's id, compared and hashed as its bytes.
 ///
-/// Strings are equal when they are canonically equivalent, as "é" composed and decomposed are. Ids are
-/// equal when their bytes are.
+/// Strings are equal when they are canonically equivalent, as "é" composed and decomposed are. Ids
+/// are equal when their bytes are.
 package struct SessionKey: Hashable, Sendable {
   private let id: String
 

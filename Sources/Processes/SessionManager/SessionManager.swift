@@ -3,8 +3,8 @@
 /// A session that is dropped, because it was forgotten, swept, or its id registered anew, is
 /// ``Session/isForgotten``: waits for its output end.
 ///
-/// All operations are safe from any thread. Looking a session up never waits for a sweep longer than
-/// it takes to go through one of 256 parts of the table.
+/// All operations are safe from any thread. Looking a session up never waits for a sweep longer
+/// than it takes to go through one of 256 parts of the table.
 ///
 /// ```swift
 /// let manager = SessionManager(idleTimeout: .seconds(30 * 60))
@@ -17,7 +17,8 @@ public final class SessionManager: Sendable {
   public let idleTimeout: Duration
   /// How long ``run(onSweep:)`` waits between sweeps.
   public let sweepInterval: Duration
-  /// Whether sweeps leave sessions alone whose process has no exit status yet, however idle they are.
+  /// Whether sweeps leave sessions alone whose process has no exit status yet, however idle they
+  /// are.
   public let sparesRunning: Bool
 
   private let table: SessionTable
@@ -38,7 +39,8 @@ public final class SessionManager: Sendable {
       forgetsDropped: true)
   }
 
-  /// Creates a manager that leaves it to its owner to call ``Session/noteForgotten()`` of what it drops.
+  /// Creates a manager that leaves it to its owner to call ``Session/noteForgotten()`` of what it
+  /// drops.
   package init(
     idleTimeout: Duration, sweepInterval: Duration, sparesRunning: Bool, forgetsDropped: Bool
   ) {
@@ -51,11 +53,11 @@ public final class SessionManager: Sendable {
 
   deinit { stop() }
 
-  /// Makes a session known under its id, and counts as activity of it. One that was dropped before is not
-  /// ``Session/isForgotten`` any more.
+  /// Makes a session known under its id, and counts as activity of it. One that was dropped before
+  /// is not ``Session/isForgotten`` any more.
   ///
-  /// - Returns: The session that had the id before, if there was one; unless it is the same, it is no
-  ///   longer known.
+  /// - Returns: The session that had the id before, if there was one; unless it is the same, it is
+  ///   no longer known.
   /// - Complexity: O(1), and a wake-up for each reader that waits for the session replaced.
   @discardableResult
   public func register(_ session: Session) -> Session? {
@@ -76,8 +78,8 @@ public final class SessionManager: Sendable {
   /// - Complexity: O(1).
   public func session(id: String) -> Session? { table.session(id: id) }
 
-  /// Makes a session unknown, and ends the waits on it: it ``Session/isForgotten``. A caller that holds it
-  /// can go on reading and appending.
+  /// Makes a session unknown, and ends the waits on it: it ``Session/isForgotten``. A caller that
+  /// holds it can go on reading and appending.
   ///
   /// - Returns: The session, so that its process can be ended.
   /// - Complexity: O(1), and a wake-up for each reader that waits.
@@ -98,8 +100,8 @@ public final class SessionManager: Sendable {
 // MARK: Sweeping
 
 extension SessionManager {
-  /// Drops the sessions that have been idle for longer than the timeout, each by its own clock; but for
-  /// those that ``sparesRunning`` spares. Waits on them end, as with ``forget(id:)``.
+  /// Drops the sessions that have been idle for longer than the timeout, each by its own clock; but
+  /// for those that ``sparesRunning`` spares. Waits on them end, as with ``forget(id:)``.
   ///
   /// - Returns: The sessions dropped, so that their processes can be ended.
   /// - Complexity: O(sessions), and a wake-up for each reader that waits for one dropped.
@@ -131,8 +133,9 @@ extension SessionManager {
   /// Does nothing if that is so already.
   ///
   /// - Parameter onSweep: Receives the sessions dropped by each sweep that dropped any, on a
-  ///   concurrent task, so that their processes can be ended. It is kept until ``stop()``: a closure that
-  ///   refers to the manager must do so weakly, or the manager lives, and sweeps, until then.
+  ///   concurrent task, so that their processes can be ended. It is kept until ``stop()``: a
+  ///   closure that refers to the manager must do so weakly, or the manager lives, and sweeps,
+  ///   until then.
   public func run(onSweep: (@Sendable ([Session]) -> Void)? = nil) {
     let interval = sweepInterval
     sweeper.withLock { sweeper in

@@ -7,8 +7,8 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
   /// A power of two.
   private static let shardCount = 256
 
-  /// - Parameter forgetsDropped: Whether a session is forgotten (``Session/isForgotten``) when it leaves the
-  ///   table.
+  /// - Parameter forgetsDropped: Whether a session is forgotten (``Session/isForgotten``) when it
+  ///   leaves the table.
   init(forgetsDropped: Bool) {
     // Not an array of objects: counting references to a shard would cost as much as its lock.
     unsafe shards = .allocate(capacity: Self.shardCount)
@@ -74,9 +74,9 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
     for index in 0..<Self.shardCount { unsafe shards[index].contents.withLock { body(&$0) } }
   }
 
-  /// A hash of the id's first and last bytes and its length. It only spreads the load: ids chosen to
-  /// meet in one shard wait for one lock, and find a dictionary with the standard library's keyed
-  /// hashing behind it.
+  /// A hash of the id's first and last bytes and its length. It only spreads the load: ids chosen
+  /// to meet in one shard wait for one lock, and find a dictionary with the standard library's
+  /// keyed hashing behind it.
   @inline(__always)
   private static func shardIndex(_ id: String) -> Int {
     let hash = unsafe id.utf8.withContiguousStorageIfAvailable { unsafe mix($0) }
@@ -114,8 +114,8 @@ private struct Shard: ~Copyable {
 
 /// A dictionary for look-ups, and an array for sweeps, which run through it in order.
 ///
-/// Whether a session is forgotten changes with the table, under the same lock: else a thread that registers
-/// a session and one that drops it could leave the two at odds.
+/// Whether a session is forgotten changes with the table, under the same lock: else a thread that
+/// registers a session and one that drops it could leave the two at odds.
 private struct ShardContents {
   private let forgetsDropped: Bool
 

@@ -39,8 +39,8 @@ public struct Outputs: AsyncSequence, Sendable {
 }
 
 extension Session {
-  /// The session's output as it comes: an element for whatever a read finds, until the session is closed,
-  /// or dropped by its manager, and all of it has been read.
+  /// The session's output as it comes: an element for whatever a read finds, until the session is
+  /// closed, or dropped by its manager, and all of it has been read.
   ///
   /// ```swift
   /// for await output in session.outputs() {
@@ -49,15 +49,16 @@ extension Session {
   /// }
   /// ```
   ///
-  /// Nothing is buffered beside the session itself. A consumer that falls behind finds the gap in the next
-  /// element, exactly counted; neither the process nor other consumers, of which there can be any number,
-  /// wait for it. The last element is the one that ``Output/isComplete``; it always comes, with or without
-  /// chunks, and holds the exit code, if there is one by then: a session that its manager dropped
-  /// (``Output/isForgotten``) may have none.
+  /// Nothing is buffered beside the session itself. A consumer that falls behind finds the gap in
+  /// the next element, exactly counted; neither the process nor other consumers, of which there can
+  /// be any number, wait for it. The last element is the one that ``Output/isComplete``; it always
+  /// comes, with or without chunks, and holds the exit code, if there is one by then: a session
+  /// that its manager dropped (``Output/isForgotten``) may have none.
   ///
   /// - Parameters:
-  ///   - cursor: Where to begin, such as where an earlier sequence was left. One of another session begins
-  ///     at the start; the first element comes at once then, and says ``Output/isCursorForeign``.
+  ///   - cursor: Where to begin, such as where an earlier sequence was left. One of another session
+  ///     begins at the start; the first element comes at once then, and says
+  ///     ``Output/isCursorForeign``.
   ///   - maxBytes: A limit on the payload of one element, or nil for none.
   public func outputs(since cursor: Cursor, maxBytes: Int? = nil) -> Outputs {
     Outputs(session: self, start: cursor, maxBytes: maxBytes)

@@ -4,10 +4,10 @@ import Synchronization
 /// A full fence of every thread of this process, paid for by the thread that asks for it.
 ///
 /// A producer publishes and then looks whether a reader waits; a reader says that it waits and then
-/// looks for news. Without a full fence between the two steps on each side, both could miss the other.
-/// On Linux the waiting reader issues both fences: `membarrier(2)`, private expedited, interrupts every
-/// processor that runs a thread of this process. It costs the reader less than a microsecond and the
-/// producer nothing. Elsewhere the producer has a fence of its own.
+/// looks for news. Without a full fence between the two steps on each side, both could miss the
+/// other. On Linux the waiting reader issues both fences: `membarrier(2)`, private expedited,
+/// interrupts every processor that runs a thread of this process. It costs the reader less than a
+/// microsecond and the producer nothing. Elsewhere the producer has a fence of its own.
 enum ProcessFence {
   /// Whether producers fence by themselves, because the system cannot do it for them.
   static let producersMustFence = !isSupported(by: ring_membarrier(Int32(RingMembarrierQuery)))
@@ -23,13 +23,13 @@ enum ProcessFence {
 
   /// Issues the fence.
   ///
-  /// Before the first one the system wants to be told that this process will issue some, which takes
-  /// some ten milliseconds where there are several threads. A task does that, and no caller waits for
-  /// it.
+  /// Before the first one the system wants to be told that this process will issue some, which
+  /// takes some ten milliseconds where there are several threads. A task does that, and no caller
+  /// waits for it.
   ///
-  /// - Returns: Whether every thread has passed a full fence since the call. If not, which is so until
-  ///   the registration is done, and for good where a filter of system calls forbids it later than
-  ///   ``producersMustFence`` was found out, the caller cannot rely on being woken.
+  /// - Returns: Whether every thread has passed a full fence since the call. If not, which is so
+  ///   until the registration is done, and for good where a filter of system calls forbids it later
+  ///   than ``producersMustFence`` was found out, the caller cannot rely on being woken.
   static func issue() -> Bool {
     if producersMustFence {
       ring_fence_full()

@@ -1,6 +1,7 @@
 extension Session {
-  /// Waits for news, if there is none: what ``output(since:maxBytes:)-(Cursor,_)`` finds at once if it
-  /// finds anything, or as soon as something is appended, an exit is set, or the session is closed.
+  /// Waits for news, if there is none: what ``output(since:maxBytes:)-(Cursor,_)`` finds at once if
+  /// it finds anything, or as soon as something is appended, an exit is set, or the session is
+  /// closed.
   ///
   /// ```swift
   /// var cursor = Cursor.start
@@ -12,10 +13,10 @@ extension Session {
   /// }
   /// ```
   ///
-  /// News is: a chunk after the cursor, retained or missed; an exit status that the cursor does not know
-  /// of; that the cursor is ahead of the newest chunk, or of another session. A session that is closed, or
-  /// that its manager has dropped (``isForgotten``), has nothing to wait for: the wait ends at once, with
-  /// an output that ``Output/isComplete`` unless more is left to read.
+  /// News is: a chunk after the cursor, retained or missed; an exit status that the cursor does not
+  /// know of; that the cursor is ahead of the newest chunk, or of another session. A session that
+  /// is closed, or that its manager has dropped (``isForgotten``), has nothing to wait for: the
+  /// wait ends at once, with an output that ``Output/isComplete`` unless more is left to read.
   ///
   /// No thread is kept waiting. An append while no reader waits pays one load for the possibility.
   ///
@@ -23,8 +24,8 @@ extension Session {
   ///   - cursor: Where the last read ended: its ``Output/cursor``.
   ///   - maxBytes: A limit on the payload read, or nil for none.
   ///   - limit: The longest time to wait; nil for as long as it takes, zero or less not to wait.
-  /// - Returns: The news; or, if the time is up or the task is cancelled, an output without any. It ends
-  ///   the wait promptly if the task is cancelled.
+  /// - Returns: The news; or, if the time is up or the task is cancelled, an output without any. It
+  ///   ends the wait promptly if the task is cancelled.
   /// - Complexity: as for the read. A wait costs some allocations, and the producer that ends it a
   ///   wake-up: see ``append(_:to:)-(RawSpan,_)``.
   public func output(
@@ -40,8 +41,8 @@ extension Session {
 
   /// Waits for news, if there is none; see ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``.
   ///
-  /// A bare seq does not say whether its owner knows of the exit: once the process has one, this returns
-  /// at once, even while late output may still come. To wait for that, pass a cursor.
+  /// A bare seq does not say whether its owner knows of the exit: once the process has one, this
+  /// returns at once, even while late output may still come. To wait for that, pass a cursor.
   public func output(
     since seq: Int = 0, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
@@ -49,8 +50,8 @@ extension Session {
       since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes, waitingUpTo: limit)
   }
 
-  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``, for threads that are not
-  /// those of tasks: the calling thread is blocked.
+  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``, for threads that are
+  /// not those of tasks: the calling thread is blocked.
   @available(*, noasync, message: "await output(since:maxBytes:waitingUpTo:) instead")
   public func waitForOutput(
     since cursor: Cursor, maxBytes: Int? = nil, upTo limit: Duration?
@@ -69,8 +70,8 @@ extension Session {
     return output(since: cursor, maxBytes: maxBytes)
   }
 
-  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Int,_,_)``, for threads that are not
-  /// those of tasks: the calling thread is blocked.
+  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Int,_,_)``, for threads that are
+  /// not those of tasks: the calling thread is blocked.
   @available(*, noasync, message: "await output(since:maxBytes:waitingUpTo:) instead")
   public func waitForOutput(
     since seq: Int = 0, maxBytes: Int? = nil, upTo limit: Duration?
@@ -89,7 +90,8 @@ extension Session {
     var timer: Task<Void, Never>?
     await withTaskCancellationHandler {
       await unsafe withUnsafeContinuation { continuation in
-        // Asked for under the list's lock: the handler below may have run already, and found nobody.
+        // Asked for under the list's lock: the handler below may have run already, and found
+        // nobody.
         let waiter = unsafe WaitList.Waiter.task(continuation)
         guard waiters.add(waiter, as: ticket, unless: { Task.isCancelled }) else {
           return waiter.wake()
@@ -133,9 +135,9 @@ extension Session {
     return Sleep(end: deadline.map { min($0, soon) } ?? soon)
   }
 
-  /// Whether a wait for something after a cursor has come to its end: there is a chunk after the cursor,
-  /// or the cursor is ahead of the newest, or of another session; the exit status is another than the
-  /// cursor knows of; or there is nothing to wait for any more.
+  /// Whether a wait for something after a cursor has come to its end: there is a chunk after the
+  /// cursor, or the cursor is ahead of the newest, or of another session; the exit status is
+  /// another than the cursor knows of; or there is nothing to wait for any more.
   func hasNews(past cursor: Cursor) -> Bool {
     let status = reader.status
     return reader.lastSeq != cursor.seq || status != cursor.status
@@ -145,7 +147,8 @@ extension Session {
 
 // MARK: White-box testing
 
-/// A wait for news without the thread that it would block, for tests that do everything on one thread.
+/// A wait for news without the thread that it would block, for tests that do everything on one
+/// thread.
 package struct PendingWait: Sendable {
   private let session: Session
   private let ticket: WaitList.Ticket

@@ -1,8 +1,8 @@
 import CRingShims
 import Synchronization
 
-/// The readers that wait for news of one session, each for the next change of anything: an append, an
-/// exit, the close.
+/// The readers that wait for news of one session, each for the next change of anything: an append,
+/// an exit, the close.
 ///
 /// ## Why no wake-up is lost
 ///
@@ -19,13 +19,14 @@ import Synchronization
 ///  b. loads `isAwaited`;
 ///  c. if it was set, clears it, takes all waiters off the list, and wakes them.
 ///
-/// The fence of step 3 is at some place in the producer's program. If the producer has published before
-/// that place, then step 4 sees what it published. If not, then the producer loads `isAwaited` behind
-/// that place, and sees that it was set; unless another producer has cleared it since, which then takes
-/// the list's lock after the waiter did in step 1, and finds it there.
+/// The fence of step 3 is at some place in the producer's program. If the producer has published
+/// before that place, then step 4 sees what it published. If not, then the producer loads
+/// `isAwaited` behind that place, and sees that it was set; unless another producer has cleared it
+/// since, which then takes the list's lock after the waiter did in step 1, and finds it there.
 ///
-/// An append that no reader waits for pays for one load. Readers that do not wait never touch this, and
-/// readers that wait never touch a lock of the producer's. `Fuzz/Model` checks this very order of steps.
+/// An append that no reader waits for pays for one load. Readers that do not wait never touch this,
+/// and readers that wait never touch a lock of the producer's. `Fuzz/Model` checks this very order
+/// of steps.
 struct WaitList: ~Copyable, Sendable {
   /// A task or a thread that sleeps.
   @safe
@@ -90,8 +91,8 @@ struct WaitList: ~Copyable, Sendable {
     state.withLock { $0.waiters.removeValue(forKey: ticket) }?.wake()
   }
 
-  /// Wakes the waiters that there may be, now that the calling producer has published something: steps b
-  /// and c.
+  /// Wakes the waiters that there may be, now that the calling producer has published something:
+  /// steps b and c.
   @inline(__always)
   func wakeIfAwaited() {
     ring_fence_compiler()
@@ -117,14 +118,14 @@ struct WaitList: ~Copyable, Sendable {
     }
   }
 
-  /// More tasks than this are woken by a task, so that they do not hold up the producer. Threads are
-  /// not: where blocked threads occupy the whole pool, no task would run to wake them.
+  /// More tasks than this are woken by a task, so that they do not hold up the producer. Threads
+  /// are not: where blocked threads occupy the whole pool, no task would run to wake them.
   private static let most = 8
 
   /// Wakes every waiter.
   ///
-  /// - Complexity: O(threads that wait) for the caller; the waking of tasks, if there are many, is left
-  ///   to a task.
+  /// - Complexity: O(threads that wait) for the caller; the waking of tasks, if there are many, is
+  ///   left to a task.
   func wakeAll() {
     let waiters = state.withLock { state in
       let waiters = state.waiters

@@ -84,7 +84,8 @@ extension APIError {
 
 /// Where tokens come from.
 public enum TokenSource: Sendable {
-  /// A file of lines, see ``TokenTable/init(parsing:)``, which is read again on ``APIServer/reloadTokens()``.
+  /// A file of lines, see ``TokenTable/init(parsing:)``, which is read again on
+  /// ``APIServer/reloadTokens()``.
   case file(path: String)
   /// A table that stays as it is.
   case fixed(TokenTable)

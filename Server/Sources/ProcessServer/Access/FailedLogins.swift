@@ -2,12 +2,13 @@ import Synchronization
 
 /// How often each address has failed to log in of late.
 ///
-/// An address has so many failures at once, and one more for each interval since. A token that is right is
-/// never refused for another client's failures: many clients may share a proxy's address.
+/// An address has so many failures at once, and one more for each interval since. A token that is
+/// right is never refused for another client's failures: many clients may share a proxy's address.
 final class FailedLogins: Sendable {
   /// What to do about a failure.
   enum Verdict: Equatable {
-    /// Say so, and write it to the log with the number of failures that were not written since the last.
+    /// Say so, and write it to the log with the number of failures that were not written since the
+    /// last.
     case told(unwritten: Int)
     /// There were too many; nothing is written.
     case tooMany

@@ -24,13 +24,14 @@ public struct TokenTable: Sendable {
     try self.init(parsing: "\(token) \(workspace)")
   }
 
-  /// Reads lines of a token and a workspace, with white space between them. Several tokens may belong to
-  /// one workspace. Empty lines, and those that begin with `#`, are passed over.
+  /// Reads lines of a token and a workspace, with white space between them. Several tokens may
+  /// belong to one workspace. Empty lines, and those that begin with `#`, are passed over.
   ///
-  /// In place of a token, `sha256:` and 64 hexadecimal digits give its SHA-256, so that the text gives
-  /// access to nobody who reads it.
+  /// In place of a token, `sha256:` and 64 hexadecimal digits give its SHA-256, so that the text
+  /// gives access to nobody who reads it.
   ///
-  /// - Throws: ``TokenError`` at the first line that is anything else; or if there is no token at all.
+  /// - Throws: ``TokenError`` at the first line that is anything else; or if there is no token at
+  ///   all.
   public init(parsing text: String) throws(TokenError) {
     var digests: Set<SHA256Digest> = []
     let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
@@ -71,8 +72,8 @@ public struct TokenTable: Sendable {
 
   /// Reads a file, which nobody but its owner may read or write.
   ///
-  /// One that belongs to another user may be readable by its group, if this process is in that group: so
-  /// containers mount secrets. Nobody else may read it.
+  /// One that belongs to another user may be readable by its group, if this process is in that
+  /// group: so containers mount secrets. Nobody else may read it.
   ///
   /// - Throws: ``TokenError`` if it is not like that, or not to be read, or as ``init(parsing:)``.
   public init(contentsOfFile path: String) throws(TokenError) {
@@ -125,8 +126,8 @@ public struct TokenTable: Sendable {
 
   /// The index of the entry that a token belongs to.
   ///
-  /// Takes the same time for any token of a length, right or wrong: its digest is compared, to the last
-  /// byte, with every one.
+  /// Takes the same time for any token of a length, right or wrong: its digest is compared, to the
+  /// last byte, with every one.
   ///
   /// - Complexity: O(tokens).
   func index(of presented: some Collection<UInt8>) -> Int? {

@@ -6,8 +6,8 @@ import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 
 /// A connection's pipeline, from bytes to requests and back: Hummingbird's for HTTP/1, with
-/// ``FramingCount`` before the parser, ``HTTP1Rules`` behind it and ``ConnectionGuard`` where parts are
-/// those of any HTTP.
+/// ``FramingCount`` before the parser, ``HTTP1Rules`` behind it and ``ConnectionGuard`` where parts
+/// are those of any HTTP.
 struct APIChannel: ServerChildChannel, HTTPChannelHandler {
   typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 

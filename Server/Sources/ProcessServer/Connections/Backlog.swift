@@ -1,9 +1,10 @@
 import Synchronization
 
-/// The bytes that wait on behalf of clients, in one direction, and a bound on them: for each connection, for
-/// each workspace and in all.
+/// The bytes that wait on behalf of clients, in one direction, and a bound on them: for each
+/// connection, for each workspace and in all.
 ///
-/// What alone is larger than a bound is admitted where nothing else waits: it could never go otherwise.
+/// What alone is larger than a bound is admitted where nothing else waits: it could never go
+/// otherwise.
 final class Backlog: Sendable {
   private struct Entry {
     let connection: Connection
@@ -56,8 +57,8 @@ final class Backlog: Sendable {
 
   /// Counts bytes that are to wait on behalf of a connection.
   ///
-  /// Where they do not fit, the connection goes that has made no progress for longest, and for longer than
-  /// `stallTime`; and then the next, until they fit.
+  /// Where they do not fit, the connection goes that has made no progress for longest, and for
+  /// longer than `stallTime`; and then the next, until they fit.
   ///
   /// - Returns: Whether they fit. If not, they do not count.
   func take(

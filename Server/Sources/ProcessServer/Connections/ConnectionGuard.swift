@@ -5,8 +5,8 @@ import NIOHTTPTypes
 
 /// Keeps watch over one connection, where its HTTP parts pass by:
 ///
-/// - cuts it off if a request takes too long to arrive, its client too long to read a response, or no token
-///   has come with it for too long;
+/// - cuts it off if a request takes too long to arrive, its client too long to read a response, or
+///   no token has come with it for too long;
 /// - counts the bytes of large responses no longer that have been sent;
 /// - notices that the client has hung up while it is being waited for;
 /// - answers `Expect: 100-continue`;
@@ -90,8 +90,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireChannelRead(data)
   }
 
-  /// Gives the rest of a request its time. One that stands behind others may not be read until they have been
-  /// answered; its time begins then.
+  /// Gives the rest of a request its time. One that stands behind others may not be read until they
+  /// have been answered; its time begins then.
   private func expectBody(_ context: ChannelHandlerContext) {
     requestTimer?.cancel()
     requestTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.requestTime.amount) {

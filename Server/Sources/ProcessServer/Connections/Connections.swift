@@ -3,8 +3,9 @@ import Synchronization
 
 /// The connections that are open, and whether anything may still be waited for.
 ///
-/// Each belongs to the workspace of the last token that came with it. One with which none has come yet is
-/// anonymous: it has a few seconds to change that, and is the first to go when there are too many.
+/// Each belongs to the workspace of the last token that came with it. One with which none has come
+/// yet is anonymous: it has a few seconds to change that, and is the first to go when there are too
+/// many.
 final class Connections: Sendable {
   private struct State {
     var open: [ObjectIdentifier: Connection] = [:]
@@ -69,7 +70,8 @@ final class Connections: Sendable {
 
   /// Notes that a connection belongs to a workspace from now on.
   ///
-  /// - Throws: ``APIError``: 429 if the workspace has as many as it may have, 503 if all workspaces have.
+  /// - Throws: ``APIError``: 429 if the workspace has as many as it may have, 503 if all workspaces
+  ///   have.
   func authenticate(_ connection: Connection, as workspace: String) throws(APIError) {
     try state.withLock { state throws(APIError) in
       let before = connection.workspace
@@ -185,8 +187,8 @@ final class Connection: Sendable {
   /// How many waits there are on the client's behalf.
   var waitCount: Int { state.withLock(\.waits.count) }
 
-  /// Waits on the client's behalf: as if cancelled when the client has hung up, its token was revoked, or
-  /// the server ends.
+  /// Waits on the client's behalf: as if cancelled when the client has hung up, its token was
+  /// revoked, or the server ends.
   func waiting<Value: Sendable>(
     with grant: Grant, _ wait: @escaping @Sendable () async -> Value
   ) async -> Value {

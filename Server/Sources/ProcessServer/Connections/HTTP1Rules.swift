@@ -9,8 +9,8 @@ struct RequestFault: Sendable {
 /// Holds requests to what HTTP/1 has them be, where the parser is more patient:
 ///
 /// - one `Host`, and one that names this machine where the connection is of this machine;
-/// - no chunked body, no chunked response and no lasting connection in HTTP/1.0, unless the client asks to keep the
-///   connection;
+/// - no chunked body, no chunked response and no lasting connection in HTTP/1.0, unless the client
+///   asks to keep the connection;
 /// - not more bytes between the chunks of a body than a client needs.
 ///
 /// Tells the handlers behind it by one header field, `Connection: close`, that the connection ends.
@@ -141,7 +141,8 @@ final class HTTP1Rules: ChannelDuplexHandler, RemovableChannelHandler {
   }
 }
 
-/// Counts the bytes of a request's body that are not its content. Stands before the parser, which swallows them.
+/// Counts the bytes of a request's body that are not its content. Stands before the parser, which
+/// swallows them.
 final class FramingCount: ChannelInboundHandler, RemovableChannelHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer
@@ -158,7 +159,8 @@ final class FramingCount: ChannelInboundHandler, RemovableChannelHandler {
     context.fireChannelRead(data)
   }
 
-  /// What the parser still holds of the bytes that have arrived belongs to the body, or to what follows it.
+  /// What the parser still holds of the bytes that have arrived belongs to the body, or to what
+  /// follows it.
   func beginBody() {
     count = 0
     isInBody = true

@@ -1,7 +1,8 @@
 /// A JSON value that a client sent.
 ///
-/// Read strictly, as RFC 8259 has it: a name that stands twice in an object is an error, because two
-/// readers could disagree on which of the two values counts. Numbers stay text until a field's type is known.
+/// Read strictly, as RFC 8259 has it: a name that stands twice in an object is an error, because
+/// two readers could disagree on which of the two values counts. Numbers stay text until a field's
+/// type is known.
 enum JSONInput: Sendable {
   case null
   case bool(Bool)
@@ -18,8 +19,8 @@ enum JSONInput: Sendable {
     self = try parser.document()
   }
 
-  /// The value as text again, for comparing: equal values that were written with the same order of names
-  /// have equal texts.
+  /// The value as text again, for comparing: equal values that were written with the same order of
+  /// names have equal texts.
   var text: String {
     switch self {
     case .null: "null"
@@ -313,8 +314,9 @@ struct Fields: Sendable {
 }
 
 extension [UInt8] {
-  /// The bytes that base64 text stands for: RFC 4648, section 4, in the one form that encoders write. Nil for
-  /// anything else: a missing or misplaced padding, other characters, bits behind the last byte.
+  /// The bytes that base64 text stands for: RFC 4648, section 4, in the one form that encoders
+  /// write. Nil for anything else: a missing or misplaced padding, other characters, bits behind
+  /// the last byte.
   init?(base64 text: some Collection<UInt8>) {
     guard text.count % 4 == 0 else { return nil }
     self = []

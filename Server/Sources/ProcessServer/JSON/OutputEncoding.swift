@@ -20,8 +20,8 @@ func base64(_ bytes: [UInt8]) -> String {
 extension ByteBuffer {
   /// Writes what a read found, as `GET …/output` answers it.
   ///
-  /// The chunks' base64 goes straight from the read's memory into this buffer, which is made large enough
-  /// first: no byte of output is copied but by its encoding.
+  /// The chunks' base64 goes straight from the read's memory into this buffer, which is made large
+  /// enough first: no byte of output is copied but by its encoding.
   ///
   /// - Parameters:
   ///   - droppedBytes: The bytes that came after the session had been closed.

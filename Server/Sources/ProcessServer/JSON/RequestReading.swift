@@ -5,8 +5,8 @@ import NIOHTTP1
 extension API {
   /// The fields of a request's body, read to its end; an empty one counts as `{}`.
   ///
-  /// - Throws: ``APIError``: 413 for a body above the limit, 503 if too much of other bodies has to be kept
-  ///   already, 400 for one that is no JSON object.
+  /// - Throws: ``APIError``: 413 for a body above the limit, 503 if too much of other bodies has to
+  ///   be kept already, 400 for one that is no JSON object.
   func fields(of request: Request, context: APIContext) async throws -> Fields {
     let text = try await body(of: request, context: context)
     return try Fields(text.isEmpty ? .object([]) : JSONInput(parsing: text))

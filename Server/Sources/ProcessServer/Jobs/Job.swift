@@ -36,7 +36,8 @@ final class Job: Sendable {
     startedAt = Date()
   }
 
-  /// Whether anything of it may still run: the process, others of its group, or what holds its output open.
+  /// Whether anything of it may still run: the process, others of its group, or what holds its
+  /// output open.
   var isActive: Bool {
     process.isRunning || process.hasLingeringGroup || !session.output(since: .max).isClosed
   }
@@ -94,7 +95,8 @@ final class Job: Sendable {
     }
   }
 
-  /// The name of the signal that ended it, if an output that says that it has ended is right and one did.
+  /// The name of the signal that ended it, if an output that says that it has ended is right and
+  /// one did.
   func signalName(for output: Output) async -> String? {
     guard output.exitCode != nil else { return nil }
     // Known by now, or in a moment.

@@ -77,13 +77,13 @@ final class JobTable: Sendable {
       cgroups: configuration.usesControlGroups ? .ifAvailable : .none)
   }
 
-  /// Starts a command for a grant's workspace; or finds the job that the same order has started already, if
-  /// the order has a name or a key.
+  /// Starts a command for a grant's workspace; or finds the job that the same order has started
+  /// already, if the order has a name or a key.
   ///
   /// - Returns: The job, and whether it was there.
-  /// - Throws: ``APIError`` with 429 if the workspace has as many sessions as it may have, 503 while the
-  ///   server ends, 409 if the name or key is that of another order; `LaunchError` if the command cannot be
-  ///   started.
+  /// - Throws: ``APIError`` with 429 if the workspace has as many sessions as it may have, 503
+  ///   while the server ends, 409 if the name or key is that of another order; `LaunchError` if the
+  ///   command cannot be started.
   func launch(_ order: Order, by grant: Grant) async throws -> (Job, isRepeated: Bool) {
     let labels =
       (order.name.map { [Label.name(Array($0.utf8))] } ?? [])
@@ -173,7 +173,8 @@ final class JobTable: Sendable {
 
   /// Makes room for one session more.
   ///
-  /// - Returns: The ended sessions that have to go for it: the oldest, until the others retain little enough.
+  /// - Returns: The ended sessions that have to go for it: the oldest, until the others retain
+  ///   little enough.
   private func reserve(in name: String) throws(APIError) -> [Job] {
     try state.withLock { state throws(APIError) in
       let workspace = state.workspaces[name] ?? Workspace()

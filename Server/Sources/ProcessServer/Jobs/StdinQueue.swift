@@ -3,8 +3,8 @@ import Synchronization
 
 /// Bytes on their way to a process's stdin: taken at once, and written as the process reads.
 ///
-/// A request is answered when its bytes are in the pipe, or soon if the pipe is full: a process that
-/// does not read must not keep requests, and what waits for it is bounded.
+/// A request is answered when its bytes are in the pipe, or soon if the pipe is full: a process
+/// that does not read must not keep requests, and what waits for it is bounded.
 final class StdinQueue: Sendable {
   private struct State {
     var parts: [Part] = []

@@ -33,8 +33,8 @@ struct Sweeper: Service {
   }
 }
 
-/// Hands free memory back to the system, which glibc would keep: after a flood of large answers, tens of
-/// megabytes. Does nothing where there is no `malloc_trim(3)`.
+/// Hands free memory back to the system, which glibc would keep: after a flood of large answers,
+/// tens of megabytes. Does nothing where there is no `malloc_trim(3)`.
 private func releaseUnusedMemory() {
   guard let symbol = unsafe dlsym(nil, "malloc_trim") else { return }
   let trim = unsafe unsafeBitCast(symbol, to: (@convention(c) (Int) -> Int32).self)

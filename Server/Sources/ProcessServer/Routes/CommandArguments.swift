@@ -15,8 +15,8 @@ struct CommandArguments {
   ///
   /// - Parameters:
   ///   - withInput: Whether the command may have a stdin to write to.
-  ///   - linger: How long what the command leaves behind may write, once it has ended; nil for as long as it
-  ///     likes.
+  ///   - linger: How long what the command leaves behind may write, once it has ended; nil for as
+  ///     long as it likes.
   /// - Throws: ``APIError`` with 400 and the name of the first field that is not what it should be.
   func order(withInput: Bool, linger: Duration?) throws(APIError) -> Order {
     let line = try CommandLine(fields, "command")

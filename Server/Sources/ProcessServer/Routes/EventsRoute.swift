@@ -119,8 +119,8 @@ extension Output {
   /// At least the bytes of the events that tell this, all in all.
   fileprivate var sizeOfEvents: Int { ByteBuffer.sizeOfJSON(of: self) + 64 * chunks.count }
 
-  /// This, or a read of fewer bytes where events of this would be large: each small chunk costs a hundred
-  /// bytes or more.
+  /// This, or a read of fewer bytes where events of this would be large: each small chunk costs a
+  /// hundred bytes or more.
   fileprivate func shortened(_ read: (_ maxBytes: Int) -> Output) -> Output {
     var output = self
     while output.sizeOfEvents > 256 << 10, output.chunks.count > 1 {

@@ -121,8 +121,8 @@ extension Output {
 }
 
 extension Request {
-  /// Where a reader wants to begin: `since`, or near the end by `tail_bytes` or `from=now`; nil if the query
-  /// does not say.
+  /// Where a reader wants to begin: `since`, or near the end by `tail_bytes` or `from=now`; nil if
+  /// the query does not say.
   ///
   /// - Throws: ``APIError`` with 400 for anything else, and for more than one of them.
   func start(in session: Session) throws -> Cursor? {

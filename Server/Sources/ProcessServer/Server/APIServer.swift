@@ -21,8 +21,8 @@ public import ServiceLifecycle
 /// try await server.run()
 /// ```
 ///
-/// Ends when its task is cancelled or, better, its service group shut down gracefully: then it takes no more
-/// connections, ends all processes, and answers who still waits.
+/// Ends when its task is cancelled or, better, its service group shut down gracefully: then it
+/// takes no more connections, ends all processes, and answers who still waits.
 public final class APIServer: Service {
   /// What it is like.
   public let configuration: Configuration
@@ -37,7 +37,8 @@ public final class APIServer: Service {
   ///
   /// - Parameters:
   ///   - configuration: What it is to be like.
-  ///   - logger: Gets a line for each process that starts or is deleted, and never output or a token.
+  ///   - logger: Gets a line for each process that starts or is deleted, and never output or a
+  ///     token.
   ///   - onRunning: Called when it listens: with the port, or 0 if it has none.
   /// - Throws: ``TokenError`` if the tokens cannot be read.
   public init(
@@ -54,8 +55,8 @@ public final class APIServer: Service {
 
   /// Reads the file of tokens anew.
   ///
-  /// What waits or follows with a token that is no longer there ends. ``Configuration/onRevoke`` says what happens
-  /// to the processes that it started.
+  /// What waits or follows with a token that is no longer there ends. ``Configuration/onRevoke``
+  /// says what happens to the processes that it started.
   ///
   /// - Throws: ``TokenError``; the tokens in force stay in force then.
   public func reloadTokens() throws(TokenError) {
@@ -73,8 +74,8 @@ public final class APIServer: Service {
       try await withGracefulShutdownHandler {
         try await serve()
       } onGracefulShutdown: { [jobs, connections, limits = configuration.limits] in
-        // Who waits for a process is answered by its end; who waits for anything else, then. Who takes
-        // no answer, or is in the middle of a request, does not hold up the end for long.
+        // Who waits for a process is answered by its end; who waits for anything else, then. Who
+        // takes no answer, or is in the middle of a request, does not hold up the end for long.
         Task {
           await jobs.shutDown()
           connections.endWaits()

@@ -18,8 +18,8 @@ public struct CommandUser: Sendable {
 
   /// A user as the system's database knows it.
   ///
-  /// - Throws: ``CommandUserError`` if there is none of that name, if it is root, or if this process has not the
-  ///   privilege to become another user.
+  /// - Throws: ``CommandUserError`` if there is none of that name, if it is root, or if this
+  ///   process has not the privilege to become another user.
   public init(named name: String) throws(CommandUserError) {
     guard geteuid() == 0 else {
       throw CommandUserError(description: "only root can run commands as another user")

@@ -18,14 +18,15 @@ extension APIServer {
     /// How many bytes of output the ended sessions of a workspace may retain together before it may
     /// start no more processes.
     public var retainedBytesPerWorkspace = 256 << 20
-    /// Names of this machine that clients may use in `Host` beside `localhost` and its addresses, where they
-    /// come by its loopback. Anything else there is refused: a page in a browser could otherwise reach the
-    /// server by a name of its own.
+    /// Names of this machine that clients may use in `Host` beside `localhost` and its addresses,
+    /// where they come by its loopback. Anything else there is refused: a page in a browser could
+    /// otherwise reach the server by a name of its own.
     public var allowedHosts: Set<String> = []
     /// The user that commands become, for a server that runs as root; nil for the server's own.
     public var commandUser: CommandUser?
-    /// Whether each command gets a control group of its own, where the system lets this process make one. What leaves
-    /// a command's process group is then reached as well. It costs some milliseconds and descriptors for each.
+    /// Whether each command gets a control group of its own, where the system lets this process
+    /// make one. What leaves a command's process group is then reached as well. It costs some
+    /// milliseconds and descriptors for each.
     public var usesControlGroups = false
     /// What happens to the processes that a token started when the token is revoked.
     public var onRevoke = RevocationPolicy.keep
@@ -61,8 +62,8 @@ extension APIServer {
     public var connections = 1024
     /// The most connections at a time of one workspace.
     public var connectionsPerWorkspace = 512
-    /// How many connections there may be beside those: for `/healthz`, and for clients that have yet to send
-    /// their token. Of more, the oldest of these is cut off.
+    /// How many connections there may be beside those: for `/healthz`, and for clients that have
+    /// yet to send their token. Of more, the oldest of these is cut off.
     public var reservedConnections = 32
     /// How long a connection may last before a token has come with it.
     public var anonymousTime: Duration = .seconds(10)
@@ -93,7 +94,8 @@ extension APIServer {
     public var stdinPatience: Duration = .milliseconds(250)
     /// The longest time that the tool `shell` gives a command.
     public var shellTime: Duration = .seconds(600)
-    /// How long what a command of the tool `shell` leaves in the background may write, unless the client says.
+    /// How long what a command of the tool `shell` leaves in the background may write, unless the
+    /// client says.
     public var shellLinger: Duration = .milliseconds(250)
     /// How long processes have to end when they are asked to.
     public var grace: Duration = .seconds(2)

@@ -2,7 +2,8 @@ import Hummingbird
 
 /// One method of one path, and what is to be said of it.
 ///
-/// Requests are answered by these, and `GET /openapi.json` describes these: there is no second list of either.
+/// Requests are answered by these, and `GET /openapi.json` describes these: there is no second list
+/// of either.
 struct Route: Sendable {
   typealias Handler = @Sendable (Request, APIContext) async throws -> Response
 
@@ -26,7 +27,8 @@ struct RouteTable: Sendable {
   /// The route of a request, and what its path has in place of the route's names.
   ///
   /// - Parameter path: As it came: its segments are decoded here, after they were told apart.
-  /// - Throws: ``APIError``: 404 if there is none, 405 if the path has other methods, 400 if it is no path.
+  /// - Throws: ``APIError``: 404 if there is none, 405 if the path has other methods, 400 if it is
+  ///   no path.
   /// - Complexity: O(routes).
   func route(
     _ method: String, ofPath path: String
