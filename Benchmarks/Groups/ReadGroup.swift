@@ -96,7 +96,7 @@ func readCases() -> [Case] {
       ]
     }
   }
-  // What a caller does who keeps the bytes, and one who looks at each.
+  // A caller that keeps the bytes, and one that looks at each.
   let toArray = Case("read", "to-array", size: 65_536, bytes: 65_536) {
     let (session, _, _) = full(65_536)
     let output = session.output()

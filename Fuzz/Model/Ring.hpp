@@ -42,7 +42,7 @@ struct Step {
 // The most that any scenario needs.
 constexpr int maxWords = 8, maxSlots = 8, maxSeq = 12;
 
-// Values that no valid word has: whoever uses one has not waited for it.
+// Values that no valid word has: a thread that uses one has not waited for it.
 constexpr int bias = 1000, junk = -7;
 
 // What belongs at an offset.

@@ -1,2 +1,2 @@
-// A chunk's bytes are the ring's, so whoever imports Processes can name them.
+// A chunk's bytes are the ring's, so programs that import Processes can name them.
 @_exported public import OutputRing

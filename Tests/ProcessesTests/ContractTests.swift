@@ -30,7 +30,7 @@ import Testing
     #expect(Array(output.chunks[0].data) == Array(bytes.suffix(Session.maxBufferBytes)))
     #expect(output.lostBytes == 6 + 3_000_000 - Session.maxBufferBytes)
     #expect(output.missedChunks == 1 && output.missedBytes == output.lostBytes)
-    // To one who had all before it, no chunk is missing, but the prefix is.
+    // To a reader that had all before it, no chunk is missing, but the prefix is.
     let later = session.output(since: Cursor(seq: 1, offset: 6))
     #expect(later.missedChunks == 0)
     #expect(later.missedBytes == 3_000_000 - Session.maxBufferBytes)
@@ -235,7 +235,7 @@ import Testing
     #expect(closedFirst.isClosed && closedFirst.exitCode == 3)
   }
 
-  @Test("closed: whoever reads piecemeal has come to the end only when nothing is left")
+  @Test("closed: a reader that reads piecemeal has come to the end only when nothing is left")
   func complete() {
     let session = Session()
     for _ in 0..<3 { session.append(zeros(10), to: .stdout) }

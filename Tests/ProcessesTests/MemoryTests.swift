@@ -51,7 +51,7 @@ import Testing
     #expect(resident(session).resident <= 5 * Int(getpagesize()))
   }
 
-  /// A closed session's memory goes back when the last who refers to it is gone.
+  /// A closed session's memory goes back when the last reference to it is gone.
   @Test func memoryIsReturned() {
     weak var memory: RingMemory?
     weak var session: Session?

@@ -237,7 +237,7 @@ import Testing
     #expect(manager.session(id: "s") === replacement)
   }
 
-  /// Whoever takes a forgotten session's place is found again, by its id and by sweeps.
+  /// A session that takes a forgotten one's place is found again, by its id and by sweeps.
   @Test func forgettingInAnyOrder() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(10))

@@ -2,7 +2,7 @@ import Foundation
 @testable import Processes
 import Testing
 
-/// Output and cursors as text, for those who pass them on over a network.
+/// Output and cursors as text, for programs that pass them on over a network.
 @Suite struct TextTests {
   private func bytes(_ text: String) -> ChunkBytes {
     let session = Session()

@@ -17,7 +17,7 @@ package struct SplitMix64: Choices, Sendable {
     return Self.mix(state)
   }
 
-  /// The function that makes the numbers, for whoever needs the n-th without the ones before.
+  /// The function that makes the numbers, for callers that need the n-th without the ones before.
   package static func mix(_ value: UInt64) -> UInt64 {
     var mixed = value
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9

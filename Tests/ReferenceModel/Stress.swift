@@ -148,7 +148,8 @@ package struct Stress: Sendable {
         }
       }
       offset += plan.size
-      // More may come after an exit; whoever sees it must have all up to the seq that it names.
+      // More may come after an exit; a reader that sees it must have all up to the seq that it
+      // names.
       if plan.setsExit { subject.setExit(Int32(truncatingIfNeeded: seq), closing: false) }
     }
     subject.setExit(Int32(truncatingIfNeeded: chunks), closing: true)

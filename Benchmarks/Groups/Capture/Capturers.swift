@@ -130,7 +130,7 @@ enum Capturers {
 }
 
 /// The last 1 MiB of what it is given, behind a lock: what capturing "into memory" comes to for
-/// those who have no ring.
+/// programs that have no ring.
 private final class LastMebibyte: @unchecked Sendable {
   private let lock = NSLock()
   private let buffer = MemcpyLimit(size: Session.maxBufferBytes)

@@ -141,11 +141,11 @@ private struct Exit: Decodable {
         last = reader.lastID ?? last
       }
       #expect(String(decoding: bytes, as: UTF8.self) == (1...200).map { "\($0)\n" }.joined())
-      // Who has come to the end and asks again is told not to.
+      // A client that has come to the end and asks again is told not to.
       let again = try await server.request(
         "GET", "/api/sdk/processes/\(id)/events", headers: ["Last-Event-ID: \(last ?? "")"])
       #expect(again.status == 204)
-      // But who has only the last chunk, and was cut off before the exit, is told of that.
+      // A client that has only the last chunk, and was cut off before the exit, is told of that.
       var names: [String] = []
       let newest = try await server.output(id).next_since
       _ = try await events(server, id, lastEventID: "\(newest)") { event, _ in

@@ -81,12 +81,12 @@ import Testing
       #expect(try await server.request("DELETE", "/api/sdk/processes/\(id)").status == 200)
       #expect(try await server.get("processes/\(id)/output").status == 404)
       #expect(try await server.request("DELETE", "/api/sdk/processes/\(id)").status == 404)
-      // Who waited is told of the end.
+      // The waiting client is told of the end.
       #expect(try await waiting.signal == "SIGTERM")
     }
   }
 
-  /// The end: those who wait are answered, processes are ended, nobody new is let in.
+  /// The end: waiting clients are answered, processes ended, new clients refused.
   @Test func shuttingDown() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
@@ -109,7 +109,7 @@ import Testing
     }
   }
 
-  /// Clients who take no answer, or are in the middle of a request, do not hold up the end.
+  /// Clients that take no answer, or are in the middle of a request, do not hold up the end.
   @Test func shuttingDownWithoutThem() async throws {
     try await TestServer.run {
       $0.limits.stallTime = .seconds(1000)

@@ -135,7 +135,7 @@ import Testing
     }
   }
 
-  /// Metrics are for the server's own machine: not for who comes by another address.
+  /// Metrics are for the server's own machine: not for clients that come by another address.
   @Test(.enabled(if: LimitTests.ownAddress != nil, "this machine has no other address"))
   func metricsFromElsewhere() async throws {
     let address = try #require(Self.ownAddress)

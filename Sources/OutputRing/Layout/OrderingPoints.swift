@@ -33,11 +33,12 @@ import CRingShims
 //   RING(descriptors)  reader    acquire fence   after loading descriptors, before using their values
 //   RING(payload)      reader    acquire fence   after copying payload, before delivering it
 //
-//   publish   pairs with observe:      who sees seq s published sees its descriptor and payload, and
-//                                      everything before.
-//   announce  pairs with descriptors:  who loaded a descriptor's overwritten value sees the
-//                                      announcement that preceded the overwriting.
-//   announce  pairs with payload:      who copied one overwritten byte sees the announcement likewise.
+//   publish   pairs with observe:      a reader that sees seq s published sees its descriptor,
+//                                      its payload, and everything before.
+//   announce  pairs with descriptors:  a reader that loaded a descriptor's overwritten value sees
+//                                      the announcement that preceded the overwriting.
+//   announce  pairs with payload:      a reader that copied one overwritten byte sees the
+//                                      announcement likewise.
 //
 // A release *store* is no announcement: it orders what came before it, not the overwriting that
 // comes after. An acquire *load* is no validation: it orders what comes after it, not the copy that

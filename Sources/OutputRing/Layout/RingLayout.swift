@@ -81,7 +81,8 @@ extension RingLayout {
 
   var payloadStart: Int { Self.descriptorStart + slotCount * 8 }
 
-  /// What stands at the beginning of the region, so that whoever maps it knows what it holds.
+  /// What stands at the beginning of the region, so that a program that maps it knows what it
+  /// holds.
   var header: [UInt64] {
     [
       Self.magic, Self.version, UInt64(capacity), UInt64(chunkLimit), UInt64(reservationLimit),

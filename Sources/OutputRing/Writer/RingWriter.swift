@@ -2,7 +2,7 @@ package import CRingShims
 
 /// The producer's end of a ring: appends chunks, overwriting the oldest.
 ///
-/// Every operation is wait-free: no lock, no loop but the copy, and no regard for readers, who
+/// Every operation is wait-free: no lock, no loop but the copy, and no regard for readers, which
 /// cannot hold the producer up. A ring has exactly one writer, created with it; it cannot be
 /// copied, so the compiler checks that there is one producer at a time.
 ///
@@ -86,8 +86,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
 extension RingWriter {
   /// A word that belongs to the ring's owner, 0 at first.
   ///
-  /// A read returns it together with the chunks, as of one instant: whoever reads a status also
-  /// gets, in that read or before it, every chunk appended before that status was set.
+  /// A read returns it together with the chunks, as of one instant: a reader that sees a status
+  /// also gets, in that read or before it, every chunk appended before that status was set.
   public var status: UInt64 {
     get { unsafe ring_load_relaxed(memory.status) }
     set { storeStatus(newValue) }

@@ -2,8 +2,8 @@ public import OutputRing
 
 /// Base64 as in RFC 4648, section 4: with padding, without line breaks.
 ///
-/// For who passes output on as JSON: the encoding goes straight to where it is wanted, and is the
-/// only copy.
+/// For programs that pass output on as JSON: the encoding goes straight to where it is wanted, and
+/// is the only copy.
 extension ChunkBytes {
   /// The length of the encoding, in bytes.
   ///

@@ -35,7 +35,7 @@ public final class Session: Sendable, Identifiable {
   /// The most payload bytes this session retains.
   public let capacity: Int
 
-  /// The ring behind the session, for readers who want it without the session's words.
+  /// The ring behind the session, for readers that want it without the session's words.
   public let reader: RingReader
 
   /// What tells this session's cursors from those of others.

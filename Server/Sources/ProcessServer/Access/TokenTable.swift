@@ -28,7 +28,7 @@ public struct TokenTable: Sendable {
   /// belong to one workspace. Empty lines, and those that begin with `#`, are passed over.
   ///
   /// In place of a token, `sha256:` and 64 hexadecimal digits give its SHA-256, so that the text
-  /// gives access to nobody who reads it.
+  /// gives no access to its reader.
   ///
   /// - Throws: ``TokenError`` at the first line that is anything else; or if there is no token at
   ///   all.

@@ -59,7 +59,7 @@ final class Job: Sendable {
   static let leastRetainedBytes = 16_384
 
   /// Says that someone is interested in it: it is not idle while it runs. How long an ended one can
-  /// still be read does not depend on who reads.
+  /// still be read does not depend on its readers.
   func touch() { if isActive { session.noteActivity() } }
 
   /// Keeps the session from being idle while a request waits for it.

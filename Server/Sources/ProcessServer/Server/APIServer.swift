@@ -22,7 +22,7 @@ public import ServiceLifecycle
 /// ```
 ///
 /// Ends when its task is cancelled or, better, its service group shut down gracefully: then it
-/// takes no more connections, ends all processes, and answers who still waits.
+/// takes no more connections, ends all processes, and answers the requests that still wait.
 public final class APIServer: Service {
   /// What it is like.
   public let configuration: Configuration
@@ -74,8 +74,9 @@ public final class APIServer: Service {
       try await withGracefulShutdownHandler {
         try await serve()
       } onGracefulShutdown: { [jobs, connections, limits = configuration.limits] in
-        // Who waits for a process is answered by its end; who waits for anything else, then. Who
-        // takes no answer, or is in the middle of a request, does not hold up the end for long.
+        // A client that waits for a process is answered by its end; one that waits for anything
+        // else, then. A client that takes no answer, or is in the middle of a request, does not
+        // hold up the end for long.
         Task {
           await jobs.shutDown()
           connections.endWaits()

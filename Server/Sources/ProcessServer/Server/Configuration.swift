@@ -9,7 +9,7 @@ extension APIServer {
     public var host = "127.0.0.1"
     /// The port to listen on; 0 for any that is free.
     public var port = 8787
-    /// Who may do what.
+    /// Which tokens may do what.
     public var tokens: TokenSource
     /// How long a session is kept in which nothing happens.
     public var idleTimeout: Duration = .seconds(30 * 60)
@@ -84,7 +84,7 @@ extension APIServer {
     public var idleTime: Duration = .seconds(75)
     /// How long a client that is to read a response may read nothing of it.
     public var stallTime: Duration = .seconds(30)
-    /// The longest wait of a long poll; who asks for more gets this much.
+    /// The longest wait of a long poll; a client that asks for more gets this much.
     public var waitTime: Duration = .seconds(60)
     /// How often a stream of events shows that it is alive.
     public var heartbeat: Duration = .seconds(15)

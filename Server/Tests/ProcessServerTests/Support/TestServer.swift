@@ -47,7 +47,7 @@ struct TestServer: Sendable {
     }
   }
 
-  /// Asks the server to end; it does so when it has answered who waits.
+  /// Asks the server to end; it does so when it has answered the waiting clients.
   func shutDown() async { await group.triggerGracefulShutdown() }
 
   /// One request on a connection of its own.
