@@ -297,4 +297,15 @@ import Testing
     }
     #expect(wrong == 0 && manager.count == 0 && manager.sessions.isEmpty)
   }
+
+  @Test("A manager whose interval has no end sweeps never, and does not end the program")
+  func endlessInterval() async {
+    await #expect(processExitsWith: .success) {
+      let manager = SessionManager(idleTimeout: .zero, sweepInterval: .seconds(Int64.max))
+      manager.run()
+      try await Task.sleep(for: .milliseconds(200))
+      #expect(manager.isRunning)
+      manager.stop()
+    }
+  }
 }

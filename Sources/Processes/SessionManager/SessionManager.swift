@@ -137,7 +137,7 @@ extension SessionManager {
   ///   closure that refers to the manager must do so weakly, or the manager lives, and sweeps,
   ///   until then.
   public func run(onSweep: (@Sendable ([Session]) -> Void)? = nil) {
-    let interval = sweepInterval
+    let interval = sweepInterval.upToACentury
     sweeper.withLock { sweeper in
       guard sweeper == nil else { return }
       sweeper = Task { [weak self] in

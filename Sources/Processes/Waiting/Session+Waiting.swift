@@ -79,9 +79,9 @@ extension Session {
     waitForOutput(since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes, upTo: limit)
   }
 
-  /// When a wait ends; a limit beyond a century is as good as one.
+  /// When a wait ends.
   private func deadline(_ limit: Duration?) -> ContinuousClock.Instant? {
-    limit.map { .now + min($0, .seconds(1 << 32)) }
+    limit.map { .now + $0.upToACentury }
   }
 
   /// Sleeps until there may be news, the deadline has passed or the task is cancelled.
