@@ -109,7 +109,7 @@ public final class ProcessManager: Sendable {
       return false
     }
     if isForgotten {
-      process.terminate(grace: grace)
+      end(process)
       throw .cancelled
     }
     return process
@@ -200,7 +200,7 @@ public final class ProcessManager: Sendable {
   private func end(_ process: HostedProcess) {
     process.terminate(grace: grace)
     // Readers get the last of the output and the exit, if the process comes to an end in time.
-    let limit = grace + Self.closingTime
+    let limit = grace.upToACentury + Self.closingTime
     Task {
       await withTaskGroup { group in
         group.addTask { _ = try? await process.waitUntilClosed() }

@@ -17,8 +17,10 @@ final class Pump: Sendable {
   /// Sources, visits to come and processes: whatever the thread must not end before.
   private let sourceCount = Atomic<Int>(0)
   private let isStopping = Atomic<Bool>(false)
-  private let visits = LockedState<[@Sendable () -> Void]>([])
-  private let timers = LockedState(Timers())
+  /// Nil once the thread has ended.
+  private let visits = LockedState<[@Sendable () -> Void]?>([])
+  /// Nil likewise.
+  private let timers = LockedState<Timers?>(Timers())
   private let population = LockedState(Population())
   /// What ``turnStart`` has read; 0 before the first source of a round asks.
   private let turnNanoseconds = Atomic<Int64>(0)
@@ -101,19 +103,21 @@ final class Pump: Sendable {
   func expectVisit() { sourceCount.add(1, ordering: .relaxed) }
 
   /// Calls a closure on the thread, once, between two turns of the sources; `expectVisit()` came first.
+  ///
+  /// Drops the closure if the thread had ended before that.
   func visit(_ body: @escaping @Sendable () -> Void) {
-    visits.withLock { $0.append(body) }
+    visits.withLock { $0?.append(body) }
     poller.wake()
   }
 
   /// Calls a closure on the thread after some time, unless the thread has ended by then; between two
   /// turns of the sources, so that it may withdraw some.
   func schedule(after time: Duration, _ body: @escaping @Sendable () -> Void) {
-    // A century is as good as any time beyond.
-    let instant = ContinuousClock.Instant.now + min(max(time, .zero), .seconds(1 << 32))
+    let instant = ContinuousClock.Instant.now + max(time, .zero).upToACentury
     let isNext = timers.withLock { timers in
-      timers.add(at: instant, body)
-      return timers.next == instant
+      // Kept after the thread's end, it would keep the pump.
+      timers?.add(at: instant, body)
+      return timers?.next == instant
     }
     if isNext { poller.wake() }
   }
@@ -124,18 +128,18 @@ final class Pump: Sendable {
 
   /// Calls what is due, in turn; the rest at the next look, which comes at once.
   private func runTimers() {
-    guard timers.withLock(\.next) != nil else { return }
+    guard timers.withLock({ $0?.next }) != nil else { return }
     let now = ContinuousClock.Instant.now
     for _ in 0..<Self.batch {
-      guard let body = timers.withLock({ $0.pop(at: now) }) else { return }
+      guard let body = timers.withLock({ $0?.pop(at: now) }) else { return }
       body()
     }
   }
 
   private func receiveVisits() {
     let bodies = visits.withLock { visits in
-      let bodies = visits.prefix(Self.batch)
-      visits.removeFirst(bodies.count)
+      let bodies = (visits ?? []).prefix(Self.batch)
+      visits?.removeFirst(bodies.count)
       return bodies
     }
     for body in bodies {
@@ -180,7 +184,7 @@ final class Pump: Sendable {
     source.isResting = true
     // Nobody has to be woken: this is the thread, which looks at its timers before it waits.
     timers.withLock { timers in
-      timers.add(at: .now + pause) { [self] in resume(source) }
+      timers?.add(at: .now + pause) { [self] in resume(source) }
     }
   }
 
@@ -207,7 +211,9 @@ final class Pump: Sendable {
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
     while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
-      let limit = visits.withLock(\.isEmpty) ? timers.withLock(\.next).map { $0 - .now } : .zero
+      let limit =
+        visits.withLock { $0?.isEmpty ?? true }
+        ? timers.withLock { $0?.next }.map { $0 - .now } : .zero
       turnNanoseconds.store(0, ordering: .relaxed)
       unsafe poller.wait(events, upTo: limit) { token in
         guard let token = unsafe token else { return }
@@ -218,9 +224,13 @@ final class Pump: Sendable {
       receiveVisits()
       runTimers()
     }
-    // They hold what holds the pump.
-    timers.withLock { $0 = Timers() }
+    // They hold what holds the pump. Released outside of the locks: that may run any code.
+    let rest = (timers.withLock { $0.take() }, visits.withLock { $0.take() })
+    extendLifetime(rest)
   }
+
+  /// Whether the thread has come to its end.
+  var hasEnded: Bool { visits.withLock { $0 == nil } }
 }
 
 // MARK: Processes
@@ -292,6 +302,7 @@ extension Pump {
   /// - Returns: The launches, of which those settle late that hang for want of a file system.
   @discardableResult
   func stop(grace: Duration) -> [Launch] {
+    let grace = grace.upToACentury
     let (members, launches) = population.withLock { population in
       population.grace = min(grace, population.grace ?? grace)
       return (population.members.values.map { $0 }, Array(population.launches.values))

@@ -1,0 +1,76 @@
+import Processes
+import Testing
+
+@testable import ProcessHost
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Durations without an end, numbers that are no signals, and children that change their group.
+@Suite(.timeLimit(.minutes(2))) struct EdgeTests {
+  /// Starts a command, and waits for its first line.
+  private func start(_ command: Command, on host: CommandHost = .shared) async throws
+    -> HostedProcess
+  {
+    let process = try await host.launch(command, into: freshSession())
+    _ = await process.session.output(since: 0, waitingUpTo: nil)
+    return process
+  }
+
+  /// What proc(5) says of a process: R, S, T, …
+  private func state(of process: Int32) -> Character? {
+    guard let stat = contents("/proc/\(process)/stat"), let name = stat.lastIndex(of: ")")
+    else { return nil }
+    return stat[name...].dropFirst(2).first
+  }
+
+  // MARK: Durations
+
+  @Test("A process that has a grace without an end can be forgotten")
+  func endlessGrace() async {
+    await #expect(processExitsWith: .success) {
+      let manager = ProcessManager(idleTimeout: .seconds(10), grace: .seconds(Int64.max))
+      let session = Session(id: "a", workspaceID: "tests")
+      let process = try await manager.launch(Command("sleep", "100"), into: session)
+      manager.forget(id: "a")
+      #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
+      #expect(await eventually { session.isForgotten })
+    }
+  }
+
+  @Test("A host can be closed with the longest grace that a duration holds")
+  func longestGrace() async {
+    await #expect(processExitsWith: .success) {
+      let host = CommandHost()
+      let process = try await host.launch(Command("sleep", "100"), into: freshSession())
+      #expect(await host.close(grace: Duration(attoseconds: .max)).isEmpty)
+      #expect(process.exit == .signaled(SIGTERM))
+    }
+  }
+
+  // MARK: The end of a pump
+
+  @Test("A pump that has ended keeps nothing that is scheduled afterwards")
+  func scheduleAfterTheEnd() async throws {
+    final class Token: Sendable {}
+    weak var scheduled: Token?
+    weak var visiting: Token?
+    do {
+      let pump = try Pump.start()
+      pump.stop(grace: .zero)
+      #expect(await eventually { pump.hasEnded })
+      let (first, second) = (Token(), Token())
+      (scheduled, visiting) = (first, second)
+      pump.schedule(after: .seconds(1_000)) { withExtendedLifetime((pump, first)) {} }
+      pump.expectVisit()
+      pump.visit { withExtendedLifetime((pump, second)) {} }
+    }
+    #expect(scheduled == nil)
+    #expect(visiting == nil)
+  }
+}
