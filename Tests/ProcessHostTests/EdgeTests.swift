@@ -73,4 +73,24 @@ import Testing
     #expect(scheduled == nil)
     #expect(visiting == nil)
   }
+
+  // MARK: Terminals
+
+  @Test("A file that another child holds open for writing keeps its output, in a terminal too")
+  func busyFiles() async throws {
+    let directory = TemporaryDirectory()
+    let path = directory.path + "/tool"
+    try await capture(.shell("cp /bin/echo \(path)"))
+    let writer = unsafe open(path, O_WRONLY | O_CLOEXEC)
+    var command = Command(path, "hello")
+    command.terminal = TerminalSize()
+    let session = freshSession()
+    let launch = Task { [command] in
+      try await CommandHost.shared.launch(command, into: session).waitUntilClosed()
+    }
+    try await Task.sleep(for: .milliseconds(50))
+    close(writer)
+    #expect(try await launch.value == .exited(0))
+    #expect(text(session) == "hello\r\n")
+  }
 }

@@ -190,7 +190,7 @@ final class Launch: @unchecked Sendable {
 private struct ChildEnds: ~Copyable {
   let pipes: [OutputPipe]
   let inputPipe: InputPipe?
-  /// Where the child finds its terminal, if it is to have one; then it has no other descriptors.
+  /// Where the child finds its terminal, if it is to have one, which it opens itself.
   let terminalPath: String?
   let input: OwnedDescriptor?
   let output: OwnedDescriptor?
@@ -205,8 +205,8 @@ private struct ChildEnds: ~Copyable {
       let input = InputPipe(try terminal.primary.duplicate(), isTerminal: true, on: pump)
       let pipe = OutputPipe(terminal.primary, .stdout, of: lifecycle, on: pump)
       return ChildEnds(
-        pipes: [pipe], inputPipe: input, terminalPath: terminal.path, input: nil, output: nil,
-        error: nil)
+        pipes: [pipe], inputPipe: input, terminalPath: terminal.path, input: nil,
+        output: terminal.secondary, error: nil)
     }
     let output = try PipeEnds.open(.fromChild)
     var pipes = [OutputPipe(output.read, .stdout, of: lifecycle, on: pump)]

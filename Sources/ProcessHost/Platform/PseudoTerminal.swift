@@ -12,6 +12,9 @@
 /// opens it, and of nobody who is handed it open.
 struct PseudoTerminal: ~Copyable {
   let primary: OwnedDescriptor
+  /// The child's end, which the child does not inherit: to be held until the child has opened its own. A child
+  /// whose file could not be executed closes that again, and when all are closed the output has ended.
+  let secondary: OwnedDescriptor
   let path: String
 
   /// Opens a terminal, from which reading does not block.
@@ -39,11 +42,18 @@ struct PseudoTerminal: ~Copyable {
       let path = unsafe String(cString: name)
     #endif
     guard setTerminalSize(primary.number, size) else { throw .last }
-    return PseudoTerminal(primary: primary, path: path)
+    return PseudoTerminal(primary: primary, secondary: try .secondary(path), path: path)
   }
 }
 
 extension OwnedDescriptor {
+  /// Opens a terminal, which does not become this program's controlling one.
+  fileprivate static func secondary(_ path: String) throws(SystemError) -> OwnedDescriptor {
+    let number = unsafe open(path, O_RDWR | O_NOCTTY | O_CLOEXEC)
+    guard number >= 0 else { throw .last }
+    return try OwnedDescriptor(owning: number).aboveStandard()
+  }
+
   /// Another number for the same open file.
   borrowing func duplicate() throws(SystemError) -> OwnedDescriptor {
     let copy = fcntl(number, F_DUPFD_CLOEXEC, 3)
