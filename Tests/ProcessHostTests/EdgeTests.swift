@@ -74,6 +74,74 @@ import Testing
     #expect(visiting == nil)
   }
 
+  // MARK: Signals
+
+  @Test(
+    "A number that is no signal does not let a stopped process go on",
+    arguments: [0, 99] as [Int32])
+  func noSignal(number: Int32) async throws {
+    let process = try await start(.shell("echo; while :; do sleep 0.01; done"))
+    try process.signal(.stop)
+    #expect(await eventually { state(of: process.processID) == "T" })
+    #expect(throws: SignalError.refused(code: EINVAL)) {
+      try process.signal(ProcessSignal(rawValue: number))
+    }
+    process.terminate(with: ProcessSignal(rawValue: number), grace: .seconds(1_000))
+    // A stop would be undone at once.
+    #expect(state(of: process.processID) == "T")
+    process.terminate(grace: .zero)
+    try await process.waitUntilClosed()
+  }
+
+  // MARK: Groups
+
+  /// Leaves its group, in which a child of it stays.
+  private static let leaver = Command(
+    "perl", "-e",
+    "$| = 1; unless (fork) { exec 'sleep', '1000' } setpgrp(0, getpgrp(getppid())); print qq(x\n);"
+      + " sleep 1000")
+
+  @Test("A process that has left its group gets signals, though others are left in the group")
+  func leaver() async throws {
+    let host = CommandHost()
+    let process = try await start(Self.leaver, on: host)
+    #expect(getpgid(process.processID) == getpgrp())
+    try process.signal(.kill)
+    #expect(await eventually { isGone(process.processID) })
+    kill(process.processID, SIGKILL)
+    #expect(await host.close(grace: .zero).isEmpty)
+  }
+
+  @Test("A child in this program's group is named as what is left of a command")
+  func survivors() async throws {
+    let pump = try Pump.start()
+    defer { pump.stop(grace: .zero) }
+    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: pump)
+    var command = Command.shell("echo; exec sleep 1000")
+    command.processGroup = .inherited
+    let process = try await start(command)
+    lifecycle.launched(as: process.processID, descriptor: nil, input: nil)
+    #expect(lifecycle.survivor(in: [:])?.processIDs == [process.processID])
+    process.terminate(grace: .zero)
+    try await process.waitUntilClosed()
+    #expect(lifecycle.survivor(in: [:]) == nil)
+  }
+
+  @Test("A child in this program's group is killed when its launch is cancelled")
+  func killing() async throws {
+    var command = Command.shell("echo; exec sleep 1000")
+    command.processGroup = .inherited
+    let process = try await start(command)
+    let killer = Latch<Void>()
+    try startThread {
+      killAndReap(group: process.processID)
+      killer.set(())
+    }
+    #expect(await eventually { killer.value != nil })
+    try? process.signal(.kill)
+    try await process.waitUntilClosed()
+  }
+
   // MARK: Terminals
 
   @Test("A file that another child holds open for writing keeps its output, in a terminal too")

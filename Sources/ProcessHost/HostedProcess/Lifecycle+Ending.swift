@@ -16,6 +16,8 @@ extension Lifecycle {
   /// Sends a signal to the child's group, and lets those continue that are stopped, if the signal may end
   /// them: they would not notice it otherwise. Processes of its cgroup get it whatever their groups are.
   func send(_ signal: ProcessSignal) throws(SignalError) {
+    // Else what is stopped would be continued.
+    guard signal.isSignal else { throw .refused(code: EINVAL) }
     let signals = signal.endsByDefault ? [signal.rawValue, SIGCONT] : [signal.rawValue]
     let (cgroup, group, result) = state.withLock { state in
       let result = state.send(signals)
@@ -46,10 +48,11 @@ extension Lifecycle.State {
     if isReaped { return pump == nil ? ESRCH : signalRest(signal) }
     // Another part of the program may have reaped the child; then its number is free, and may be a stranger's.
     if case .gone = peekState(of: process) { return ESRCH }
-    if kill(-process, signal) == 0 { return 0 }
-    // It may have moved to another group, and its first group be empty.
-    guard errno == ESRCH else { return errno }
-    return kill(process, signal) == 0 ? 0 : errno
+    let code = kill(-process, signal) == 0 ? 0 : errno
+    // It may be in another group: it is in this program's, or has moved and left others behind.
+    if code != ESRCH, getpgid(process) == process { return code }
+    if kill(process, signal) == 0 { return 0 }
+    return code == ESRCH ? errno : code
   }
 
   /// Sends a signal to what is left of the group of a child that was reaped; returns 0, or the error.
@@ -198,8 +201,12 @@ extension Lifecycle {
   ///
   /// - Parameter members: What is left of each group that has any; nil if that is not known.
   func survivor(in members: ProcessGroups.Members?) -> Survivor? {
-    let (process, isReaped) = state.withLock { ($0.process, $0.isReaped) }
-    var processes = members.map { $0[process] ?? [] } ?? (isReaped ? [] : [process])
+    // The child itself may be in another group.
+    let (process, isRunning) = state.withLock { state in
+      (state.process, !state.isReaped && peekState(of: state.process).isRunning)
+    }
+    var processes = members?[process] ?? []
+    if isRunning, !processes.contains(process) { processes.append(process) }
     processes += (cgroup?.members() ?? []).filter { !processes.contains($0) }
     if processes.isEmpty { return nil }
     let isPermitted = processes.allSatisfy { kill($0, 0) == 0 || errno != EPERM }

@@ -33,6 +33,9 @@ public struct ProcessSignal: RawRepresentable, Sendable, Hashable {
 }
 
 extension ProcessSignal {
+  /// Whether the system knows it. 0 is no signal: to send it only tells whether there is a process.
+  var isSignal: Bool { 1...64 ~= rawValue }
+
   /// Whether it ends a process that does nothing about it, but not one that is stopped.
   var endsByDefault: Bool {
     switch rawValue {

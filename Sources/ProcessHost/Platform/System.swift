@@ -71,6 +71,8 @@ enum ChildState {
   /// Someone else has reaped it; its number may belong to a stranger.
   case gone
 
+  var isRunning: Bool { if case .running = self { true } else { false } }
+
   /// How it ended, if it has.
   var exit: ProcessExit? {
     switch self {
@@ -90,9 +92,11 @@ func reap(_ child: Int32) -> Bool {
   return unsafe info.si_signo == SIGCHLD
 }
 
-/// Kills a child and the group that it leads, and waits for the child's end.
+/// Kills a child and the group that it leads, if it leads one, and waits for the child's end.
 func killAndReap(group child: Int32) {
   kill(-child, SIGKILL)
+  // It may be in another group: it is in this program's, or has moved.
+  kill(child, SIGKILL)
   var info = unsafe siginfo_t()
   while unsafe waitid(P_PID, id_t(child), &info, WEXITED) != 0 && errno == EINTR {}
 }
