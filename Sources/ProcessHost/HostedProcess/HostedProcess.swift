@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// Keeps its host, which ends its processes when it is gone itself.
 public final class HostedProcess: Sendable, Identifiable {
-  /// The process's number, which is also that of the process group that it leads.
+  /// The process's number, which is also that of the process group that it leads, unless
+  /// ``Command/processGroup`` is ``Command/ProcessGroup/inherited``.
   ///
   /// Belongs to someone else, sooner or later, once ``waitUntilClosed()`` has returned: send signals
   /// with ``signal(_:)``, which takes care of that.
