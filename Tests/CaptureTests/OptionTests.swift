@@ -74,7 +74,7 @@ import Testing
   @Test func ctrlZStopsBothAndFgContinuesThem() async throws {
     let console = try await Console.shell()
     try await console.type(
-      "$CAPTURE --foreground sh -c 'echo pid-$$; while :; do sleep 0.05; done'\n")
+      "$CAPTURE --foreground sh -c 'echo pid-$$; exec sleep 1000'\n")
     #expect(await eventually { number(after: "pid-", in: console.text) != nil })
     let command = try #require(number(after: "pid-", in: console.text))
     try await console.type("\u{1a}")
