@@ -30,7 +30,7 @@ extension RingWriter {
       return
     }
     guard count <= RING_COPY_SMALL else {
-      unsafe appendLarge(source, count, tag)
+      unsafe appendLarge(source, count, tag, probe: NoProbe())
       return
     }
     let seq = lastSeq &+ 1
@@ -57,13 +57,16 @@ extension RingWriter {
 
   /// A chunk whose copy is worth a call.
   @inline(never)
-  private mutating func appendLarge(_ source: UnsafeRawPointer, _ count: Int, _ tag: Bool) {
+  private mutating func appendLarge<Probe: WriteProbe>(
+    _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
+  ) {
     guard count <= memory.layout.reservationLimit else {
-      return unsafe appendInPieces(source, count, tag, probe: NoProbe())
+      return unsafe appendInPieces(source, count, tag, probe: probe)
     }
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
     control.announce(seq: seq, offset: max(end, reservedOffset))
+    probe.announcedPiece()
     unsafe ring_copy_in_large(payload + position, source, count, copyMethod)
     position &+= count
     publish(seq: seq, end: end, tag: tag)
@@ -101,12 +104,16 @@ extension RingWriter {
     publish(seq: seq, end: end, tag: tag)
   }
 
-  /// Appends one chunk in pieces, whatever its size, for a test that reads between them.
+  /// Appends one chunk as if it were not small, for a test that reads between its pieces.
   package mutating func append<Probe: WriteProbe>(
     _ bytes: UnsafeRawBufferPointer, tag: Bool, probe: Probe
   ) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-    unsafe appendInPieces(source, bytes.count, tag, probe: probe)
+    if bytes.count > RING_COPY_SMALL, position &+ bytes.count < inlineLimit {
+      unsafe appendLarge(source, bytes.count, tag, probe: probe)
+    } else {
+      unsafe appendInPieces(source, bytes.count, tag, probe: probe)
+    }
   }
 
   /// Step 3 of the protocol: stores the descriptor of a chunk whose payload is in place, and

@@ -210,7 +210,11 @@ final class Pump: Sendable {
     poller.prepareThread()
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
-    while !(isStopping.load(ordering: .acquiring) && sourceCount.load(ordering: .relaxed) == 0) {
+    // Sequentially consistent, here, in `removeSource()` and in `stop(grace:)`: either this thread finds both,
+    // or the other one wakes it.
+    while !(isStopping.load(ordering: .sequentiallyConsistent)
+      && sourceCount.load(ordering: .sequentiallyConsistent) == 0)
+    {
       let limit =
         visits.withLock { $0?.isEmpty ?? true }
         ? timers.withLock { $0?.next }.map { $0 - .now } : .zero
@@ -274,8 +278,8 @@ extension Pump {
   }
 
   private func removeSource() {
-    sourceCount.subtract(1, ordering: .relaxed)
-    if isStopping.load(ordering: .acquiring) { poller.wake() }
+    sourceCount.subtract(1, ordering: .sequentiallyConsistent)
+    if isStopping.load(ordering: .sequentiallyConsistent) { poller.wake() }
   }
 
   /// A process could not be ended.
@@ -307,7 +311,7 @@ extension Pump {
       population.grace = min(grace, population.grace ?? grace)
       return (population.members.values.map { $0 }, Array(population.launches.values))
     }
-    isStopping.store(true, ordering: .releasing)
+    isStopping.store(true, ordering: .sequentiallyConsistent)
     for launch in launches {
       launch.cancel(.hostClosed)
       schedule(after: max(grace, .zero) + Self.hang) { launch.settled.set(()) }
