@@ -42,25 +42,26 @@
 #define CHANGE_OWNER SYS_fchown
 #endif
 
-// The child runs in the memory of the program until it executes its file (CLONE_VM), which copies no page
-// tables, however much memory the program has. The thread that starts it waits (CLONE_VFORK), and it alone;
-// the child has the thread's thread-local storage, `errno` included, and a stack of its own.
+// The child runs in the memory of the program until it executes its file (CLONE_VM), which copies
+// no page tables, however much memory the program has. The thread that starts it waits
+// (CLONE_VFORK), and it alone; the child has the thread's thread-local storage, `errno` included,
+// and a stack of its own.
 //
-// SAFETY: what follows is run by the child, while other threads of the program run on and may hold any
-// lock. So the child
-//   - allocates nothing, takes no lock, and calls nothing but `syscall(2)`, which is async-signal-safe. The
-//     C library's own functions may be cancellation points, and sanitizers replace some by functions that
-//     keep books in the program's memory (of descriptors and signal handlers, which the child changes for
-//     itself alone);
-//   - writes to nothing but its stack, `errno`, and the step, code and index of the attempt, which no other
-//     thread reads meanwhile;
+// SAFETY: what follows is run by the child, while other threads of the program run on and may hold
+// any lock. So the child
+//   - allocates nothing, takes no lock, and calls nothing but `syscall(2)`, which is
+//     async-signal-safe. The C library's own functions may be cancellation points, and sanitizers
+//     replace some by functions that keep books in the program's memory (of descriptors and signal
+//     handlers, which the child changes for itself alone);
+//   - writes to nothing but its stack, `errno`, and the step, code and index of the attempt, which
+//     no other thread reads meanwhile;
 //   - runs no signal handler of the program: all signals are blocked until all handlers are gone;
 //   - is not instrumented, since it never returns from its functions;
 //   - ends by `execve` or `exit_group`.
 //
-// A child that becomes another user has memory of its own (no CLONE_VM): that user's processes might change
-// what a child of theirs can write to, which would be the program. All the same the thread waits for it, and
-// the attempt lies in memory that both share.
+// A child that becomes another user has memory of its own (no CLONE_VM): that user's processes
+// might change what a child of theirs can write to, which would be the program. All the same the
+// thread waits for it, and the attempt lies in memory that both share.
 #if defined(__clang__)
 #define CHILD __attribute__((disable_sanitizer_instrumentation, no_stack_protector))
 #else
@@ -68,8 +69,8 @@
 #endif
 
 #if defined(__GLIBC__)
-// glibc's other name for it. ThreadSanitizer replaces `clone` by a function that takes the child for a fork,
-// with memory of its own, and changes its books in it.
+// glibc's other name for it. ThreadSanitizer replaces `clone` by a function that takes the child
+// for a fork, with memory of its own, and changes its books in it.
 extern int __clone(int (*function)(void *), void *stack, int flags, void *context, ...);
 #define CLONE __clone
 #else
@@ -90,7 +91,8 @@ CHILD static _Noreturn void fail(struct spawn_attempt *attempt, enum spawn_step 
   for (;;) syscall(SYS_exit_group, 127);
 }
 
-/// Gives every signal its default action. `sigaction(3)` refuses those that the C library uses itself.
+/// Gives every signal its default action. `sigaction(3)` refuses those that the C library uses
+/// itself.
 CHILD static void reset_signals(void) {
   // A `struct sigaction` of the kernel's, in which all fields are 0 for SIG_DFL.
   const unsigned long defaults[8] = {0};
@@ -112,7 +114,8 @@ CHILD static int is_target(const struct table *table, int number) {
   return 0;
 }
 
-/// Closes the descriptors that are no targets, one by one: those that /proc names, or all that there may be.
+/// Closes the descriptors that are no targets, one by one: those that /proc names, or all that
+/// there may be.
 CHILD static void close_each(const struct table *table) {
   struct entry {
     unsigned long inode, offset;
@@ -163,7 +166,8 @@ CHILD static void close_others(const struct table *table) {
 CHILD static int install(struct table *table) {
   for (int index = 0; index < table->count; ++index) {
     int target = table->targets[index], moved = -1;
-    // What is about to be overwritten, and is still needed, gets another number: one that nothing overwrites.
+    // What is about to be overwritten, and is still needed, gets another number: one that nothing
+    // overwrites.
     for (int later = index + 1; later < table->count; ++later) {
       if (table->sources[later] != target) continue;
       for (int lowest = 3; moved < 0 || is_target(table, moved); lowest = moved + 1)
@@ -288,8 +292,8 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
   _Alignas(64) char stack[32768];
   struct child child = {attempt, plan, getpid()};
   int flags = (plan->user ? 0 : CLONE_VM) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
-  // The stack grows down. The kernel stores the descriptor before the child runs; an old one ignores
-  // CLONE_PIDFD, and stores none.
+  // The stack grows down. The kernel stores the descriptor before the child runs; an old one
+  // ignores CLONE_PIDFD, and stores none.
   pid_t process = CLONE(run_child, stack + sizeof stack, flags, &child, &attempt->descriptor);
   if (process < 0) {
     attempt->step = SPAWN_PROCESS;

@@ -108,7 +108,8 @@ extension Capture {
   private func launch(
     _ words: [Command.Text], into session: Session, heldUpBy gate: OutputGate?
   ) async throws -> HostedProcess {
-    // Many captures may run beside each other, and share with all else what the user's pipes may hold.
+    // Many captures may run beside each other, and share with all else what the user's pipes may
+    // hold.
     let host = CommandHost(pipeBudget: PipeBudget(part: 256))
     var command = Command(words[0], arguments: Array(words.dropFirst()))
     // `OutputWait` bounds the wait for others, however much they write.

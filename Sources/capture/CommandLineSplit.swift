@@ -9,14 +9,14 @@ import ProcessHost
 
 /// capture's arguments, divided into its own options and the command.
 ///
-/// The command begins at the first argument that is neither an option nor an option's value, as with
-/// env(1) and timeout(1), or after `--`. The argument parser sees nothing that follows the command's
-/// name: that belongs to the command, and the parser takes quadratic time for it.
+/// The command begins at the first argument that is neither an option nor an option's value, as
+/// with env(1) and timeout(1), or after `--`. The argument parser sees nothing that follows the
+/// command's name: that belongs to the command, and the parser takes quadratic time for it.
 ///
 /// The command and the name of a file are bytes, which need not be UTF-8.
 struct CommandLineSplit: Equatable {
-  /// capture's own options. Each value is joined to its option, so that the parser cannot take a value
-  /// such as `-1` for another option.
+  /// capture's own options. Each value is joined to its option, so that the parser cannot take a
+  /// value such as `-1` for another option.
   private(set) var options: [String] = []
 
   /// The command's name and its arguments; empty if there is none.

@@ -56,12 +56,12 @@ struct WriteError: Error {
 /// Writes a line on stderr.
 func complain(_ message: String) { try? Descriptor.stderr.write("capture: \(message)\n") }
 
-/// Lets writes to a pipe without a reader fail instead of ending this program. Commands that it starts
-/// are not affected.
+/// Lets writes to a pipe without a reader fail instead of ending this program. Commands that it
+/// starts are not affected.
 func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 
-/// Opens those of descriptors 0, 1 and 2 that are closed, before anything else gets their numbers and
-/// then what is written there. Writing to them still fails with `EBADF`.
+/// Opens those of descriptors 0, 1 and 2 that are closed, before anything else gets their numbers
+/// and then what is written there. Writing to them still fails with `EBADF`.
 func openStandardDescriptors() {
   for number in 0...2 as ClosedRange<Int32> where fcntl(number, F_GETFD) < 0 {
     _ = unsafe open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)

@@ -72,11 +72,11 @@ final class InputForwarder: Sendable {
     return isEnd ? nil : bytes
   }
 
-  /// Waits while another program has the terminal: the command goes on in the background, and finds no
-  /// end of its input.
+  /// Waits while another program has the terminal: the command goes on in the background, and finds
+  /// no end of its input.
   ///
-  /// Looks from time to time, because a shell that brings a running job to the foreground sends it no
-  /// signal.
+  /// Looks from time to time, because a shell that brings a running job to the foreground sends it
+  /// no signal.
   private func waitForForeground() {
     guard !isInForeground(0) else { return }
     while !isInForeground(0) { usleep(100_000) }

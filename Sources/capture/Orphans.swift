@@ -14,8 +14,9 @@ enum Orphans {
 
   /// Reaps all that have ended.
   ///
-  /// The command itself is reaped by its host, when nothing needs its number any more. Until then it
-  /// may be what waitpid(2) finds first for “any child”; so each process is asked for by its number.
+  /// The command itself is reaped by its host, when nothing needs its number any more. Until then
+  /// it may be what waitpid(2) finds first for “any child”; so each process is asked for by its
+  /// number.
   static func reap(except command: Int32) {
     guard let directory = unsafe opendir("/proc") else { return }
     defer { unsafe closedir(directory) }

@@ -12,9 +12,9 @@ import Synchronization
 
 /// The file that gets the complete output, in the order in which it was captured.
 ///
-/// A thread of its own copies a session to it. A gate holds the command up while it writes faster than
-/// the file takes it, so that it does not overtake the thread. If the file cannot be written, the
-/// command goes on without it, and ``finish()`` says so.
+/// A thread of its own copies a session to it. A gate holds the command up while it writes faster
+/// than the file takes it, so that it does not overtake the thread. If the file cannot be written,
+/// the command goes on without it, and ``finish()`` says so.
 final class OutputFile: Sendable {
   private struct Result {
     var missingBytes = 0

@@ -10,9 +10,9 @@ import Processes
 
 /// The terminal on capture's own stdin, while what is typed there goes to the command's terminal.
 ///
-/// It is in raw mode then: the command's terminal alone decides what is echoed, what ends a line and
-/// which key is a signal. Only while capture is in the foreground, because otherwise the terminal
-/// belongs to another program.
+/// It is in raw mode then: the command's terminal alone decides what is echoed, what ends a line
+/// and which key is a signal. Only while capture is in the foreground, because otherwise the
+/// terminal belongs to another program.
 final class OwnTerminal: Sendable {
   private struct State {
     /// Whether raw mode is wanted at all.
@@ -42,8 +42,8 @@ final class OwnTerminal: Sendable {
       guard state.isTaken, isInForeground(0) else { return }
       var mode = termios()
       guard unsafe tcgetattr(0, &mode) == 0 else { return }
-      // If capture was stopped by SIGSTOP, a shell has set the mode it likes, and capture still knows
-      // what it was before.
+      // If capture was stopped by SIGSTOP, a shell has set the mode it likes, and capture still
+      // knows what it was before.
       if state.original == nil { state.original = mode }
       unsafe cfmakeraw(&mode)
       unsafe tcsetattr(0, TCSANOW, &mode)

@@ -11,11 +11,12 @@ import ProcessHost
 
 /// Makes sure that the system has the threads and descriptors that capture will need.
 ///
-/// The runtime's pool of threads waits, without an end and without a word, until the system has one for
-/// it, and ends the program without descriptors for its timers. Where the number of processes, the address
-/// space or the number of open files is limited, capture says so instead.
+/// The runtime's pool of threads waits, without an end and without a word, until the system has one
+/// for it, and ends the program without descriptors for its timers. Where the number of processes,
+/// the address space or the number of open files is limited, capture says so instead.
 enum Reserve {
-  /// The threads for the pool and its timers, for the launch and the pump, for stdin and `--output`.
+  /// The threads for the pool and its timers, for the launch and the pump, for stdin and
+  /// `--output`.
   private static let threads = 8
   /// The descriptors for the same, for the command's pipes and for signals.
   private static let descriptors = 24
@@ -56,8 +57,9 @@ enum Reserve {
     }
   }
 
-  /// Lets all threads allocate from one heap where the address space is limited. By default glibc reserves
-  /// 64 MiB of it for each thread, which nothing is left for when the next thread is to start.
+  /// Lets all threads allocate from one heap where the address space is limited. By default glibc
+  /// reserves 64 MiB of it for each thread, which nothing is left for when the next thread is to
+  /// start.
   private static func saveAddressSpace() {
     #if canImport(Glibc)
       var limit = rlimit()

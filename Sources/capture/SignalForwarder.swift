@@ -10,16 +10,18 @@ import Processes
 
 /// Passes signals that capture gets on to the command's group.
 ///
-/// - While the command runs, a signal is sent on, and `SIGCONT` after it: a stopped process finds the
-///   signal only then. The third `SIGINT`, `SIGTERM` or `SIGQUIT` within seconds kills the group.
+/// - While the command runs, a signal is sent on, and `SIGCONT` after it: a stopped process finds
+///   the signal only then. The third `SIGINT`, `SIGTERM` or `SIGQUIT` within seconds kills the
+///   group.
 /// - A signal that comes before the command runs is kept for it.
-/// - After the command's end, while other processes still hold its output open, a signal is passed on
-///   as well, but they need not heed it: what a shell runs in the background ignores `SIGINT`. So it
-///   also ends the wait for them.
-/// - When there is nothing more to wait for, a signal ends capture at once: capture may be writing to
-///   a pipe that no process reads.
+/// - After the command's end, while other processes still hold its output open, a signal is passed
+///   on as well, but they need not heed it: what a shell runs in the background ignores `SIGINT`.
+///   So it also ends the wait for them.
+/// - When there is nothing more to wait for, a signal ends capture at once: capture may be writing
+///   to a pipe that no process reads.
 /// - `SIGTSTP` (Ctrl-Z) stops the group and then capture; `SIGCONT` continues both.
-/// - What a terminal sends has reached a command in capture's own group already, and is not sent again.
+/// - What a terminal sends has reached a command in capture's own group already, and is not sent
+///   again.
 final class SignalForwarder: Sendable {
   /// Signals that ask to end. After the command's end they end the wait for its output.
   private static let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
@@ -88,8 +90,8 @@ final class SignalForwarder: Sendable {
     if Orphans.areLeftToThis { received(SIGCHLD, fromSystem: false) }
   }
 
-  /// Returns the signal that is to end capture: one that ended the command because capture sent it on,
-  /// or one that ended the wait for the command's output.
+  /// Returns the signal that is to end capture: one that ended the command because capture sent it
+  /// on, or one that ended the wait for the command's output.
   func fatalSignal(after exit: ProcessExit) -> ProcessSignal? {
     if case .signal(let signal) = wait.end { return signal }
     guard case .signaled(let number) = exit else { return nil }
@@ -102,7 +104,8 @@ final class SignalForwarder: Sendable {
   /// The signal that was the third within seconds, after which the command was killed.
   var thirdSignal: ProcessSignal? { state.withLock { $0.third } }
 
-  /// - Parameter fromSystem: Whether no process sent it, but the terminal or another part of the system.
+  /// - Parameter fromSystem: Whether no process sent it, but the terminal or another part of the
+  ///   system.
   private func received(_ number: Int32, fromSystem: Bool) {
     let hasIt = fromSystem && sharesTerminal
     let process = state.withLock { state in
@@ -112,7 +115,8 @@ final class SignalForwarder: Sendable {
     }
     switch number {
     case SIGTSTP:
-      // During the launch capture does not stop: the command would run on, since it is not known yet.
+      // During the launch capture does not stop: the command would run on, since it is not known
+      // yet.
       if let process { stop(process, hasIt: hasIt) }
     case SIGCONT:
       resume(process)
@@ -153,7 +157,8 @@ final class SignalForwarder: Sendable {
     }
   }
 
-  /// Notes that a signal goes to the running command; returns whether it is the third within seconds.
+  /// Notes that a signal goes to the running command; returns whether it is the third within
+  /// seconds.
   private func note(_ signal: ProcessSignal) -> Bool {
     state.withLock { state in
       state.forwarded.insert(signal.rawValue)

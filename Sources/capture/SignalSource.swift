@@ -17,8 +17,8 @@ enum SignalSource {
   /// A signal that is ignored stays so: the program that has started capture with a signal ignored,
   /// such as nohup(1), does not want it to have an effect.
   ///
-  /// - Parameter onSignal: Called with a signal's number, and whether no process has sent it, but the
-  ///   system: a terminal, for example.
+  /// - Parameter onSignal: Called with a signal's number, and whether no process has sent it, but
+  ///   the system: a terminal, for example.
   /// - Throws: If the system has no thread or no descriptors for it; then no signal is taken.
   static func start(
     _ signals: [Int32], onSignal: @escaping @Sendable (_ number: Int32, _ fromSystem: Bool) -> Void
@@ -58,8 +58,8 @@ enum SignalSource {
     handle(SIGTSTP)
   }
 
-  /// Ends capture by a signal, so that its parent learns by which: a shell's loop stops when one of its
-  /// commands was ended by `SIGINT`.
+  /// Ends capture by a signal, so that its parent learns by which: a shell's loop stops when one of
+  /// its commands was ended by `SIGINT`.
   static func end(by number: Int32) -> Never {
     leaveNoCore()
     _ = signal(number, SIG_DFL)
@@ -78,8 +78,8 @@ enum SignalSource {
       var limit = rlimit(rlim_cur: 0, rlim_max: 0)
       unsafe setrlimit(RLIMIT_CORE, &limit)
     #else
-      // Linux hands a core to a program that core_pattern names even if the limit is 0, but not if it
-      // is 1; both are too small for a file.
+      // Linux hands a core to a program that core_pattern names even if the limit is 0, but not if
+      // it is 1; both are too small for a file.
       var limit = rlimit(rlim_cur: 1, rlim_max: 1)
       #if canImport(Glibc)
         unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)

@@ -16,8 +16,9 @@ import Testing
 
   @Test func ctrlZStopsTheCommandAndFgContinuesIt() async throws {
     let console = try await Console.shell()
-    // The command ignores SIGTSTP, so that nothing but SIGSTOP stops it. It starts no processes: a shell that
-    // waits for one to execute its file is in state D, and not in T, while both are stopped.
+    // The command ignores SIGTSTP, so that nothing but SIGSTOP stops it. It starts no processes: a
+    // shell that waits for one to execute its file is in state D, and not in T, while both are
+    // stopped.
     try await console.type(
       "$CAPTURE sh -c \"trap '' TSTP; echo pid-\\$\\$; exec sleep 1000\"\n")
     #expect(await eventually { number(after: "pid-", in: console.text) != nil })

@@ -4,7 +4,8 @@ import Testing
 
 /// `--timeout` and what belongs to it, as with timeout(1).
 ///
-/// Limits are long where the command has to do something first, and short where they are only to pass.
+/// Limits are long where the command has to do something first, and short where they are only to
+/// pass.
 @Suite struct TimeLimitTests {
   @Test func theOutputOfACommandThatTimedOutIsShown() async throws {
     let result = try await run(

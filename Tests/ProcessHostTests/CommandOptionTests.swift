@@ -403,7 +403,7 @@ private func reason(_ command: Command) async -> String? {
           await launchError(command)
             == .other(
               reason: "/bin/true: cannot get the limit 1099511627776 on open files", code: EPERM))
-        // A user's processes are counted, and root is the only one who may have more.
+        // A user's processes are counted, and root alone may have more.
         command.limits = [.processes: 0]
         let exit = try await capture(.shell("exit 3")).output().exitCode
         #expect(exit == 3)

@@ -105,8 +105,8 @@ import Testing
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
-  /// The child is gone at the first signal, with its output; a grandchild without our pipes is not, and
-  /// must have its grace, and then be killed.
+  /// The child is gone at the first signal, with its output; a grandchild without our pipes is not,
+  /// and must have its grace, and then be killed.
   @Test(arguments: [true, false]) func theRestOfTheGroupHasItsGraceToo(ignores: Bool) async throws {
     let directory = TemporaryDirectory()
     let trap =
@@ -320,7 +320,7 @@ import Testing
         Command("cat", "/dev/zero"), into: session)
       let number = try #require(process).processID
       #expect(await eventually { session.lastSeq > 100 })
-      // Whoever holds the process holds the host.
+      // A reference to the process keeps the host.
       #expect(!isGone(number))
       process = nil
       let output = await session.output(since: .max, waitingUpTo: .milliseconds(1))

@@ -141,7 +141,7 @@ import Testing
     await #expect(throws: InputError.brokenPipe) { try await input.write("x".utf8) }
   }
 
-  /// A daemon holds stdin and nothing else: nobody is left whom one could wait for.
+  /// A daemon holds stdin and nothing else: no process is left to wait for.
   @Test func aDaemonThatHoldsStdinDoesNotHoldWrites() async throws {
     let (process, input) = try await start(
       "exec 3<&0; setsid sleep 100 <&3 >/dev/null 2>&1 & echo $!; exit 0")

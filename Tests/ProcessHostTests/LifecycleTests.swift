@@ -69,7 +69,7 @@ import Testing
     #expect(!isGone(grandchild))
     try process.signal(.interrupt)
     #expect(try await process.waitUntilClosed() == .signaled(SIGINT))
-    // Its parent is gone; whoever inherited it may take its time to reap it.
+    // Its parent is gone; the process that inherited it may take its time to reap it.
     #expect(await eventually { isGone(grandchild) })
   }
 

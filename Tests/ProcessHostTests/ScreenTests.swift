@@ -38,8 +38,8 @@ struct ScreenTests {
     return lines
   }
 
-  /// Runs a program in a terminal, types when it has drawn something, and returns what it drew until
-  /// it had drawn what was waited for.
+  /// Runs a program in a terminal, types when it has drawn something, and returns what it drew
+  /// until it had drawn what was waited for.
   private func drive(
     _ command: Command, _ dialogue: [(await: String, type: String)], until end: String,
     leaveBy quit: String

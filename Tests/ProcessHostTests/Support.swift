@@ -145,7 +145,8 @@ final class TemporaryDirectory {
   }
 }
 
-/// An executable that cannot be opened while this is held: a lease on it would have to be given up first.
+/// An executable that cannot be opened while this is held: a lease on it would have to be given up
+/// first.
 final class Hanging {
   let path: String
   private let descriptor: Int32
@@ -155,8 +156,8 @@ final class Hanging {
     descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     // The system tells by SIGIO that somebody waits.
     _ = signal(SIGIO, SIG_IGN)
-    // F_SETLEASE, which the C library only shows to C. Refused as long as a child that is just being
-    // started has a copy of the descriptor.
+    // F_SETLEASE, which the C library only shows to C. Refused as long as a child that is just
+    // being started has a copy of the descriptor.
     while fcntl(descriptor, 1024, Int32(F_WRLCK)) != 0, errno == EAGAIN { usleep(1_000) }
   }
 

@@ -13,8 +13,8 @@ import Testing
 
 /// Processes that a host must not end, because they have changed their user.
 ///
-/// As root: the host has a process of its own, which becomes an ordinary user and then starts a program that
-/// makes itself root. As another user: `sudo` does so, if it needs no password.
+/// As root: the host has a process of its own, which becomes an ordinary user and then starts a
+/// program that makes itself root. As another user: `sudo` does so, if it needs no password.
 @Suite(.timeLimit(.minutes(10))) struct SurvivorTests {
   /// A command that runs a line as root, from a process that is not root.
   struct Foreign {

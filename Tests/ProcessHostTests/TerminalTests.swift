@@ -44,7 +44,8 @@ import Testing
         == "all\r\nerror\r\n")
   }
 
-  /// It is the controlling one: of a session that the command leads, which can be opened by its name.
+  /// It is the controlling one: of a session that the command leads, which can be opened by its
+  /// name.
   @Test func itIsTheControllingTerminal() async throws {
     // Process, session, its group, the terminal's foreground group: see proc(5).
     let process = try await start(

@@ -98,8 +98,8 @@ struct spawn_plan {
   char *_Nullable const *_Nonnull environment;
   /// Where the child starts; null for the program's own working directory.
   const char *_Nullable directory;
-  /// The terminal that the child opens for its descriptors 0, 1 and 2, as leader of a new session that
-  /// it controls; null for the three below.
+  /// The terminal that the child opens for its descriptors 0, 1 and 2, as leader of a new session
+  /// that it controls; null for the three below.
   const char *_Nullable terminal;
   /// What becomes the child's descriptors 0, 1 and 2.
   int input, output, error;
@@ -126,7 +126,8 @@ struct spawn_plan {
 
 /// A start, which another thread may cancel.
 struct spawn_attempt {
-  /// A `pidfd` for the child, -1 before there is one and where the system has none. The caller's to close.
+  /// A `pidfd` for the child, -1 before there is one and where the system has none. The caller's to
+  /// close.
   int descriptor;
   int is_cancelled;
   /// The child, also its group; 0 unless it was started. The caller's to reap.
@@ -143,18 +144,20 @@ struct spawn_attempt *_Nullable spawn_create(int is_shared);
 /// Frees an attempt of `spawn_create`.
 void spawn_destroy(struct spawn_attempt *attempt, int is_shared);
 
-/// Prepares an attempt that has failed for another start, and closes its descriptor; it may have been
-/// cancelled, but must not be cancelled meanwhile.
+/// Prepares an attempt that has failed for another start, and closes its descriptor; it may have
+/// been cancelled, but must not be cancelled meanwhile.
 void spawn_again(struct spawn_attempt *attempt);
 
-/// Starts a child, and returns when it executes its file or could not. May take as long as the file system
-/// does that the file is on; to be called by a thread that has nothing else to do, with all signals blocked.
+/// Starts a child, and returns when it executes its file or could not. May take as long as the file
+/// system does that the file is on; to be called by a thread that has nothing else to do, with all
+/// signals blocked.
 void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan);
 
 /// Ends the start of a child, if it is still going on: the child is killed, or not started.
 ///
-/// To be called before `spawn_start` or while it runs, and while nobody closes the descriptor. If the attempt
-/// has a child nevertheless, its end may be near. Does nothing to a child where the system has no `pidfd`.
+/// To be called before `spawn_start` or while it runs, and while nobody closes the descriptor. If
+/// the attempt has a child nevertheless, its end may be near. Does nothing to a child where the
+/// system has no `pidfd`.
 void spawn_cancel(struct spawn_attempt *attempt);
 
 /// The program's own soft limit on open files.
@@ -163,12 +166,13 @@ uint64_t spawn_open_file_limit(void);
 /// The program's own environment, with a null pointer last; null if it was cleared.
 char *_Nullable *_Nullable spawn_environment(void);
 
-/// Sends a signal to the group that a child led, even if the child has been reaped: never to another
-/// group that got its number since. 0, or -1 with `errno` set: `EINVAL` before Linux 6.9 and elsewhere.
+/// Sends a signal to the group that a child led, even if the child has been reaped: never to
+/// another group that got its number since. 0, or -1 with `errno` set: `EINVAL` before Linux 6.9
+/// and elsewhere.
 int spawn_signal_group(int descriptor, int signal);
 
-/// Opens a descriptor for a process, as `pidfd_open(2)` does; the caller's to close. -1 with `errno` set if there
-/// is no such process, and where the system has no such descriptors.
+/// Opens a descriptor for a process, as `pidfd_open(2)` does; the caller's to close. -1 with
+/// `errno` set if there is no such process, and where the system has no such descriptors.
 int spawn_open_process(pid_t process);
 
 /// Sends a signal to the process that a descriptor stands for. 0, or -1 with `errno` set.

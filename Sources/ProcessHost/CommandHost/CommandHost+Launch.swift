@@ -3,25 +3,26 @@ public import Processes
 extension CommandHost {
   /// Starts a command, and captures its stdout and stderr into a session from now on.
   ///
-  /// The command leads a process group of its own, and starts with all signals at their defaults and none
-  /// blocked, whatever this program's own are. It inherits descriptors 0, 1 and 2 and those that
-  /// ``Command/inheritedDescriptors`` names.
+  /// The command leads a process group of its own, and starts with all signals at their defaults
+  /// and none blocked, whatever this program's own are. It inherits descriptors 0, 1 and 2 and
+  /// those that ``Command/inheritedDescriptors`` names.
   ///
-  /// When it has ended, the session gets its exit code (128 + n if signal n ended it) at once. It is closed
-  /// when the last process that holds the command's stdout or stderr has closed them, or when that has
-  /// been quiet for ``Command/quietGrace``.
+  /// When it has ended, the session gets its exit code (128 + n if signal n ended it) at once. It
+  /// is closed when the last process that holds the command's stdout or stderr has closed them, or
+  /// when that has been quiet for ``Command/quietGrace``.
   ///
-  /// If the task is cancelled, the launch fails with ``LaunchError/cancelled``, and a process that was
-  /// started already has been killed; its output is not waited for, even if other processes hold it open.
+  /// If the task is cancelled, the launch fails with ``LaunchError/cancelled``, and a process that
+  /// was started already has been killed; its output is not waited for, even if other processes
+  /// hold it open.
   ///
   /// - Parameters:
   ///   - command: What to run.
-  ///   - session: Where its output goes. The process becomes its only producer, for good: from now on
-  ///     ``Session/append(_:to:)-(RawSpan,_)``, ``Session/setExit(_:closing:)`` and ``Session/close()``
-  ///     of the session itself end the program.
+  ///   - session: Where its output goes. The process becomes its only producer, for good: from now
+  ///     on ``Session/append(_:to:)-(RawSpan,_)``, ``Session/setExit(_:closing:)`` and
+  ///     ``Session/close()`` of the session itself end the program.
   /// - Returns: The process, which is running or has just ended.
-  /// - Throws: ``LaunchError`` if it could not be started; nothing is left of it then, and the session
-  ///   is as it was.
+  /// - Throws: ``LaunchError`` if it could not be started; nothing is left of it then, and the
+  ///   session is as it was.
   /// - Complexity: one thread for all processes of this host; three descriptors a process, two of
   ///   which are closed when its outputs end, and a few more for a moment.
   @discardableResult

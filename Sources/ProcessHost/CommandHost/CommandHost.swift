@@ -3,8 +3,9 @@ import Processes
 /// Starts commands, and captures what they write.
 ///
 /// One thread serves all processes of a host, however many there are. It starts with the first
-/// launch, and ends when the host is gone and so are its processes. Up to eight more, which all hosts share
-/// and which never end, start processes: each launch blocks one of them until the command is executed.
+/// launch, and ends when the host is gone and so are its processes. Up to eight more, which all
+/// hosts share and which never end, start processes: each launch blocks one of them until the
+/// command is executed.
 ///
 /// ```swift
 /// let session = Session(id: "build-7", workspaceID: "acme")
@@ -13,14 +14,16 @@ import Processes
 /// print(session.output().chunks.payload)
 /// ```
 ///
-/// Whoever holds one of its processes holds the host. When nobody does any more, its processes are ended
-/// like with ``close(grace:)``, in the background; so nothing outlives those who could ask for it.
-/// ``shared`` is always held: a program that ends leaves its processes behind, unless it closes it.
+/// A reference to one of its processes keeps the host. When there is none any more, its processes
+/// are ended as by ``close(grace:)``, in the background; so nothing outlives the code that could
+/// ask for it. ``shared`` is always held: a program that ends leaves its processes behind, unless
+/// it closes it.
 public final class CommandHost: Sendable {
-  /// A host for everyone who needs none of their own.
+  /// A host for callers that need none of their own.
   public static let shared = CommandHost()
 
-  /// The time that processes have to end when they are asked to, unless another is given: 2 seconds.
+  /// The time that processes have to end when they are asked to, unless another is given: 2
+  /// seconds.
   public static let defaultGrace: Duration = .seconds(2)
 
   private struct State {
@@ -59,22 +62,24 @@ public final class CommandHost: Sendable {
   /// Ends all processes, and starts no more.
   ///
   /// Each gets `SIGTERM`, and what is left after the grace `SIGKILL`, to the whole group as with
-  /// ``HostedProcess/terminate(with:grace:)``. A process that has left its group is not reached, unless the
-  /// host has ``cgroups``; if it holds a command's output open, it finds nobody reading any more.
+  /// ``HostedProcess/terminate(with:grace:)``. A process that has left its group is not reached,
+  /// unless the host has ``cgroups``; if it holds a command's output open, it finds nobody reading
+  /// any more.
   ///
-  /// A process that has changed its user may be one that this program must not end. It is left alone a second
-  /// after the grace; a process that the system does not end, because it waits for a device, ten seconds after
-  /// it. Their sessions are closed. One that is a child of this program is reaped when it ends after all; a
-  /// thread waits for that.
+  /// A process that has changed its user may be one that this program must not end. It is left
+  /// alone a second after the grace; a process that the system does not end, because it waits for a
+  /// device, ten seconds after it. Their sessions are closed. One that is a child of this program
+  /// is reaped when it ends after all; a thread waits for that.
   ///
-  /// A launch that has not come to its end fails with ``LaunchError/hostClosed``. One that hangs where no
-  /// signal can end it, on a dead file server for example, is left alone a second after the grace.
+  /// A launch that has not come to its end fails with ``LaunchError/hostClosed``. One that hangs
+  /// where no signal can end it, on a dead file server for example, is left alone a second after
+  /// the grace.
   ///
   /// Can be called again, and by several at once; cancelling the task does not stop it.
   ///
   /// - Parameter grace: The time between the two signals; zero or less for `SIGKILL` at once.
-  /// - Returns: What could not be ended, when all sessions are closed. If that is nothing, no process, no
-  ///   descriptor and no thread of this host is left.
+  /// - Returns: What could not be ended, when all sessions are closed. If that is nothing, no
+  ///   process, no descriptor and no thread of this host is left.
   @discardableResult
   public func close(grace: Duration = CommandHost.defaultGrace) async -> [Survivor] {
     let pump = state.withLock { state in
@@ -107,7 +112,8 @@ public final class CommandHost: Sendable {
       + launches.map { Survivor(session: $0.session, processIDs: [], reason: .unresponsive) }
   }
 
-  /// How many processes have ended, and left others behind: see ``HostedProcess/hasLingeringGroup``.
+  /// How many processes have ended, and left others behind: see
+  /// ``HostedProcess/hasLingeringGroup``.
   ///
   /// - Complexity: O(processes).
   public var lingeringGroupCount: Int {

@@ -8,8 +8,8 @@ public final class HostedProcess: Sendable, Identifiable {
   /// The process's number, which is also that of the process group that it leads, unless
   /// ``Command/processGroup`` is ``Command/ProcessGroup/inherited``.
   ///
-  /// Belongs to someone else, sooner or later, once ``waitUntilClosed()`` has returned: send signals
-  /// with ``signal(_:)``, which takes care of that.
+  /// Belongs to someone else, sooner or later, once ``waitUntilClosed()`` has returned: send
+  /// signals with ``signal(_:)``, which takes care of that.
   public let processID: Int32
 
   /// Where its output goes.
@@ -41,13 +41,14 @@ public final class HostedProcess: Sendable, Identifiable {
   /// How the process ended; nil while it runs.
   public var exit: ProcessExit? { lifecycle.exit.value }
 
-  /// Whether the process has not ended yet; as the system knows it, a moment before ``exit`` tells how.
+  /// Whether the process has not ended yet; as the system knows it, a moment before ``exit`` tells
+  /// how.
   public var isRunning: Bool { !lifecycle.hasEnded }
 
   /// Waits until the process has ended.
   ///
-  /// The session has its exit code then, and all that the process itself wrote. It need not be closed:
-  /// another process, started by this one, may still hold its output open.
+  /// The session has its exit code then, and all that the process itself wrote. It need not be
+  /// closed: another process, started by this one, may still hold its output open.
   ///
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
   public func waitForExit() async throws(CancellationError) -> ProcessExit {
@@ -62,9 +63,9 @@ public final class HostedProcess: Sendable, Identifiable {
   /// closed, the process reaped, and every descriptor that served it closed.
   ///
   /// Or, if another process holds the output open, until the session is closed after
-  /// ``Command/quietGrace`` or ``Command/lingerLimit``; that process is then what is left. Others of the group
-  /// that do not hold it open are not waited for: see ``hasLingeringGroup``. A process that its host could not
-  /// end is waited for until it ends by itself.
+  /// ``Command/quietGrace`` or ``Command/lingerLimit``; that process is then what is left. Others
+  /// of the group that do not hold it open are not waited for: see ``hasLingeringGroup``. A process
+  /// that its host could not end is waited for until it ends by itself.
   ///
   /// - Returns: How the process ended.
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
@@ -74,30 +75,32 @@ public final class HostedProcess: Sendable, Identifiable {
     return try await lifecycle.exit.wait()
   }
 
-  /// Whether the process has left others behind that live on though its session is closed: others in its group
-  /// or its cgroup, or processes that hold its output open.
+  /// Whether the process has left others behind that live on though its session is closed: others
+  /// in its group or its cgroup, or processes that hold its output open.
   ///
-  /// They are ended with the host, or by ``terminate(with:grace:)`` or ``signal(_:)``, except those that have
-  /// left the group where there is no cgroup.
+  /// They are ended with the host, or by ``terminate(with:grace:)`` or ``signal(_:)``, except those
+  /// that have left the group where there is no cgroup.
   public var hasLingeringGroup: Bool { lifecycle.hasRest }
 
   /// Waits, whether the task is cancelled or not, until nothing is left of the process.
   func waitUntilOver() async { await Task.detached { try? await self.lifecycle.over.wait() }.value }
 
-  /// Sends a signal to the process and all others in its group: those that it started, and those that
-  /// they started, unless they made groups of their own and there is no cgroup: see ``containment``.
+  /// Sends a signal to the process and all others in its group: those that it started, and those
+  /// that they started, unless they made groups of their own and there is no cgroup: see
+  /// ``containment``.
   ///
-  /// Possible as long as any of them lives, so also while a grandchild outlives the process. Never reaches a
-  /// process that has nothing to do with this one. A signal that ends processes by default is followed by
-  /// `SIGCONT`, so that those that are stopped end as well.
+  /// Possible as long as any of them lives, so also while a grandchild outlives the process. Never
+  /// reaches a process that has nothing to do with this one. A signal that ends processes by
+  /// default is followed by `SIGCONT`, so that those that are stopped end as well.
   ///
-  /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/notPermitted`` if none of them may be sent
-  ///   signals; ``SignalError/refused(code:)`` for a number that is no signal.
+  /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/notPermitted`` if none of
+  ///   them may be sent signals; ``SignalError/refused(code:)`` for a number that is no signal.
   public func signal(_ signal: ProcessSignal) throws(SignalError) { try lifecycle.send(signal) }
 
   /// Changes the size of the process's terminal, and lets it know by `SIGWINCH`.
   ///
-  /// - Throws: ``TerminalError/noTerminal`` if it has none; ``TerminalError/processEnded`` after its end.
+  /// - Throws: ``TerminalError/noTerminal`` if it has none; ``TerminalError/processEnded`` after
+  ///   its end.
   public func resize(to size: TerminalSize) throws(TerminalError) {
     guard let terminal else { throw .noTerminal }
     guard terminal.withDescriptor({ setTerminalSize($0, size) }) == true else {
@@ -105,16 +108,18 @@ public final class HostedProcess: Sendable, Identifiable {
     }
   }
 
-  /// Ends the process and all others in its group: asks them with a signal, `SIGTERM` unless told, and after a
-  /// grace kills what is left with `SIGKILL`. Processes that are stopped are made to go on, so that they can
-  /// end.
+  /// Ends the process and all others in its group: asks them with a signal, `SIGTERM` unless told,
+  /// and after a grace kills what is left with `SIGKILL`. Processes that are stopped are made to go
+  /// on, so that they can end.
   ///
-  /// Returns at once; await ``waitUntilClosed()`` to know that it has come about. Reaches those as well that
-  /// outlive the process: see ``hasLingeringGroup``. Does nothing if all have ended already. Called again, the earlier `SIGKILL` counts.
+  /// Returns at once; await ``waitUntilClosed()`` to know that it has come about. Reaches those as
+  /// well that outlive the process: see ``hasLingeringGroup``. Does nothing if all have ended
+  /// already. Called again, the earlier `SIGKILL` counts.
   ///
-  /// A process that has left the group, by `setsid(2)` for example, is not reached unless there is a cgroup:
-  /// see ``containment``. If it holds the output open, ``Command/quietGrace`` and ``Command/lingerLimit``
-  /// decide when the session is closed. One that has changed its user may live on; ``signal(_:)`` tells.
+  /// A process that has left the group, by `setsid(2)` for example, is not reached unless there is
+  /// a cgroup: see ``containment``. If it holds the output open, ``Command/quietGrace`` and
+  /// ``Command/lingerLimit`` decide when the session is closed. One that has changed its user may
+  /// live on; ``signal(_:)`` tells.
   ///
   /// - Parameters:
   ///   - signal: What they get first. If it is not a signal, they get nothing before `SIGKILL`.

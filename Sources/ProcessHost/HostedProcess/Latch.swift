@@ -13,7 +13,7 @@ final class Latch<Value: Sendable>: Sendable {
   /// The value, if it is set.
   var value: Value? { state.withLock { $0.value } }
 
-  /// Sets the value, the first time only, and resumes who waits.
+  /// Sets the value, the first time only, and resumes the waiting tasks.
   func set(_ value: Value) {
     let waiters = state.withLock { state -> [Int: CheckedContinuation<Value?, Never>] in
       guard state.value == nil else { return [:] }

@@ -13,8 +13,9 @@ import Synchronization
 // MARK: Signals
 
 extension Lifecycle {
-  /// Sends a signal to the child's group, and lets those continue that are stopped, if the signal may end
-  /// them: they would not notice it otherwise. Processes of its cgroup get it whatever their groups are.
+  /// Sends a signal to the child's group, and lets those continue that are stopped, if the signal
+  /// may end them: they would not notice it otherwise. Processes of its cgroup get it whatever
+  /// their groups are.
   func send(_ signal: ProcessSignal) throws(SignalError) {
     // Else what is stopped would be continued.
     guard signal.isSignal else { throw .refused(code: EINVAL) }
@@ -46,7 +47,8 @@ extension Lifecycle.State {
   /// Sends a signal to the child's group; returns 0, or the error.
   private func send(_ signal: Int32) -> Int32 {
     if isReaped { return pump == nil ? ESRCH : signalRest(signal) }
-    // Another part of the program may have reaped the child; then its number is free, and may be a stranger's.
+    // Another part of the program may have reaped the child; then its number is free, and may be a
+    // stranger's.
     if case .gone = peekState(of: process) { return ESRCH }
     let code = kill(-process, signal) == 0 ? 0 : errno
     // It may be in another group: it is in this program's, or has moved and left others behind.
@@ -55,11 +57,12 @@ extension Lifecycle.State {
     return code == ESRCH ? errno : code
   }
 
-  /// Sends a signal to what is left of the group of a child that was reaped; returns 0, or the error.
+  /// Sends a signal to what is left of the group of a child that was reaped; returns 0, or the
+  /// error.
   ///
-  /// The child's descriptor stands for that group and no other. Where it does not, before Linux 6.9, the
-  /// group's number does: the system gives it to no other process while the group has members, and
-  /// ``GroupWatch`` looks often enough whether it has.
+  /// The child's descriptor stands for that group and no other. Where it does not, before Linux
+  /// 6.9, the group's number does: the system gives it to no other process while the group has
+  /// members, and ``GroupWatch`` looks often enough whether it has.
   private func signalRest(_ signal: Int32) -> Int32 {
     switch descriptor {
     case .some(let descriptor):
@@ -83,8 +86,8 @@ extension Lifecycle.State {
 extension Lifecycle {
   /// Asks the group to end by a signal, and kills it after a grace.
   ///
-  /// The child may end at once and leave others of its group behind, who are busy ending; so it is
-  /// reaped only when they are gone, or have been killed.
+  /// The child may end at once and leave others of its group behind, which are busy ending; so it
+  /// is reaped only when they are gone, or have been killed.
   func terminate(with signal: ProcessSignal = .terminate, grace: Duration) {
     let (pump, isReaped): (Pump?, Bool) = state.withLock { state in
       if !state.mayBeReaped { state.isEnding = state.pump != nil }
@@ -105,8 +108,8 @@ extension Lifecycle {
     }
   }
 
-  /// Kills the group, lets go of its output, and waits, whether the task is cancelled or not, until nothing
-  /// is left of it, or it turns out that it cannot be ended.
+  /// Kills the group, lets go of its output, and waits, whether the task is cancelled or not, until
+  /// nothing is left of it, or it turns out that it cannot be ended.
   func end(_ outputs: Outputs) async {
     terminate(grace: .zero)
     if let pump = state.withLock({ $0.pump }) {
@@ -188,8 +191,8 @@ extension Lifecycle {
         state.emptyLooks = 0
         return (false, false)
       }
-      // A look may overlook a process that is forked meanwhile by one that ends. An unreaped child's group is
-      // looked at again anyway.
+      // A look may overlook a process that is forked meanwhile by one that ends. An unreaped
+      // child's group is looked at again anyway.
       state.emptyLooks += 1
       return (!state.isReaped || state.emptyLooks > 1, state.isReaped)
     }

@@ -11,17 +11,17 @@ import Synchronization
 ///                            └─ lingers ▶ session closed, output dropped ─▶ pipes ended ─▶ …
 /// ```
 ///
-/// The three on the left come in any order: a child may close its outputs and live on, and a grandchild
-/// may hold them open after the child's exit. While either is so, the child is not reaped: as long as
-/// it is not, its number, which is its group's too, belongs to nobody else, and signals sent to it
-/// reach what is left of the group and never a stranger.
+/// The three on the left come in any order: a child may close its outputs and live on, and a
+/// grandchild may hold them open after the child's exit. While either is so, the child is not
+/// reaped: as long as it is not, its number, which is its group's too, belongs to nobody else, and
+/// signals sent to it reach what is left of the group and never a stranger.
 ///
-/// A grandchild without the child's outputs may outlive all that. The child is reaped, but it is over only
-/// when its group is empty, and its cgroup if it has one; until then signals still reach the group, and the
-/// host still ends it.
+/// A grandchild without the child's outputs may outlive all that. The child is reaped, but it is
+/// over only when its group is empty, and its cgroup if it has one; until then signals still reach
+/// the group, and the host still ends it.
 ///
-/// A host that ends gives up a child that it cannot end: the session is closed, and the child reaped when it
-/// ends after all.
+/// A host that ends gives up a child that it cannot end: the session is closed, and the child
+/// reaped when it ends after all.
 final class Lifecycle: Sendable {
   struct State: ~Copyable {
     /// The pump whose thread serves the child; nil when there is nothing left to serve.
@@ -46,7 +46,8 @@ final class Lifecycle: Sendable {
     var hasRest = false
     /// How many looks in a row have found nothing of the rest.
     var emptyLooks = 0
-    /// Whether the child was reaped here, so that its number is its group's as long as that has members.
+    /// Whether the child was reaped here, so that its number is its group's as long as that has
+    /// members.
     var ownsNumber = false
     /// The host has waited long enough.
     var isGivenUp = false
@@ -58,11 +59,11 @@ final class Lifecycle: Sendable {
   let sink: OutputSink
   /// How the child ended: set as soon as that is known.
   let exit = Latch<ProcessExit>()
-  /// Set when the session is closed; and the child reaped and its pipes closed as well, unless another
-  /// process holds the child's output open.
+  /// Set when the session is closed; and the child reaped and its pipes closed as well, unless
+  /// another process holds the child's output open.
   let done = Latch<Void>()
-  /// Set when nothing is left: the session closed, the child reaped, its group empty, its cgroup removed,
-  /// every descriptor closed.
+  /// Set when nothing is left: the session closed, the child reaped, its group empty, its cgroup
+  /// removed, every descriptor closed.
   let over = Latch<Void>()
   /// Set when nothing is left, or the host has given up the child.
   let settled = Latch<Void>()
@@ -101,8 +102,8 @@ final class Lifecycle: Sendable {
     advance { $0.hasExited = true }
   }
 
-  /// The child has ended, others hold its output open, and have done so for long enough. On the pump's
-  /// thread.
+  /// The child has ended, others hold its output open, and have done so for long enough. On the
+  /// pump's thread.
   func stopLingering() {
     closeSession()
     done.set(())
@@ -126,8 +127,8 @@ final class Lifecycle: Sendable {
       if closes { state.isClosing = true }
       return closes
     }
-    // Only the last of a child's exit and its pipes' ends comes here, on the pump's thread. Nothing else may
-    // go on before it has been done: the end of all would be told first.
+    // Only the last of a child's exit and its pipes' ends comes here, on the pump's thread. Nothing
+    // else may go on before it has been done: the end of all would be told first.
     if closes {
       sink.close()
       state.withLock { $0.isClosed = true }
@@ -150,7 +151,8 @@ final class Lifecycle: Sendable {
   private func reap(on pump: Pump) {
     let isPopulated = cgroup?.isPopulated ?? false
     let (input, hasRest) = state.withLock { state in
-      // It has ended, so that this does not wait; and nobody can send a signal to its number meanwhile.
+      // It has ended, so that this does not wait; and nobody can send a signal to its number
+      // meanwhile.
       state.ownsNumber = ProcessHost.reap(state.process)
       state.isReaped = true
       state.hasRest =
@@ -185,8 +187,8 @@ final class Lifecycle: Sendable {
     pump.leave(self)
   }
 
-  /// Gives up the child, which cannot be ended: closes its session, and goes on only to reap the child when it
-  /// ends. On the pump's thread.
+  /// Gives up the child, which cannot be ended: closes its session, and goes on only to reap the
+  /// child when it ends. On the pump's thread.
   func giveUp() {
     let (pump, input, isReaped): (Pump?, InputPipe?, Bool) = state.withLock { state in
       if state.isGivenUp { return (nil, nil, false) }
@@ -210,8 +212,8 @@ final class Lifecycle: Sendable {
     }
   }
 
-  /// Whether others live on though the child has ended and the session is closed: others of the group, or
-  /// processes that hold the output open.
+  /// Whether others live on though the child has ended and the session is closed: others of the
+  /// group, or processes that hold the output open.
   var hasRest: Bool {
     state.withLock { state in
       state.hasRest || state.hasExited && state.isClosed && state.openPipes > 0

@@ -9,8 +9,8 @@
 /// process.input?.close()
 /// ```
 ///
-/// Safe from any task or thread; bytes of different writes are not mixed. When the last reference to it
-/// is gone, its process's included, the pipe is closed as by ``close()``.
+/// Safe from any task or thread; bytes of different writes are not mixed. When the last reference
+/// to it is gone, its process's included, the pipe is closed as by ``close()``.
 public final class ProcessInput: Sendable {
   private let pipe: InputPipe
 
@@ -20,13 +20,15 @@ public final class ProcessInput: Sendable {
 
   /// Writes bytes to the process, and returns when the pipe has taken them all.
   ///
-  /// A pipe holds 64 KiB or so; then the wait is for the process to read. No thread is kept waiting, and
-  /// no other process. That the pipe has taken bytes does not mean that the process has read them.
+  /// A pipe holds 64 KiB or so; then the wait is for the process to read. No thread is kept
+  /// waiting, and no other process. That the pipe has taken bytes does not mean that the process
+  /// has read them.
   ///
   /// - Parameter bytes: What to write, after all writes that began before.
-  /// - Throws: ``InputError/brokenPipe`` if the process, and whoever else has its stdin, has closed it or
-  ///   ended; ``InputError/closed`` after ``close()``; ``InputError/cancelled`` as soon as the task is
-  ///   cancelled: some of the bytes may have been written then, and the rest is not.
+  /// - Throws: ``InputError/brokenPipe`` if the process, and every other that has its stdin, has
+  ///   closed it or ended; ``InputError/closed`` after ``close()``; ``InputError/cancelled`` as
+  ///   soon as the task is cancelled: some of the bytes may have been written then, and the rest is
+  ///   not.
   /// - Complexity: O(bytes); they are copied once, into the pipe, if they are an array.
   public func write(_ bytes: some Collection<UInt8> & Sendable) async throws(InputError) {
     let ticket = pipe.makeTicket()
@@ -41,9 +43,11 @@ public final class ProcessInput: Sendable {
     try answer.get()
   }
 
-  /// Closes the pipe after all writes that began before; the process then finds the end of its stdin.
+  /// Closes the pipe after all writes that began before; the process then finds the end of its
+  /// stdin.
   ///
-  /// A terminal stays open and is sent Ctrl-D, which is the end for whoever reads lines from it.
+  /// A terminal stays open and is sent Ctrl-D, which is the end for a program that reads lines from
+  /// it.
   ///
   /// Does nothing if it is closed already. Nothing is lost if nobody waits for those writes.
   public func close() { pipe.close() }

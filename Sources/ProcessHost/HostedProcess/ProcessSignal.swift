@@ -47,10 +47,11 @@ extension ProcessSignal {
 
 /// Why a signal could not be sent.
 public enum SignalError: Error, Sendable, Hashable {
-  /// The process has ended, and its output and its group too: nobody is left, and its number may soon be
-  /// someone else's. Or someone else has reaped it, see ``ProcessExit/unknown``.
+  /// The process has ended, and its output and its group too: nobody is left, and its number may
+  /// soon be someone else's. Or someone else has reaped it, see ``ProcessExit/unknown``.
   case processEnded
-  /// None of the processes that are left may be sent signals by this program: they have changed their user.
+  /// None of the processes that are left may be sent signals by this program: they have changed
+  /// their user.
   case notPermitted
   /// The system refused, with this value of `errno`: `EINVAL` for a number that is no signal.
   case refused(code: Int32)

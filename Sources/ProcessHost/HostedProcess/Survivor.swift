@@ -6,13 +6,15 @@ public struct Survivor: Sendable {
   public enum Reason: Sendable, Hashable {
     /// It has changed its user, and this program may not send it signals.
     case notPermitted
-    /// It was sent `SIGKILL`, and the system has not ended it: it waits for a device or a file server.
+    /// It was sent `SIGKILL`, and the system has not ended it: it waits for a device or a file
+    /// server.
     case unresponsive
   }
 
   /// The session of the command that it belongs to.
   public let session: Session
-  /// The processes that are left of the command; none if the command hangs before its file is executed.
+  /// The processes that are left of the command; none if the command hangs before its file is
+  /// executed.
   public let processIDs: [Int32]
   /// Why they are left.
   public let reason: Reason

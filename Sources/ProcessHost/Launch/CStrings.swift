@@ -8,7 +8,8 @@ import CSpawn
   import Musl
 #endif
 
-/// Strings as `execve(2)` takes them: pointers to bytes that end with a zero, and a null pointer last.
+/// Strings as `execve(2)` takes them: pointers to bytes that end with a zero, and a null pointer
+/// last.
 @safe
 struct CStrings: ~Copyable {
   let pointers: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>

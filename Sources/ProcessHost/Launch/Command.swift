@@ -8,11 +8,11 @@
 public struct Command: Sendable, Hashable {
   /// The executable's name or path.
   ///
-  /// A name with a slash is a path, used as it is; if it is relative, then to ``workingDirectory``, as
-  /// if a shell had changed to that directory first. A name without one is looked up in the
+  /// A name with a slash is a path, used as it is; if it is relative, then to ``workingDirectory``,
+  /// as if a shell had changed to that directory first. A name without one is looked up in the
   /// directories of the `PATH` that the command will see, or of this program's own if it will see
-  /// none. Entries of `PATH` that are not absolute are passed over: what a name means must not depend
-  /// on a directory that the command is about to work in.
+  /// none. Entries of `PATH` that are not absolute are passed over: what a name means must not
+  /// depend on a directory that the command is about to work in.
   public var executable: Text
 
   /// The arguments, without the executable's own name, which the command gets in front of them.
@@ -29,28 +29,28 @@ public struct Command: Sendable, Hashable {
 
   /// The size of the terminal that the command gets in place of pipes; nil for pipes.
   ///
-  /// It is the controlling terminal of the command, which leads a session of its own. Everything that
-  /// is written to it comes as stdout, as the terminal shows it: lines end in `\r\n`, and what is
-  /// written to the command's stdin is echoed, unless the command sets it otherwise. Some of what a command
-  /// writes last may come after its exit is known, and before the session is closed.
+  /// It is the controlling terminal of the command, which leads a session of its own. Everything
+  /// that is written to it comes as stdout, as the terminal shows it: lines end in `\r\n`, and what
+  /// is written to the command's stdin is echoed, unless the command sets it otherwise. Some of
+  /// what a command writes last may come after its exit is known, and before the session is closed.
   ///
   /// `TERM` is set to `xterm-256color` if the environment has none.
   public var terminal: TerminalSize?
 
-  /// How long nothing may come, once the command itself has ended, before its session is closed although
-  /// another process, one that it started, still holds its output open; 2 seconds unless set, nil for
-  /// as long as that process likes.
+  /// How long nothing may come, once the command itself has ended, before its session is closed
+  /// although another process, one that it started, still holds its output open; 2 seconds unless
+  /// set, nil for as long as that process likes.
   ///
-  /// What comes after that is read and dropped, and counted as ``HostedProcess/droppedBytes``: whoever
-  /// writes it is not held up, and gets no `SIGPIPE`.
+  /// What comes after that is read and dropped, and counted as ``HostedProcess/droppedBytes``: a
+  /// process that writes it is not held up, and gets no `SIGPIPE`.
   public var quietGrace: Duration? = .seconds(2)
 
-  /// How long anything may come, once the command itself has ended, before its session is closed although
-  /// another process still holds its output open, be that quiet or not; 10 seconds unless set, nil for as
-  /// long as ``quietGrace`` allows.
+  /// How long anything may come, once the command itself has ended, before its session is closed
+  /// although another process still holds its output open, be that quiet or not; 10 seconds unless
+  /// set, nil for as long as ``quietGrace`` allows.
   ///
-  /// What comes after that is dropped and counted likewise. With both nil the session is closed when the last
-  /// process has closed the command's output.
+  /// What comes after that is dropped and counted likewise. With both nil the session is closed
+  /// when the last process has closed the command's output.
   public var lingerLimit: Duration? = .seconds(10)
 
   /// Whether stderr goes to the same pipe as stdout, as with `2>&1` in a shell; false unless set.
@@ -59,16 +59,17 @@ public struct Command: Sendable, Hashable {
   /// between them. A terminal is one stream in any case.
   public var mergesStandardError = false
 
-  /// Descriptors of this program that the command inherits in addition to 0, 1 and 2, by the numbers that
-  /// they get in the command: a lock, for example, or the pipe of a jobserver; none unless set.
+  /// Descriptors of this program that the command inherits in addition to 0, 1 and 2, by the
+  /// numbers that they get in the command: a lock, for example, or the pipe of a jobserver; none
+  /// unless set.
   ///
   /// ```swift
   /// command.inheritedDescriptors = [3: lock, 4: jobserver]
   /// ```
   ///
-  /// A descriptor may keep its number or get another one, above 2 and below the limit on open files, and
-  /// may be one that other commands do not inherit (`FD_CLOEXEC`). The caller keeps it open until `launch`
-  /// has returned, and may close it then. There may be 256 of them.
+  /// A descriptor may keep its number or get another one, above 2 and below the limit on open
+  /// files, and may be one that other commands do not inherit (`FD_CLOEXEC`). The caller keeps it
+  /// open until `launch` has returned, and may close it then. There may be 256 of them.
   public var inheritedDescriptors: [Int32: Int32] = [:]
 
   /// The process group that the command is in: one of its own unless set.
@@ -76,41 +77,41 @@ public struct Command: Sendable, Hashable {
   /// A command with a ``terminal`` leads a session of its own in any case.
   public var processGroup: ProcessGroup = .own
 
-  /// The signal that the command gets when this program ends, for whatever reason; nil, for none, unless
-  /// set. On Linux alone.
+  /// The signal that the command gets when this program ends, for whatever reason; nil, for none,
+  /// unless set. On Linux alone.
   ///
-  /// It reaches the command itself, and none of the processes that the command has started: a command that
-  /// should take those along must end them, or be in a control group that is ended. A command that changes
-  /// its user, or whose file is set-user-ID, set-group-ID or has capabilities, does not get it; neither
-  /// does one that asks for another (`PR_SET_PDEATHSIG`).
+  /// It reaches the command itself, and none of the processes that the command has started: a
+  /// command that should take those along must end them, or be in a control group that is ended. A
+  /// command that changes its user, or whose file is set-user-ID, set-group-ID or has capabilities,
+  /// does not get it; neither does one that asks for another (`PR_SET_PDEATHSIG`).
   public var parentDeathSignal: ProcessSignal?
 
-  /// Limits on what the command may use; those of this program for resources without an entry. On Linux
-  /// alone.
+  /// Limits on what the command may use; those of this program for resources without an entry. On
+  /// Linux alone.
   ///
   /// ```swift
   /// command.limits = [.openFiles: 256, .coreFileSize: 0, .cpuTime: Command.Limit(soft: 60, hard: 65)]
   /// ```
   ///
-  /// Each process that the command starts has them too, and its own count; ``Resource/processes`` alone is
-  /// counted for the user. A command that does not fit into the ``Resource/addressSpace`` is ended by
-  /// `SIGKILL` or `SIGSEGV`.
+  /// Each process that the command starts has them too, and its own count; ``Resource/processes``
+  /// alone is counted for the user. A command that does not fit into the ``Resource/addressSpace``
+  /// is ended by `SIGKILL` or `SIGSEGV`.
   public var limits: [Resource: Limit] = [:]
 
-  /// The permissions that files do not get when the command makes them, as with `umask(2)`; from 0 to
-  /// 0o777; this program's own unless set. On Linux alone.
+  /// The permissions that files do not get when the command makes them, as with `umask(2)`; from 0
+  /// to 0o777; this program's own unless set. On Linux alone.
   public var umask: UInt16?
 
-  /// The command's nice value, from −20 for the most processor time to 19 for the least; this program's own
-  /// unless set. Less than this program's takes a privilege. On Linux alone.
+  /// The command's nice value, from −20 for the most processor time to 19 for the least; this
+  /// program's own unless set. Less than this program's takes a privilege. On Linux alone.
   public var niceness: Int32?
 
   /// The user that the command becomes before it starts; this program's own unless set. Takes the
   /// privileges of root. On Linux alone.
   ///
-  /// The working directory is entered and the executable executed with that user's permissions, and the
-  /// command's terminal belongs to that user. The environment stays as it is: `HOME` and `USER` are
-  /// the caller's to set. The start takes longer, the more memory this program has.
+  /// The working directory is entered and the executable executed with that user's permissions, and
+  /// the command's terminal belongs to that user. The environment stays as it is: `HOME` and `USER`
+  /// are the caller's to set. The start takes longer, the more memory this program has.
   public var user: User?
 
   /// A command.
@@ -130,7 +131,8 @@ public struct Command: Sendable, Hashable {
     self.workingDirectory = workingDirectory
   }
 
-  /// A command whose texts are strings; see ``init(_:arguments:environment:workingDirectory:)-(Text,_,_,_)``.
+  /// A command whose texts are strings; see
+  /// ``init(_:arguments:environment:workingDirectory:)-(Text,_,_,_)``.
   public init(
     _ executable: String, arguments: [String] = [], environment: Environment = .inherited,
     workingDirectory: String? = nil
@@ -162,24 +164,25 @@ extension Command {
 }
 
 extension Command {
-  /// The process group of a command, which decides what signals and this program's terminal mean to it.
+  /// The process group of a command, which decides what signals and this program's terminal mean to
+  /// it.
   public enum ProcessGroup: Sendable, Hashable {
     /// A group of its own: signals reach the command and all that it starts. A command that reads
     /// from this program's terminal is stopped by the system.
     case own
     /// Likewise, and a session of its own, without a terminal: opening `/dev/tty` fails at once.
     case ownSession
-    /// This program's. In the foreground of a terminal the command can read from it, and Ctrl-C reaches the
-    /// command as it reaches this program. Signals that this program sends to it,
-    /// ``HostedProcess/terminate(grace:)`` included, reach the command alone, and none of the processes that
-    /// it starts.
+    /// This program's. In the foreground of a terminal the command can read from it, and Ctrl-C
+    /// reaches the command as it reaches this program. Signals that this program sends to it,
+    /// ``HostedProcess/terminate(grace:)`` included, reach the command alone, and none of the
+    /// processes that it starts.
     case inherited
   }
 }
 
 extension Command {
-  /// A name, an argument, a path or a value, as the system knows them: bytes, usually of UTF-8, and none
-  /// of them zero.
+  /// A name, an argument, a path or a value, as the system knows them: bytes, usually of UTF-8, and
+  /// none of them zero.
   ///
   /// ```swift
   /// var command = Command("ls", "-l")

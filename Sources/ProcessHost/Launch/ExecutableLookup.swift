@@ -55,8 +55,8 @@ enum ExecutableLookup {
     }
   }
 
-  /// As shells do: the first file that can be executed; if there is none but one without permission,
-  /// that is what was meant. Directories of that name do not count.
+  /// As shells do: the first file that can be executed; if there is none but one without
+  /// permission, that is what was meant. Directories of that name do not count.
   private static func search(
     _ name: Command.Text, in path: [UInt8]
   ) throws(LaunchError) -> Command.Text {

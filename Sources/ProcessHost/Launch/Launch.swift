@@ -12,8 +12,8 @@ import Processes
 /// One launch: from the search for the executable to the running process, or to the error of which
 /// nothing is left.
 ///
-/// It blocks a thread of ``Launchers``, and holds nothing that another launch, or the end of a host, could
-/// have to wait for.
+/// It blocks a thread of ``Launchers``, and holds nothing that another launch, or the end of a
+/// host, could have to wait for.
 @safe
 final class Launch: @unchecked Sendable {
   /// What there is once a process runs.
@@ -36,7 +36,8 @@ final class Launch: @unchecked Sendable {
   private let attempt: UnsafeMutablePointer<spawn_attempt>
   private let state = LockedState(State())
 
-  /// Set when the launch has come to its end, or a host that is being closed has waited long enough.
+  /// Set when the launch has come to its end, or a host that is being closed has waited long
+  /// enough.
   let settled = Latch<Void>()
 
   init(
@@ -60,8 +61,8 @@ final class Launch: @unchecked Sendable {
   /// Why the launch was cancelled, if it was.
   var cancellation: LaunchError? { state.withLock { $0.cancellation } }
 
-  /// Ends the launch with an error: the child is not started, or killed even if the execution of its file
-  /// hangs. A child that runs already is left to the caller of ``run(_:)``.
+  /// Ends the launch with an error: the child is not started, or killed even if the execution of
+  /// its file hangs. A child that runs already is left to the caller of ``run(_:)``.
   func cancel(_ reason: LaunchError) {
     state.withLock { state in
       state.cancellation = state.cancellation ?? reason
@@ -69,7 +70,8 @@ final class Launch: @unchecked Sendable {
     }
   }
 
-  /// Starts the process, on a thread of ``Launchers``, and answers: with a failure when nothing is left.
+  /// Starts the process, on a thread of ``Launchers``, and answers: with a failure when nothing is
+  /// left.
   func run(_ answer: @escaping @Sendable (Answer) -> Void) {
     var cgroup: Cgroup?
     do throws(LaunchError) {
@@ -115,8 +117,8 @@ final class Launch: @unchecked Sendable {
     }
   }
 
-  /// Opens the pipes or the terminal, and lets the pump wait for them: whatever can fail should fail before
-  /// there is a process.
+  /// Opens the pipes or the terminal, and lets the pump wait for them: whatever can fail should
+  /// fail before there is a process.
   private func open() throws(LaunchError) -> ChildEnds {
     do throws(SystemError) {
       let ends = try ChildEnds.open(command, of: lifecycle, on: pump)
@@ -171,8 +173,8 @@ final class Launch: @unchecked Sendable {
     while unsafe attempt.pointee.step == Int32(SPAWN_EXECUTE.rawValue),
       unsafe attempt.pointee.code == ETXTBSY, pause < 500_000
     {
-      // A program that writes a file and then runs it may have closed it, and another child have a copy
-      // of the descriptor for as long as that child has not executed its own file.
+      // A program that writes a file and then runs it may have closed it, and another child have a
+      // copy of the descriptor for as long as that child has not executed its own file.
       usleep(pause)
       pause *= 2
       state.withLock { _ in unsafe spawn_again(attempt) }
@@ -231,7 +233,8 @@ private struct ChildEnds: ~Copyable {
 }
 
 extension LaunchError {
-  /// What was wrong, given that the executable and the directory were there before; nil if nothing was.
+  /// What was wrong, given that the executable and the directory were there before; nil if nothing
+  /// was.
   fileprivate init?(
     _ attempt: spawn_attempt, _ command: Command, _ path: Command.Text, terminal: String?
   ) {

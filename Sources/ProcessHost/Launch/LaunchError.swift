@@ -43,7 +43,8 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// A ``ProcessManager`` has a session of that id already.
   case idTaken(id: String)
 
-  /// The task that launched it was cancelled, or a ``ProcessManager`` was told to forget it meanwhile.
+  /// The task that launched it was cancelled, or a ``ProcessManager`` was told to forget it
+  /// meanwhile.
   case cancelled
 
   /// Anything else.

@@ -8,8 +8,8 @@ import CSpawn
   import Musl
 #endif
 
-/// A cgroup (cgroups(7), version 2) that holds one child and all that it starts, whatever groups and sessions
-/// they make.
+/// A cgroup (cgroups(7), version 2) that holds one child and all that it starts, whatever groups
+/// and sessions they make.
 ///
 /// Needs `cgroup.kill`, which Linux has since 5.14.
 final class Cgroup: Sendable {
@@ -57,22 +57,25 @@ final class Cgroup: Sendable {
     return try OwnedDescriptor(owning: number).aboveStandard()
   }
 
-  /// Whether a process in it, or in a cgroup below, has not ended; also if that cannot be found out.
+  /// Whether a process in it, or in a cgroup below, has not ended; also if that cannot be found
+  /// out.
   var isPopulated: Bool {
     guard let events = fileContents("\(path)/cgroup.events") else {
-      // Removed by somebody else, who can do so only when it is empty.
+      // Removed by another program, which can do so only when it is empty.
       return errno != ENOENT && errno != ENODEV
     }
     return !String(decoding: events, as: UTF8.self).split(separator: "\n").contains("populated 0")
   }
 
-  /// Kills all processes in it and below, those as well that are just being made, and whatever their users are.
+  /// Kills all processes in it and below, those as well that are just being made, and whatever
+  /// their users are.
   func kill() { unsafe _ = write(killer.number, "1", 1) }
 
-  /// Sends signals to the processes in it and below but those of a process group; returns whether there is any.
+  /// Sends signals to the processes in it and below but those of a process group; returns whether
+  /// there is any.
   ///
-  /// Never reaches a process outside: a process's descriptor is opened first, and stands for one that was in
-  /// the cgroup after that.
+  /// Never reaches a process outside: a process's descriptor is opened first, and stands for one
+  /// that was in the cgroup after that.
   func send(_ signals: [Int32], except group: Int32) -> Bool {
     var hasReached = false
     for process in members() where getpgid(process) != group {

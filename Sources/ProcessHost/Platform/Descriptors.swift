@@ -19,8 +19,8 @@ struct OwnedDescriptor: ~Copyable {
   deinit { close(number) }
 }
 
-/// A pipe between a child and this program: this program's end does not block, the child's does, as a
-/// child expects.
+/// A pipe between a child and this program: this program's end does not block, the child's does, as
+/// a child expects.
 struct PipeEnds: ~Copyable {
   var read: OwnedDescriptor
   var write: OwnedDescriptor

@@ -13,8 +13,8 @@ import CRingShims
 /// Waits until any of many descriptors or processes has something to say: `epoll(7)` on Linux,
 /// `kqueue(2)` elsewhere. Level-triggered: what is not dealt with is reported again.
 ///
-/// A token that the caller chose comes back with each event. Adding, removing and waking are safe from
-/// any thread, also while another waits.
+/// A token that the caller chose comes back with each event. Adding, removing and waking are safe
+/// from any thread, also while another waits.
 @safe
 struct Poller: ~Copyable, Sendable {
   typealias Token = UnsafeMutableRawPointer

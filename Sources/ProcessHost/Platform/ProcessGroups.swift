@@ -8,14 +8,14 @@
 
 /// Finds the members of process groups that have not ended.
 ///
-/// The system tells by `kill(2)` whether a group exists, but counts members that have ended and were not
-/// reaped. So this looks at all processes of the system.
+/// The system tells by `kill(2)` whether a group exists, but counts members that have ended and
+/// were not reaped. So this looks at all processes of the system.
 enum ProcessGroups {
   /// The processes of each group that has any.
   typealias Members = [Int32: [Int32]]
 
-  /// Returns the members of some groups that have not ended; nil if the system does not tell, for want of
-  /// descriptors or of `/proc`.
+  /// Returns the members of some groups that have not ended; nil if the system does not tell, for
+  /// want of descriptors or of `/proc`.
   ///
   /// - Complexity: O(processes of the system). Takes about 10 µs for each.
   static func members(of groups: Set<Int32>) -> Members? {
@@ -58,8 +58,8 @@ enum ProcessGroups {
       case unknown
     }
 
-    /// Returns what a process's `stat` file (proc(5)) says: “pid (name) state parent group …”, where the name
-    /// may hold anything.
+    /// Returns what a process's `stat` file (proc(5)) says: “pid (name) state parent group …”,
+    /// where the name may hold anything.
     private static func state(at path: String) -> State {
       let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
       guard descriptor >= 0 else {

@@ -8,12 +8,13 @@
 
 /// This program's end of a terminal, and the path by which a child opens the other.
 ///
-/// By path, and in the child: a terminal becomes the controlling terminal of the session leader that
-/// opens it, and of nobody who is handed it open.
+/// By path, and in the child: a terminal becomes the controlling terminal of the session leader
+/// that opens it, and of no process that is handed it open.
 struct PseudoTerminal: ~Copyable {
   let primary: OwnedDescriptor
-  /// The child's end, which the child does not inherit: to be held until the child has opened its own. A child
-  /// whose file could not be executed closes that again, and when all are closed the output has ended.
+  /// The child's end, which the child does not inherit: to be held until the child has opened its
+  /// own. A child whose file could not be executed closes that again, and when all are closed the
+  /// output has ended.
   let secondary: OwnedDescriptor
   let path: String
 

@@ -47,7 +47,7 @@ func bytes(of string: UnsafePointer<CChar>) -> [UInt8] {
   unsafe Array(UnsafeRawBufferPointer(start: string, count: strlen(string)))
 }
 
-/// What is at a path, for someone who wants to execute it or change to it.
+/// What is at a path, for a caller that wants to execute it or change to it.
 enum FileState {
   case file(isExecutable: Bool)
   case directory(isSearchable: Bool)
@@ -135,8 +135,8 @@ func pipeCapacity(_ descriptor: Int32) -> Int? {
 
 /// Lets a pipe hold more or less.
 ///
-/// - Returns: What it holds now; nil if the system has refused: because the user's pipes have enough, or
-///   because this one holds more at the moment.
+/// - Returns: What it holds now; nil if the system has refused: because the user's pipes have
+///   enough, or because this one holds more at the moment.
 func setPipeCapacity(_ descriptor: Int32, to size: Int) -> Int? {
   #if os(Linux) || os(Android)
     // F_SETPIPE_SZ, likewise.
@@ -147,8 +147,8 @@ func setPipeCapacity(_ descriptor: Int32, to size: Int) -> Int? {
   #endif
 }
 
-/// How many pages the pipes of a user may have before the system gives new ones two pages only, or 0 if
-/// there is no limit; nil if the system does not tell.
+/// How many pages the pipes of a user may have before the system gives new ones two pages only, or
+/// 0 if there is no limit; nil if the system does not tell.
 func userPipePages() -> Int? {
   let descriptor = unsafe open("/proc/sys/fs/pipe-user-pages-soft", O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { return nil }

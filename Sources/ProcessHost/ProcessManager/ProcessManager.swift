@@ -1,10 +1,10 @@
 public import Processes
 
-/// The processes of a server, by the id of their sessions: so many at most, and none that nobody asks
-/// for any more.
+/// The processes of a server, by the id of their sessions: so many at most, and none that nobody
+/// asks for any more.
 ///
-/// A session stays readable after its process has ended, until it has been idle for the timeout. Whoever
-/// is swept out or forgotten is ended.
+/// A session stays readable after its process has ended, until it has been idle for the timeout. A
+/// process that is swept out or forgotten is ended.
 ///
 /// ```swift
 /// let manager = ProcessManager(idleTimeout: .seconds(30 * 60), limit: 100)
@@ -46,8 +46,8 @@ public final class ProcessManager: Sendable {
   ///   - idleTimeout: How long a session may be idle, which is: no output, no exit, no launch.
   ///   - sweepInterval: How often ``run()`` sweeps.
   ///   - limit: The most sessions at a time.
-  ///   - sparesRunning: Whether a process that runs is kept however long it is silent. Otherwise it is
-  ///     ended once it has been silent for the timeout.
+  ///   - sparesRunning: Whether a process that runs is kept however long it is silent. Otherwise it
+  ///     is ended once it has been silent for the timeout.
   ///   - grace: The time that processes have to end when they are asked to.
   ///   - cgroups: Whether each command gets a cgroup of its own, which it cannot leave.
   /// - Precondition: `sweepInterval` and `limit` are positive.
@@ -134,14 +134,15 @@ public final class ProcessManager: Sendable {
   /// - Complexity: O(processes).
   public var lingeringGroupCount: Int { host.lingeringGroupCount }
 
-  /// Ends a process, and makes its session unknown. A caller that holds either can still use it. A process that
-  /// is just being started is ended as well: its launch fails.
+  /// Ends a process, and makes its session unknown. A caller that holds either can still use it. A
+  /// process that is just being started is ended as well: its launch fails.
   ///
-  /// Readers that wait for the session's output get the rest of it, the exit and the close. If the session is
-  /// not closed a second after ``grace``, because the process cannot be ended, their waits end then, and
-  /// `Output.isForgotten` tells them why; see `Session.isForgotten`.
+  /// Readers that wait for the session's output get the rest of it, the exit and the close. If the
+  /// session is not closed a second after ``grace``, because the process cannot be ended, their
+  /// waits end then, and `Output.isForgotten` tells them why; see `Session.isForgotten`.
   ///
-  /// - Returns: The process, if there was one. It has been asked to end, and may not have done so yet.
+  /// - Returns: The process, if there was one. It has been asked to end, and may not have done so
+  ///   yet.
   @discardableResult
   public func forget(id: String) -> HostedProcess? {
     let key = SessionKey(id)
@@ -155,27 +156,27 @@ public final class ProcessManager: Sendable {
     return process
   }
 
-  /// Ends and makes unknown the processes whose sessions have been idle for longer than the timeout, as
-  /// ``forget(id:)`` does.
+  /// Ends and makes unknown the processes whose sessions have been idle for longer than the
+  /// timeout, as ``forget(id:)`` does.
   ///
   /// - Returns: The processes. They have been asked to end, and may not have done so yet.
   /// - Complexity: O(sessions).
   @discardableResult
   public func sweep() -> [HostedProcess] { end(sessions.sweep()) }
 
-  /// Sweeps at every interval from now on, until ``stop()`` or the end of the manager. Does nothing if
-  /// that is so already.
+  /// Sweeps at every interval from now on, until ``stop()`` or the end of the manager. Does nothing
+  /// if that is so already.
   public func run() { sessions.run { [weak self] dropped in _ = self?.end(dropped) } }
 
   /// Ends what ``run()`` began. Does nothing if that is so already.
   public func stop() { sessions.stop() }
 
-  /// Ends all processes, and starts no more. Their sessions stay known, and readable; waits end with the
-  /// close of each.
+  /// Ends all processes, and starts no more. Their sessions stay known, and readable; waits end
+  /// with the close of each.
   ///
   /// - Parameter grace: The time that they have; the manager's ``grace`` unless told.
-  /// - Returns: What could not be ended, as ``CommandHost/close(grace:)`` does; if that is nothing, no process
-  ///   is left.
+  /// - Returns: What could not be ended, as ``CommandHost/close(grace:)`` does; if that is nothing,
+  ///   no process is left.
   @discardableResult
   public func shutDown(grace: Duration? = nil) async -> [Survivor] {
     stop()

@@ -2,8 +2,8 @@
 ///
 /// After it has been added, only the pump's thread uses it.
 class EventSource: @unchecked Sendable {
-  /// What to do next about a source: wait until it is ready, give it a turn after a pause whether it is
-  /// ready or not, leave it alone until it is resumed, or never ask it again.
+  /// What to do next about a source: wait until it is ready, give it a turn after a pause whether
+  /// it is ready or not, leave it alone until it is resumed, or never ask it again.
   enum Next { case wait, rest, hold, finish }
 
   /// Whether it is in such a pause, or left alone. The poller does not know it then.

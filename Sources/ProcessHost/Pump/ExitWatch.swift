@@ -4,8 +4,8 @@ final class ExitWatch: EventSource, @unchecked Sendable {
   private let descriptor: Int32
   private let outputs: Outputs
 
-  /// - Parameter descriptor: The process's descriptor, -1 where the system has none; must stay open until
-  ///   the lifecycle allows the child to be reaped.
+  /// - Parameter descriptor: The process's descriptor, -1 where the system has none; must stay open
+  ///   until the lifecycle allows the child to be reaped.
   init(process: Int32, descriptor: Int32, outputs: Outputs) {
     self.process = process
     self.descriptor = descriptor
@@ -24,8 +24,8 @@ final class ExitWatch: EventSource, @unchecked Sendable {
   /// How often a child is looked at that cannot be waited for.
   private static let pollInterval: Duration = .milliseconds(20)
 
-  /// Looks again and again: before Linux 5.3, without memory for the poller, or at a child that has ended
-  /// already, which Darwin does not watch.
+  /// Looks again and again: before Linux 5.3, without memory for the poller, or at a child that has
+  /// ended already, which Darwin does not watch.
   private func poll(on pump: Pump, after time: Duration = .zero) {
     pump.schedule(after: time) { [self] in
       if let exit = peekState(of: process).exit {

@@ -1,11 +1,11 @@
 import Processes
 
-/// Looks again and again whether what processes have left in their groups has ended, for all processes of a
-/// pump at once.
+/// Looks again and again whether what processes have left in their groups has ended, for all
+/// processes of a pump at once.
 ///
-/// A look reads much of `/proc`, so it is no work for the pump's thread: a thread of ``Launchers`` does it,
-/// one look after the other. Looks become more and more seldom while nothing changes, and the time that they
-/// take is at most a ninth of all.
+/// A look reads much of `/proc`, so it is no work for the pump's thread: a thread of ``Launchers``
+/// does it, one look after the other. Looks become more and more seldom while nothing changes, and
+/// the time that they take is at most a ninth of all.
 final class GroupWatch: Sendable {
   typealias Scan = @Sendable (Set<Int32>) -> ProcessGroups.Members?
 
@@ -34,8 +34,8 @@ final class GroupWatch: Sendable {
   /// - Parameter scan: Finds the members of groups; another than the system's for tests alone.
   init(_ scan: @escaping Scan = ProcessGroups.members) { self.scan = scan }
 
-  /// Looks soon, and then again and again, at the group of a process, until it is empty or the process does
-  /// not ask any more; see ``Lifecycle/isAskingForGroup``.
+  /// Looks soon, and then again and again, at the group of a process, until it is empty or the
+  /// process does not ask any more; see ``Lifecycle/isAskingForGroup``.
   func add(_ lifecycle: Lifecycle, on pump: Pump) {
     state.withLock { state in
       state.lifecycles[ObjectIdentifier(lifecycle)] = lifecycle
@@ -44,7 +44,8 @@ final class GroupWatch: Sendable {
     schedule(on: pump)
   }
 
-  /// Schedules the next look, unless one takes place, which schedules it at its end, or is due before.
+  /// Schedules the next look, unless one takes place, which schedules it at its end, or is due
+  /// before.
   private func schedule(on pump: Pump) {
     let time: ContinuousClock.Instant? = state.withLock { state in
       if state.isLooking { return nil }

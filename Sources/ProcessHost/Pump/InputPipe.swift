@@ -9,8 +9,8 @@ import Processes
 
 /// The writing end of a child's stdin, be it a pipe or a terminal, and what waits to be written.
 ///
-/// Written to by the pump's thread alone, and by nobody else: that thread has SIGPIPE blocked, which
-/// the system sends to the thread that writes where nobody reads.
+/// Written to by the pump's thread alone, and by nobody else: that thread has SIGPIPE blocked,
+/// which the system sends to the thread that writes where nobody reads.
 final class InputPipe: EventSource, @unchecked Sendable {
   typealias Answer = Result<Void, InputError>
 
@@ -21,8 +21,8 @@ final class InputPipe: EventSource, @unchecked Sendable {
   }
 
   fileprivate struct State: ~Copyable {
-    /// Closed only after the pump has let go of it: a child that is just being started has a copy for a
-    /// moment, which would keep the poller's entry alive.
+    /// Closed only after the pump has let go of it: a child that is just being started has a copy
+    /// for a moment, which would keep the poller's entry alive.
     var end: OwnedDescriptor?
     var pump: Pump?
     /// Nothing can be written any more.
@@ -87,7 +87,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
       guard !state.isClosing else { return nil }
       state.isClosing = true
       if isTerminal, !state.isOver {
-        // Ctrl-D: what there is goes to who reads, and that it is nothing means the end.
+        // Ctrl-D: what there is goes to the reader, and that it is nothing means the end.
         let end = Array(repeating: UInt8(4), count: state.isAtLineStart ? 1 : 2)
         state.pieces.append(Piece(ticket: 0, rest: end[...], continuation: nil))
       }

@@ -1,12 +1,14 @@
-/// Decides when the reader of a pipe lets some output gather, as network drivers moderate interrupts.
+/// Decides when the reader of a pipe lets some output gather, as network drivers moderate
+/// interrupts.
 ///
-/// A child that floods its output with small writes wakes the reader for each, or nearly so, and is itself
-/// delayed by waking it. If the reader leaves the pipe alone for a moment, and then reads what has
-/// gathered, both have less to do: a sixth of the reader's time, and half of the whole on one processor.
+/// A child that floods its output with small writes wakes the reader for each, or nearly so, and is
+/// itself delayed by waking it. If the reader leaves the pipe alone for a moment, and then reads
+/// what has gathered, both have less to do: a sixth of the reader's time, and half of the whole on
+/// one processor.
 ///
-/// For large writes that would be wrong: the pipe would be full long before the pause is over, and the
-/// child wait. So a pause must be worth it, and leave room: turns must be frequent, short, and bring so
-/// little that a pause fills no more than half of the pipe.
+/// For large writes that would be wrong: the pipe would be full long before the pause is over, and
+/// the child wait. So a pause must be worth it, and leave room: turns must be frequent, short, and
+/// bring so little that a pause fills no more than half of the pipe.
 struct Moderation {
   typealias Instant = ContinuousClock.Instant
 
@@ -40,8 +42,9 @@ struct Moderation {
     after count: Int, of capacity: Int, isEmptied: Bool = true, at now: @autoclosure () -> Instant
   ) -> Bool {
     if isResting {
-      // Goes on as long as output gathers and the child does not have to wait. Where a pause brings no more
-      // than a turn did before, as when the child answers one question at a time, it is in vain.
+      // Goes on as long as output gathers and the child does not have to wait. Where a pause brings
+      // no more than a turn did before, as when the child answers one question at a time, it is in
+      // vain.
       isResting = isEmptied && 2 * usualCount <= count && count < capacity / 2
       if !isResting { begin(at: now()) }
       return isResting

@@ -1,12 +1,13 @@
 import Processes
 
-/// Holds a command up for as long as too much of its output waits for a reader that must have all of it.
+/// Holds a command up for as long as too much of its output waits for a reader that must have all
+/// of it.
 ///
-/// The pump reads no more of the command's pipes meanwhile, so the command waits when those are full.
-/// Without a gate a command never waits for its readers.
+/// The pump reads no more of the command's pipes meanwhile, so the command waits when those are
+/// full. Without a gate a command never waits for its readers.
 package final class OutputGate: Sendable {
-  /// How much may wait. With that and what the two pipes of a command hold at its end, a session still has
-  /// all that was not taken: 1 MiB, unless the system's pipes hold more than 256 KiB.
+  /// How much may wait. With that and what the two pipes of a command hold at its end, a session
+  /// still has all that was not taken: 1 MiB, unless the system's pipes hold more than 256 KiB.
   private static let mostBytes = 256 * 1024
   private static let mostChunks = 32_000
 
@@ -29,7 +30,8 @@ package final class OutputGate: Sendable {
   /// Whether a command is to be held up.
   var isShut: Bool { state.withLock { $0.isShut } }
 
-  /// Returns false if a command is not to be held up; otherwise calls a closure once it is not any more.
+  /// Returns false if a command is not to be held up; otherwise calls a closure once it is not any
+  /// more.
   func holdsUp(until resume: @escaping @Sendable () -> Void) -> Bool {
     state.withLock { state in
       if state.isShut { state.resumptions.append(resume) }

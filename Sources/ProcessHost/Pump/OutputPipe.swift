@@ -67,10 +67,11 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     return rests(after: count, isEmptied) ? .rest : .wait
   }
 
-  /// Reads until little is left in the pipe or the turn's share is used up; returns the number of bytes,
-  /// and whether little is left.
+  /// Reads until little is left in the pipe or the turn's share is used up; returns the number of
+  /// bytes, and whether little is left.
   ///
-  /// A read that finds less than a page ends the turn: what comes meanwhile is better left to gather.
+  /// A read that finds less than a page ends the turn: what comes meanwhile is better left to
+  /// gather.
   private func takeTurn() -> (count: Int, isEmptied: Bool) {
     var total = read()
     if total < Self.littleLeft { return (total, true) }
@@ -122,7 +123,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     didFinish()
   }
 
-  /// From now on nobody wants what comes; but who writes it shall neither wait nor get a SIGPIPE.
+  /// Discards further output but keeps reading, so that writers neither block nor get a SIGPIPE.
   func startDropping() { isDropping = true }
 
   /// Reads once; returns the number of bytes, 0 if there are none now.
@@ -171,8 +172,8 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     }
   }
 
-  /// Reads what is in the pipe now, but no more than a pipe can hold, so that whoever else still
-  /// writes to it cannot keep this from ending.
+  /// Reads what is in the pipe now, but no more than a pipe can hold, so that another process that
+  /// still writes to it cannot keep this from ending.
   func drain() {
     guard !hasEnded else { return }
     // About what a terminal holds, if it is one.

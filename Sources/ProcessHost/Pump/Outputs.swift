@@ -55,7 +55,7 @@ final class Outputs: Sendable {
     lifecycle.stopLingering()
   }
 
-  /// Closes what is still open, whoever else has it; between two turns of the pump.
+  /// Closes what is still open, whichever other process has it; between two turns of the pump.
   func abandon() {
     for pipe in pipes where !pipe.hasEnded {
       pump.withdraw(pipe)

@@ -2,9 +2,9 @@ import Synchronization
 
 /// How many bytes more than by default the pipes of a program may hold, in all.
 ///
-/// The kernel counts the pages of all pipes of a user, whatever program they belong to. Above a limit the
-/// user's new pipes get two pages, and are slow. So a program takes a fixed part of that limit, and gives
-/// back what a pipe no longer needs.
+/// The kernel counts the pages of all pipes of a user, whatever program they belong to. Above a
+/// limit the user's new pipes get two pages, and are slow. So a program takes a fixed part of that
+/// limit, and gives back what a pipe no longer needs.
 package final class PipeBudget: Sendable {
   /// What there is to take, in bytes.
   let limit: Int
@@ -22,7 +22,8 @@ package final class PipeBudget: Sendable {
 
   /// What a user's pipes may hold.
   ///
-  /// - Parameter pages: What the system says: 0 for no limit, nil for nothing. Its default stands for both.
+  /// - Parameter pages: What the system says: 0 for no limit, nil for nothing. Its default stands
+  ///   for both.
   static func bytes(pages: Int?, of size: Int) -> Int {
     let pages = pages ?? 0
     // However much the system allows, a program has no use for more than some GiB.

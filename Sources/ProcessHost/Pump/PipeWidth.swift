@@ -1,8 +1,9 @@
-/// How much an output's pipe holds: what it had at first, or more while it fills up and the budget lasts.
+/// How much an output's pipe holds: what it had at first, or more while it fills up and the budget
+/// lasts.
 ///
-/// A child that fills its pipe waits for the reader. Between two processors a pipe four times as large
-/// lets both work at once, which takes less than half the time; on one processor it halves the context
-/// switches.
+/// A child that fills its pipe waits for the reader. Between two processors a pipe four times as
+/// large lets both work at once, which takes less than half the time; on one processor it halves
+/// the context switches.
 struct PipeWidth: ~Copyable {
   /// More than this gains nothing, and leaves the processor's cache.
   static let wide = 262_144
@@ -42,7 +43,8 @@ struct PipeWidth: ~Copyable {
     return isWide
   }
 
-  /// Narrows a pipe that has not filled up since this was last called, unless it holds more just now.
+  /// Narrows a pipe that has not filled up since this was last called, unless it holds more just
+  /// now.
   mutating func narrowIfUnneeded() {
     defer { isNeeded = false }
     guard isWide, !isNeeded, let initial else { return }

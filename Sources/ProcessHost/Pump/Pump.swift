@@ -3,13 +3,14 @@ import Synchronization
 
 /// One thread that moves the output of any number of processes into their sessions.
 ///
-/// It sleeps until something is ready, and then gives each source that is one turn. A pipe's turn ends when
-/// the pipe is empty, or with its share of what all processes get: 1 MiB for one alone, a single `readv`
-/// of 64 KiB for each of sixteen or more. So a flood from one process holds another's line up by no more
-/// than one such turn. There is one producer per session: this thread.
+/// It sleeps until something is ready, and then gives each source that is one turn. A pipe's turn
+/// ends when the pipe is empty, or with its share of what all processes get: 1 MiB for one alone, a
+/// single `readv` of 64 KiB for each of sixteen or more. So a flood from one process holds
+/// another's line up by no more than one such turn. There is one producer per session: this thread.
 ///
-/// A pipe that is flooded with small writes rests between two turns (``Moderation``): the poller forgets
-/// it, and a timer gives it its next turn. The thread itself never sleeps while something else is ready.
+/// A pipe that is flooded with small writes rests between two turns (``Moderation``): the poller
+/// forgets it, and a timer gives it its next turn. The thread itself never sleeps while something
+/// else is ready.
 ///
 /// The thread runs until `stop()` was called and no source is left.
 final class Pump: Sendable {
@@ -102,7 +103,8 @@ final class Pump: Sendable {
   /// Keeps the thread from ending until a visit, as a source would.
   func expectVisit() { sourceCount.add(1, ordering: .relaxed) }
 
-  /// Calls a closure on the thread, once, between two turns of the sources; `expectVisit()` came first.
+  /// Calls a closure on the thread, once, between two turns of the sources; `expectVisit()` came
+  /// first.
   ///
   /// Drops the closure if the thread had ended before that.
   func visit(_ body: @escaping @Sendable () -> Void) {
@@ -110,8 +112,8 @@ final class Pump: Sendable {
     poller.wake()
   }
 
-  /// Calls a closure on the thread after some time, unless the thread has ended by then; between two
-  /// turns of the sources, so that it may withdraw some.
+  /// Calls a closure on the thread after some time, unless the thread has ended by then; between
+  /// two turns of the sources, so that it may withdraw some.
   func schedule(after time: Duration, _ body: @escaping @Sendable () -> Void) {
     let instant = ContinuousClock.Instant.now + max(time, .zero).upToACentury
     let isNext = timers.withLock { timers in
@@ -122,8 +124,9 @@ final class Pump: Sendable {
     if isNext { poller.wake() }
   }
 
-  /// How many timers, and how many visits, come between two looks at the sources: so many that few looks are
-  /// needed, and so few that a source does not wait when thousands of processes end at once.
+  /// How many timers, and how many visits, come between two looks at the sources: so many that few
+  /// looks are needed, and so few that a source does not wait when thousands of processes end at
+  /// once.
   private static let batch = 64
 
   /// Calls what is due, in turn; the rest at the next look, which comes at once.
@@ -188,16 +191,16 @@ final class Pump: Sendable {
     }
   }
 
-  /// Gives a source that rests or is held its next turn, unless it was withdrawn. On the thread, between two
-  /// turns.
+  /// Gives a source that rests or is held its next turn, unless it was withdrawn. On the thread,
+  /// between two turns.
   func resume(_ source: EventSource) {
     guard source.isResting else { return }
     source.isResting = false
     giveTurn(to: source, isWatched: false)
   }
 
-  /// When the sources that were ready began to get their turns: one reading of the system's activity clock
-  /// for all that they bring. On the thread.
+  /// When the sources that were ready began to get their turns: one reading of the system's
+  /// activity clock for all that they bring. On the thread.
   var turnStart: ActivityClock.Instant {
     let known = turnNanoseconds.load(ordering: .relaxed)
     if known != 0 { return ActivityClock.Instant(nanoseconds: known) }
@@ -210,8 +213,8 @@ final class Pump: Sendable {
     poller.prepareThread()
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
-    // Sequentially consistent, here, in `removeSource()` and in `stop(grace:)`: either this thread finds both,
-    // or the other one wakes it.
+    // Sequentially consistent, here, in `removeSource()` and in `stop(grace:)`: either this thread
+    // finds both, or the other one wakes it.
     while !(isStopping.load(ordering: .sequentiallyConsistent)
       && sourceCount.load(ordering: .sequentiallyConsistent) == 0)
     {
@@ -293,8 +296,8 @@ extension Pump {
   /// The processes that are not over.
   var lifecycles: [Lifecycle] { population.withLock { $0.members.values.map(\.lifecycle) } }
 
-  /// How many bytes a pipe may bring in one turn, so that all get theirs: 1 MiB among all processes, and at
-  /// least one read.
+  /// How many bytes a pipe may bring in one turn, so that all get theirs: 1 MiB among all
+  /// processes, and at least one read.
   var share: Int { Self.share(among: population.withLock(\.members.count)) }
 
   static func share(among processes: Int) -> Int {
@@ -321,8 +324,8 @@ extension Pump {
     return launches
   }
 
-  /// How long after its `SIGKILL` to wait for a launch, which hangs where no signal ends it, or for a process
-  /// that this program may not send signals.
+  /// How long after its `SIGKILL` to wait for a launch, which hangs where no signal ends it, or for
+  /// a process that this program may not send signals.
   static let hang: Duration = .seconds(1)
 
   /// How long after its `SIGKILL` to wait for a process that has got it: the system may be busy.

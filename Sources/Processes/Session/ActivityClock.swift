@@ -93,8 +93,8 @@ public struct ActivityClock: Sendable {
 }
 
 extension Duration {
-  /// The duration, or a century if it is longer, which is as good: a moment so far away still fits the
-  /// clocks, and `Task.sleep` ends the program for one that does not.
+  /// The duration, or a century if it is longer, which is as good: a moment so far away still fits
+  /// the clocks, and `Task.sleep` ends the program for one that does not.
   package var upToACentury: Duration { min(self, .seconds(1 << 32)) }
 
   /// The duration in nanoseconds, or as much of it as 64 bits hold (292 years).
