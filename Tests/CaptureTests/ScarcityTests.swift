@@ -24,7 +24,9 @@
       switch exit {
       case .exited(0): text == "hi\n"
       case .exited(125): text.hasPrefix("capture: ")
-      case .exited(127): text.contains("error while loading shared libraries")
+      case .exited(127):
+        // The dynamic loader's words.
+        text.contains("error while loading shared libraries") || text == "out of memory\n"
       default: false
       }
     }
