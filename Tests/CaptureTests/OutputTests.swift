@@ -37,7 +37,7 @@ import Testing
   }
 
   @Test func liveComesBeforeTheEnd() async throws {
-    let capture = try await Run("--live", command: shell("echo first; read x <&0; exec sleep 100"))
+    let capture = try await Run("--live", command: shell("echo first; read x <&0; exec sleep 1000"))
     #expect(await eventually { capture.stdout == Data("first\n".utf8) })
     #expect(capture.process.isRunning)
     try capture.process.signal(.terminate)
@@ -93,7 +93,7 @@ import Testing
   @Test func theEndIsToldInFull() async throws {
     let killed = try Report(try await run("--json", command: shell("kill -9 $$")).stdout).summary
     #expect(killed.signal == SIGKILL && killed.exit_code == 137 && !killed.timed_out)
-    let late = try await run("--json", "--timeout", "200ms", command: ["sleep", "100"])
+    let late = try await run("--json", "--timeout", "200ms", command: ["sleep", "1000"])
     let summary = try Report(late.stdout).summary
     #expect(summary.signal == SIGTERM && summary.timed_out && summary.seconds >= 0.2)
     #expect(late.exit == .exited(124))

@@ -35,7 +35,7 @@ import Testing
 
   @Test func timeUp() async throws {
     let result = try await run(
-      "--timeout", "3s", command: shell("echo hello; exec sleep 100"))
+      "--timeout", "3s", command: shell("echo hello; exec sleep 1000"))
     #expect(result.exit == .exited(124))
     #expect(result.text == "hello\n")
     let stubborn = try await run(
@@ -118,7 +118,7 @@ import Testing
   @Test(arguments: [ProcessSignal.interrupt, .terminate, .hangUp, .quit])
   func signalsReachTheWholeGroup(_ signal: ProcessSignal) async throws {
     let capture = try await Run(
-      "--live", command: shell("sh -c 'echo $$; exec sleep 100' | cat"))
+      "--live", command: shell("sh -c 'echo $$; exec sleep 1000' | cat"))
     #expect(await eventually { capture.stdout.last == UInt8(ascii: "\n") })
     let grandchild = try #require(Int32(String(decoding: capture.stdout, as: UTF8.self).dropLast()))
     try capture.process.signal(signal)
@@ -140,7 +140,7 @@ import Testing
   @Test func aSecondSignalEndsTheWaitForOthers() async throws {
     // What a shell runs in the background ignores SIGINT.
     let capture = try await Run(
-      "--json", "--linger", "1d", command: shell("sleep 100 & echo $!; kill -INT $$; sleep 100"))
+      "--json", "--linger", "1d", command: shell("sleep 1000 & echo $!; kill -INT $$; sleep 1000"))
     let number = capture.process.processID
     // Once the command has ended, it is a zombie: capture's child without a command line.
     #expect(await eventually { childStates(of: number) == ["Z"] })
@@ -175,14 +175,14 @@ import Testing
   @Test func signalsDuringTheLaunchAreNotLost() async throws {
     // Whether capture has begun to take signals or not, the signal ends it in the end.
     for _ in 0..<50 {
-      let capture = try await Run(command: ["sleep", "100"])
+      let capture = try await Run(command: ["sleep", "1000"])
       try capture.process.signal(.terminate)
       #expect(try await capture.result().exit == .signaled(SIGTERM))
     }
   }
 
   @Test func signalsIgnoredFromTheStartStayIgnored() async throws {
-    let line = "trap '' HUP; exec \"$0\" --live -- sh -c 'echo $$; exec sleep 100'"
+    let line = "trap '' HUP; exec \"$0\" --live -- sh -c 'echo $$; exec sleep 1000'"
     let capture = try await CommandHost.shared.launch(
       Command("/bin/sh", "-c", line, captureExecutable), into: .init(id: "", workspaceID: ""))
     #expect(await eventually { capture.session.lastSeq > 0 })

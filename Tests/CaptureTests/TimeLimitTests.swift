@@ -23,7 +23,7 @@ import Testing
     let result = try await run("--timeout", "3s", "-k", "100ms", command: shell(line))
     #expect(result.exit == .exited(137))
     #expect(result.stderr.hasSuffix("it got SIGTERM, and then SIGKILL\n"))
-    let killed = try await run("--timeout", "0.1", "--signal", "KILL", command: ["sleep", "100"])
+    let killed = try await run("--timeout", "0.1", "--signal", "KILL", command: ["sleep", "1000"])
     #expect(killed.exit == .exited(137))
     #expect(killed.stderr.hasSuffix("it got SIGKILL\n"))
   }
@@ -70,7 +70,7 @@ import Testing
     let result = try await run(
       "--timeout", "3s", "-k", "0", "--preserve-status", command: shell(line))
     #expect(result.exit == .exited(3))
-    let sleep = try await run("--timeout", "0.1", "--preserve-status", command: ["sleep", "100"])
+    let sleep = try await run("--timeout", "0.1", "--preserve-status", command: ["sleep", "1000"])
     #expect(sleep.exit == .exited(143))
   }
 

@@ -61,7 +61,7 @@ import Testing
 
   /// What the child has started, ending the child does not end; ending its group does.
   @Test func endingGrandchildren() async throws {
-    let line = "sleep 100 & echo $!; wait"
+    let line = "sleep 1000 & echo $!; wait"
     let orphan = try await Subprocess.run(
       .name("sh"), arguments: ["-c", line], input: .none, output: .sequence, error: .discarded
     ) { execution -> Int32 in

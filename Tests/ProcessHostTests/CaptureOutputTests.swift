@@ -136,7 +136,7 @@ import Testing
     for round in 1...50 {
       let session = freshSession()
       let process = try await CommandHost.shared.launch(
-        .shell("sleep 100 & head -c 60000 /dev/zero; printf end"), into: session)
+        .shell("sleep 1000 & head -c 60000 /dev/zero; printf end"), into: session)
       _ = try await process.waitForExit()
       #expect(session.output().cursor.offset == 60_003, "round \(round)")
       try process.signal(.kill)

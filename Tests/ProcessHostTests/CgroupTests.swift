@@ -125,11 +125,11 @@ import Testing
       let host = CommandHost(cgroups: .ifAvailable)
       var others: [Int32] = []
       for line in [
-        "\(CgroupTests.escape) exit 0", "\(CgroupTests.escape) sleep 300",
+        "\(CgroupTests.escape) exit 0", "\(CgroupTests.escape) sleep 1000",
         """
         mkdir \(own)$(sed -n 's/^0:://p' /proc/self/cgroup)/inner
         sh -c 'echo 0 >\(own)'$(sed -n 's/^0:://p' /proc/self/cgroup)'/inner/cgroup.procs; echo $$; \\
-        exec sleep 300 >&- 2>&-' & wait
+        exec sleep 1000 >&- 2>&-' & wait
         """,
       ] {
         others.append(try await tests.start(line, on: host).other)

@@ -36,7 +36,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       let manager = ProcessManager(idleTimeout: .seconds(10), grace: .seconds(Int64.max))
       let session = Session(id: "a", workspaceID: "tests")
-      let process = try await manager.launch(Command("sleep", "100"), into: session)
+      let process = try await manager.launch(Command("sleep", "1000"), into: session)
       manager.forget(id: "a")
       #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
       #expect(await eventually { session.isForgotten })
@@ -47,7 +47,7 @@ import Testing
   func longestGrace() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
-      let process = try await host.launch(Command("sleep", "100"), into: freshSession())
+      let process = try await host.launch(Command("sleep", "1000"), into: freshSession())
       #expect(await host.close(grace: Duration(attoseconds: .max)).isEmpty)
       #expect(process.exit == .signaled(SIGTERM))
     }

@@ -133,7 +133,7 @@ import Testing
     "A fatal signal ends a stopped process",
     arguments: [ProcessSignal.interrupt, .hangUp, .terminate, ProcessSignal(rawValue: SIGUSR1)])
   func signalsToTheStopped(signal: ProcessSignal) async throws {
-    let (process, _) = try await start("echo ready; exec sleep 100")
+    let (process, _) = try await start("echo ready; exec sleep 1000")
     try process.signal(.stop)
     try process.signal(signal)
     #expect(try await process.waitUntilClosed() == .signaled(signal.rawValue))
@@ -141,7 +141,7 @@ import Testing
 
   // MARK: What a command leaves behind in its group
 
-  private static let leavesOne = "sleep 300 >/dev/null 2>&1 & echo $!"
+  private static let leavesOne = "sleep 1000 >/dev/null 2>&1 & echo $!"
 
   @Test(
     "What a command left in its group can be terminated after its end", arguments: [true, false])
@@ -271,7 +271,7 @@ import Testing
   /// It has left the group, and even the session, and cannot be reached.
   @Test func aDaemonThatHoldsThePipe() async throws {
     let (process, line) = try await start(
-      "setsid sh -c 'echo $$; exec sleep 100' & wait; exit 1", quietGrace: .milliseconds(20))
+      "setsid sh -c 'echo $$; exec sleep 1000' & wait; exit 1", quietGrace: .milliseconds(20))
     let daemon = try #require(Int32(line))
     process.terminate(grace: .milliseconds(10))
     try await process.waitUntilClosed()
@@ -288,8 +288,8 @@ import Testing
       let host = CommandHost()
       var processes: [HostedProcess] = []
       for line in [
-        "echo; exec sleep 100", "trap '' TERM; echo; while :; do sleep 0.01; done",
-        "sleep 100 & echo; exit 0", "setsid sh -c 'echo; exec sleep 5' & wait",
+        "echo; exec sleep 1000", "trap '' TERM; echo; while :; do sleep 0.01; done",
+        "sleep 1000 & echo; exit 0", "setsid sh -c 'echo; exec sleep 5' & wait",
         "exec cat /dev/zero", "kill -STOP $$",
       ] {
         processes.append(try await host.launch(.shell(line), into: freshSession()))
@@ -348,7 +348,7 @@ import Testing
         let session = freshSession()
         let task = Task {
           for _ in 0..<(round % 10) { await Task.yield() }
-          return try await host.launch(Command("sleep", "100"), into: session)
+          return try await host.launch(Command("sleep", "1000"), into: session)
         }
         if round % 2 == 1 { try await Task.sleep(for: .microseconds(round * 20)) }
         task.cancel()

@@ -57,7 +57,7 @@ import Testing
     let host = scans.host
     // The command ends at SIGTERM, what it leaves in its group only by SIGKILL.
     let processes = try await launch(
-      "(trap '' TERM; echo; exec sleep 300 >/dev/null 2>&1) & wait", 30, on: host)
+      "(trap '' TERM; echo; exec sleep 1000 >/dev/null 2>&1) & wait", 30, on: host)
     for process in processes { _ = await process.session.output(since: 0, waitingUpTo: nil) }
     for process in processes { process.terminate(grace: .seconds(1_000)) }
     for process in processes { _ = try await process.waitForExit() }
@@ -78,7 +78,7 @@ import Testing
     let scans = Scans(answersNothing: true)
     let host = scans.host
     let process = try await launch(
-      "(trap '' TERM; echo; exec sleep 300 >/dev/null 2>&1) & wait", 1, on: host)[0]
+      "(trap '' TERM; echo; exec sleep 1000 >/dev/null 2>&1) & wait", 1, on: host)[0]
     _ = await process.session.output(since: 0, waitingUpTo: nil)
     process.terminate(grace: .seconds(1_000))
     #expect(try await process.waitForExit() == .signaled(SIGTERM))

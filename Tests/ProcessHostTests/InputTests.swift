@@ -121,7 +121,7 @@ import Testing
   /// In a process of its own, where SIGPIPE has its default action, which is to end it.
   @Test func aClosedStdinIsAnError() async {
     await #expect(processExitsWith: .success) {
-      var command = Command.shell("exec <&-; echo closed; exec sleep 100")
+      var command = Command.shell("exec <&-; echo closed; exec sleep 1000")
       command.input = .pipe
       let process = try await CommandHost.shared.launch(command, into: freshSession())
       let input = try #require(process.input)
@@ -144,7 +144,7 @@ import Testing
   /// A daemon holds stdin and nothing else: no process is left to wait for.
   @Test func aDaemonThatHoldsStdinDoesNotHoldWrites() async throws {
     let (process, input) = try await start(
-      "exec 3<&0; setsid sleep 100 <&3 >/dev/null 2>&1 & echo $!; exit 0")
+      "exec 3<&0; setsid sleep 1000 <&3 >/dev/null 2>&1 & echo $!; exit 0")
     await #expect(throws: InputError.brokenPipe) { try await input.write(noise(1_000_000)) }
     try await process.waitUntilClosed()
     let daemon = try #require(Int32(text(process.session).dropLast()))
@@ -152,7 +152,7 @@ import Testing
   }
 
   @Test func writingCanBeCancelled() async throws {
-    let (process, input) = try await start("echo ready; exec sleep 100")
+    let (process, input) = try await start("echo ready; exec sleep 1000")
     _ = await process.session.output(since: 0, waitingUpTo: nil)
     let writer = Task { try await input.write(noise(1_000_000)) }
     let other = Task { try await input.write(noise(1_000_000)) }

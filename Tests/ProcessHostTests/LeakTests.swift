@@ -100,7 +100,7 @@ import Testing
       var processes: [HostedProcess] = []
       for _ in 0..<100 {
         processes.append(
-          try await host.launch(.shell("sleep 100 & wait"), into: freshSession()))
+          try await host.launch(.shell("sleep 1000 & wait"), into: freshSession()))
       }
       // The runtime's own pool may still grow to its size.
       #expect(threadCount() <= threads + 4)

@@ -15,7 +15,7 @@ import Testing
 @Suite struct LifecycleTests {
   @Test func aGrandchildKeepsTheSessionOpen() async throws {
     let session = freshSession()
-    var command = Command.shell("sleep 100 & echo $!; exit 5")
+    var command = Command.shell("sleep 1000 & echo $!; exit 5")
     (command.quietGrace, command.lingerLimit) = (nil, nil)
     let process = try await CommandHost.shared.launch(command, into: session)
     #expect(try await process.waitForExit() == .exited(5))
@@ -50,7 +50,7 @@ import Testing
   @Test func aCommandMayCloseItsOutputAndLiveOn() async throws {
     let session = freshSession()
     let process = try await CommandHost.shared.launch(
-      .shell("exec >&- 2>&-; exec sleep 100"), into: session)
+      .shell("exec >&- 2>&-; exec sleep 1000"), into: session)
     #expect(await eventually { contents("/proc/\(process.processID)/comm") == "sleep\n" })
     #expect(process.isRunning)
     #expect(session.isAlive)
@@ -63,7 +63,7 @@ import Testing
   @Test func signalsReachTheWholeGroup() async throws {
     let session = freshSession()
     let process = try await CommandHost.shared.launch(
-      .shell("sh -c 'echo $$; exec sleep 100' | cat"), into: session)
+      .shell("sh -c 'echo $$; exec sleep 1000' | cat"), into: session)
     #expect(await eventually { session.lastSeq > 0 })
     let grandchild = try #require(Int32(text(session).dropLast()))
     #expect(!isGone(grandchild))
@@ -81,7 +81,7 @@ import Testing
 
   @Test func anInvalidSignalIsRefused() async throws {
     let process = try await CommandHost.shared.launch(
-      Command("sleep", "100"), into: freshSession())
+      Command("sleep", "1000"), into: freshSession())
     #expect(throws: SignalError.refused(code: EINVAL)) {
       try process.signal(ProcessSignal(rawValue: 1_000))
     }
@@ -152,7 +152,7 @@ import Testing
 
   @Test func waitingCanBeCancelled() async throws {
     let process = try await CommandHost.shared.launch(
-      Command("sleep", "100"), into: freshSession())
+      Command("sleep", "1000"), into: freshSession())
     let waiters = (0..<10).map { index in
       Task { () async throws(CancellationError) -> ProcessExit in
         index < 5 ? try await process.waitForExit() : try await process.waitUntilClosed()

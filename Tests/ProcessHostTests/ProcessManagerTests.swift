@@ -26,7 +26,7 @@ private final class ManualClock: Sendable {
     Session(id: id, workspaceID: "tests", clock: time.clock)
   }
 
-  private static let sleeping = Command("sleep", "100")
+  private static let sleeping = Command("sleep", "1000")
 
   @Test func whatIsForgottenIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
@@ -157,7 +157,7 @@ private final class ManualClock: Sendable {
       let manager = ProcessManager(idleTimeout: .seconds(10), grace: .milliseconds(50))
       manager.run()
       var sessions: [Session] = []
-      for line in ["exec sleep 100", "trap '' TERM; while :; do sleep 0.01; done", "exit 3"] {
+      for line in ["exec sleep 1000", "trap '' TERM; while :; do sleep 0.01; done", "exit 3"] {
         let session = Session(id: line, workspaceID: "tests")
         try await manager.launch(.shell(line), into: session)
         sessions.append(session)

@@ -24,7 +24,7 @@ struct ScreenTests {
     // As large as the terminal was; the status line would take one of its lines.
     _ = try await tmux(
       "new-session", "-d", "-x", "80", "-y", "24",
-      "stty -opost -echo; cat '\(recorded)'; printf '\\033]2;drawn\\033\\134'; exec sleep 100",
+      "stty -opost -echo; cat '\(recorded)'; printf '\\033]2;drawn\\033\\134'; exec sleep 1000",
       ";", "set-option", "-g", "status", "off", ";", "resize-window", "-x", "80", "-y", "24")
     // The title comes last: then tmux has drawn all that came before.
     for _ in 0..<2_000 {

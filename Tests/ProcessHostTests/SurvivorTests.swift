@@ -101,7 +101,7 @@ import Testing
       let process = try await host.launch(
         foreign.command("mkfifo \(foreign.gate); echo; read x <\(foreign.gate); exit 4"),
         into: freshSession())
-      let other = try await host.launch(Command("sleep", "100"), into: freshSession())
+      let other = try await host.launch(Command("sleep", "1000"), into: freshSession())
       _ = await process.session.output(since: 0, waitingUpTo: nil)
       let survivors = await host.close(grace: .milliseconds(50))
       #expect(survivors.map(\.reason) == [.notPermitted])

@@ -61,7 +61,7 @@ import Testing
 
   @Test func exitsAndSignalsAreReported() async throws {
     #expect(try await start("exit 7").waitUntilClosed() == .exited(7))
-    let process = try await start("echo ready; exec sleep 100")
+    let process = try await start("echo ready; exec sleep 1000")
     await wait(for: "ready", of: process.session)
     process.terminate()
     #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
@@ -94,7 +94,7 @@ import Testing
 
   /// Ctrl-C, as a user types it.
   @Test func keysThatSignal() async throws {
-    let process = try await start("echo ready; exec sleep 100", input: .pipe)
+    let process = try await start("echo ready; exec sleep 1000", input: .pipe)
     await wait(for: "ready", of: process.session)
     try await process.input?.write([3])
     #expect(try await process.waitUntilClosed() == .signaled(SIGINT))
@@ -157,7 +157,8 @@ import Testing
       try await capture(Command("true"), on: host)
       let descriptors = try await settledDescriptorCount()
       for round in 0..<40 {
-        var command = Command.shell(["cat", "exit 3", "kill -9 $$", "sleep 100 & exit"][round % 4])
+        var command = Command.shell(
+          ["cat", "exit 3", "kill -9 $$", "sleep 1000 & exit"][round % 4])
         command.terminal = TerminalSize()
         command.input = .pipe
         command.quietGrace = .milliseconds(10)
