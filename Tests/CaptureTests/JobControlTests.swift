@@ -79,7 +79,9 @@ import Testing
   }
 
   @Test func aStoppedCommandCanBeEnded() async throws {
-    let capture = try await Run("--live", command: shell("echo $$; kill -STOP $$"))
+    // The SIGCONT that follows the signal may reach capture first, and let the command go on.
+    let line = "echo $$; kill -STOP $$; exec sleep 1000"
+    let capture = try await Run("--live", command: shell(line))
     #expect(await eventually { capture.stdout.last == 10 })
     let command = try #require(Int32(String(decoding: capture.stdout, as: UTF8.self).dropLast()))
     #expect(await eventually { state(of: command) == "T" })
