@@ -76,8 +76,8 @@ private final class SharedDelays: Sendable {
   let delays = Mutex(makeDelays())
 }
 
-/// How long lines take from quiet children to those who wait for them, perhaps beside a child that
-/// writes as much as it can.
+/// Measures how long lines take from quiet children to the threads that wait for them, perhaps
+/// beside a child that writes as much as it can.
 private func linesOfQuietChildren(_ count: Int, stamps: Int, floods: Bool) -> Delays {
   let all = SharedDelays()
   _ = Capturers.blocking {

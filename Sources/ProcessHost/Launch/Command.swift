@@ -90,7 +90,8 @@ public struct Command: Sendable, Hashable {
   /// Linux alone.
   ///
   /// ```swift
-  /// command.limits = [.openFiles: 256, .coreFileSize: 0, .cpuTime: Command.Limit(soft: 60, hard: 65)]
+  /// command.limits = [.openFiles: 256, .coreFileSize: 0]
+  /// command.limits[.cpuTime] = Command.Limit(soft: 60, hard: 65)  // seconds
   /// ```
   ///
   /// Each process that the command starts has them too, and its own count; ``Resource/processes``
