@@ -34,13 +34,11 @@ import Testing
   }
 
   @Test func timeUp() async throws {
-    let result = try await run(
-      "--timeout", "3s", command: shell("echo hello; exec sleep 1000"))
+    let result = try await runUntilTimeIsUp(line: "echo ready; exec sleep 1000")
     #expect(result.exit == .exited(124))
-    #expect(result.text == "hello\n")
-    let stubborn = try await run(
-      "--timeout", "0.1", "--kill-after", "0.1s",
-      command: shell("trap '' TERM; while :; do sleep 0.01; done"))
+    #expect(result.text == "ready\n")
+    let stubborn = try await runUntilTimeIsUp(
+      "--kill-after", "0.1s", line: "trap '' TERM; echo ready; while :; do sleep 0.01; done")
     #expect(stubborn.exit == .exited(137))
     let quick = try await run("--timeout", "1h", command: shell("echo hello; exit 3"))
     #expect(quick.exit == .exited(3) && quick.text == "hello\n")

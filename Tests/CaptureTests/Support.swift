@@ -71,6 +71,21 @@ func run(_ options: String..., command: [String]) async throws -> RunResult {
   try await Run(arguments: options + ["--"] + command).result()
 }
 
+/// Runs `capture --timeout LIMIT` with a shell's line that prints `ready` first or, once it has set
+/// its traps, next.
+///
+/// On a busy machine the time may be up before that. Then the result says nothing, and the line
+/// runs again with a limit that is four times as long.
+func runUntilTimeIsUp(_ options: String..., line: String) async throws -> RunResult {
+  for seconds in ["0.5", "2", "8", "32"] {
+    let result = try await Run(
+      arguments: ["--timeout", seconds] + options + ["--"] + shell(line)
+    ).result()
+    if result.text.contains("ready\n") { return result }
+  }
+  return try await Run(arguments: ["--timeout", "128"] + options + ["--"] + shell(line)).result()
+}
+
 func shell(_ line: String) -> [String] { ["sh", "-c", line] }
 
 /// What `--json` writes.
