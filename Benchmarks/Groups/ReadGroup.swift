@@ -38,7 +38,7 @@ func readCases() -> [Case] {
           }
         },
         Contender("session") { count in
-          for _ in 0..<count { consume(session.output(since: newest).lastSeq) }
+          for _ in 0..<count { consume(session.output(since: Cursor(seq: newest)).lastSeq) }
         },
       ]
     }
@@ -48,7 +48,7 @@ func readCases() -> [Case] {
     Case("read", "caught-up", size: size) {
       let (session, original, deque) = full(size)
       let bytes = [UInt8](repeating: 1, count: size)
-      var cursor = session.output(since: .max).cursor
+      var cursor = session.output(since: Cursor(seq: .max)).cursor
       var originalSeq = session.lastSeq
       var dequeSeq = session.lastSeq
       var output = Output(reservingBytes: Session.maxBufferBytes, chunks: 16)

@@ -72,10 +72,11 @@ final class OutputFile: Sendable {
       let isLast = isOver.load(ordering: .acquiring)
       session.read(since: cursor, into: &output)
       // What has been read cannot be overwritten: the command may go on.
-      let read = output.cursor
-      gate.took(bytes: read.offset - cursor.offset, chunks: read.seq - cursor.seq)
-      cursor = read
       let missing = output.missedBytes ?? 0
+      gate.took(
+        bytes: output.chunks.payload.count + missing,
+        chunks: output.chunks.count + output.missedChunks)
+      cursor = output.cursor
       if missing > 0 { result.withLock { $0.missingBytes += missing } }
       do throws(WriteError) { try write(output.chunks.payload) } catch let failure {
         error = failure

@@ -4,7 +4,7 @@ import Processes
 /// Writes to stderr how much a session received, and how fast.
 func writeStatistics(of session: Session, _ elapsed: Duration) {
   let output = session.output()
-  let total = output.cursor.offset
+  let total = output.cursor.offset ?? session.totalBytes
   let milliseconds = elapsed / .milliseconds(1)
   // Bytes in a millisecond are kilobytes in a second.
   let rate = milliseconds > 0 ? Double(total) / milliseconds / 1_000 : 0

@@ -58,7 +58,7 @@ import Testing
     #expect(original.lostBytes == session.lostBytes)
     #expect(deque.lostBytes == session.lostBytes)
     for since in 0...41 {
-      let expected = session.output(since: since).chunks.map { Array($0.data) }
+      let expected = session.output(since: Cursor(seq: since)).chunks.map { Array($0.data) }
       #expect(original.output(since: since).chunks.map(\.data) == expected)
       #expect(deque.output(since: since) == expected)
     }

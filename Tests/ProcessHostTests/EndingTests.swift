@@ -323,7 +323,7 @@ import Testing
       // A reference to the process keeps the host.
       #expect(!isGone(number))
       process = nil
-      let output = await session.output(since: .max, waitingUpTo: .milliseconds(1))
+      let output = await session.output(since: Cursor(seq: .max), waitingUpTo: .milliseconds(1))
       #expect(output.isCursorAhead)
       #expect(await eventually { session.isClosed })
       #expect(session.exitCode == 128 + SIGTERM)

@@ -53,9 +53,8 @@ import Testing
     while true {
       let output = await session.output(since: cursor, waitingUpTo: .milliseconds(100))
       #expect(output.missedBytes == 0)
-      total += output.cursor.offset - cursor.offset
-      gate.took(
-        bytes: output.cursor.offset - cursor.offset, chunks: output.cursor.seq - cursor.seq)
+      total += output.chunks.payload.count
+      gate.took(bytes: output.chunks.payload.count, chunks: output.chunks.count)
       cursor = output.cursor
       if output.isComplete { break }
     }

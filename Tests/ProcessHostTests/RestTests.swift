@@ -238,7 +238,7 @@ import Testing
     for _ in 0..<10 {
       let process = try await CommandHost.shared.launch(.shell(Self.flood), into: freshSession())
       while process.session.lastSeq < 100 {
-        _ = await process.session.output(since: process.session.lastSeq, waitingUpTo: nil)
+        _ = await process.session.output(since: Cursor(seq: process.session.lastSeq), waitingUpTo: nil)
       }
       process.terminate(grace: .zero)
       #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))

@@ -54,7 +54,7 @@ struct ScreenTests {
     func drawn(_ part: String) async {
       while !text(process.session).contains(part), !process.session.isClosed {
         _ = await process.session.output(
-          since: process.session.lastSeq, waitingUpTo: .seconds(1))
+          since: Cursor(seq: process.session.lastSeq), waitingUpTo: .seconds(1))
       }
     }
     for (part, keys) in dialogue {

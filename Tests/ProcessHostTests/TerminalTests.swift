@@ -32,7 +32,7 @@ import Testing
   /// Waits until the session's output contains something.
   private func wait(for part: String, of session: Session) async {
     while !text(session).contains(part), !session.isClosed {
-      _ = await session.output(since: session.lastSeq, waitingUpTo: .seconds(1))
+      _ = await session.output(since: Cursor(seq: session.lastSeq), waitingUpTo: .seconds(1))
     }
   }
 

@@ -74,7 +74,7 @@ import Testing
   }
 
   @Test("offset: chunks that follow without loss touch; any jump is loss, and its size")
-  func offset() {
+  func offset() throws {
     let session = Session(capacity: 10)
     var end = 0
     var cursor = Cursor.start
@@ -88,7 +88,7 @@ import Testing
         #expect(one.offset + one.data.count == next.offset)
       }
       cursor = output.cursor
-      end = cursor.offset
+      end = try #require(cursor.offset)
     }
     #expect(end == 3 + 4 + 1 + 9 + 25)
   }
@@ -99,7 +99,7 @@ import Testing
     for _ in 0..<9 { session.append(zeros(3), to: .stdout) }
     session.setExit(1, closing: false)
     for since in 0...9 {
-      let output = session.output(since: since)
+      let output = session.output(since: Cursor(seq: since))
       #expect(output.chunks.map(\.seq) == Array(max(since + 1, 7)..<10))
       #expect(output.lostBytes == 18)
       #expect(output.missedChunks == max(0, 6 - since))
@@ -114,7 +114,7 @@ import Testing
     let session = Session(capacity: 10)
     for _ in 0..<9 { session.append(zeros(3), to: .stdout) }
     for since in [-1, -1_000, .min] {
-      let output = session.output(since: since)
+      let output = session.output(since: Cursor(seq: since))
       #expect(output.chunks.map(\.seq) == [7, 8, 9])
       #expect(output.missedChunks == 6 && output.missedBytes == 18 && !output.isCursorAhead)
     }
@@ -128,7 +128,7 @@ import Testing
     #expect(session.output(since: 1).isCursorAhead && !session.output(since: 0).isCursorAhead)
     session.append(zeros(3), to: .stdout)
     for since in [2, 1_000, .max] {
-      let output = session.output(since: since)
+      let output = session.output(since: Cursor(seq: since))
       #expect(output.isCursorAhead && output.chunks.isEmpty && !output.hasMore)
       #expect(output.missedChunks == 0 && output.missedBytes == 0)
       #expect(output.cursor == Cursor(seq: 1, offset: 3) && output.lastSeq == 1)
@@ -176,7 +176,7 @@ import Testing
     #expect(output.missedChunks == 4_999 && output.missedBytes == 4_999 * 60)
     #expect(output.chunks.map(\.seq) == [5_001])
     // A bare seq that is older than every descriptor leaves the bytes, and only those, unknown.
-    let bySeq = session.output(since: cursor.seq)
+    let bySeq = session.output(since: Cursor(seq: cursor.seq))
     #expect(bySeq.missedChunks == 4_999 && bySeq.missedBytes == nil)
     #expect(session.output(since: 0).missedBytes == 5_000 * 60)
   }
@@ -279,7 +279,7 @@ import Testing
   @Test("register with a taken id: replaces and returns the replaced session")
   func registerTakenID() {
     let manager = SessionManager(idleTimeout: .seconds(60))
-    let (first, second) = (Session("a"), Session("a"))
+    let (first, second) = (Session(id: "a"), Session(id: "a"))
     #expect(manager.register(first) == nil)
     #expect(manager.register(second) === first)
     #expect(manager.session(id: "a") === second && manager.count == 1)
@@ -290,7 +290,7 @@ import Testing
   func sweep() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(10))
-    for id in ["a", "b", "c"] { manager.register(Session(id, time: time)) }
+    for id in ["a", "b", "c"] { manager.register(Session(id: id, time: time)) }
     time.advance(by: .seconds(10))
     #expect(manager.sweep().isEmpty)
     manager.session(id: "b")?.append([1], to: .stdout)

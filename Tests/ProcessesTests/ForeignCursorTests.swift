@@ -3,8 +3,8 @@ import Testing
 
 /// Cursors of one session that reach another, such as one that took its id.
 @Suite(.timeLimit(.minutes(10))) struct ForeignCursorTests {
-  private let old = Session("s", capacity: 100)
-  private let new = Session("s", capacity: 100)
+  private let old = Session(id: "s", capacity: 100)
+  private let new = Session(id: "s", capacity: 100)
 
   init() {
     for _ in 0..<3 { old.append("old".utf8, to: .stdout) }
@@ -32,7 +32,7 @@ import Testing
 
   @Test("a cursor of another session is foreign though nothing was written in either")
   func betweenEmptySessions() {
-    let (first, second) = (Session("s", capacity: 100), Session("s", capacity: 100))
+    let (first, second) = (Session(id: "s", capacity: 100), Session(id: "s", capacity: 100))
     let output = second.output(since: first.output().cursor)
     #expect(output.isCursorForeign)
     #expect(output.cursor == .start)
@@ -81,11 +81,11 @@ import Testing
 
   @Test("a wait from a cursor of another session ends at once, though nothing is there")
   func waits() async {
-    let empty = Session("s", capacity: 100)
+    let empty = Session(id: "s", capacity: 100)
     let cursor = old.output().cursor
     let output = await empty.output(since: cursor, waitingUpTo: nil)
     #expect(output.isCursorForeign)
-    let start = Session("t", capacity: 100).output().cursor
+    let start = Session(id: "t", capacity: 100).output().cursor
     #expect(empty.hasNews(past: start))
     #expect(!empty.hasNews(past: empty.output().cursor))
   }
@@ -104,7 +104,7 @@ import Testing
 
   @Test("a session's producers come and go; its cursors stay its own")
   func producers() {
-    let session = Session("s", capacity: 100)
+    let session = Session(id: "s", capacity: 100)
     let cursor = session.output().cursor
     var producer = session.takeProducer()!
     producer.append("x".utf8, to: .stdout)

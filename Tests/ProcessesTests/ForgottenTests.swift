@@ -12,7 +12,7 @@ import Testing
   private let session: Session
 
   init() async {
-    session = Session("s", time: time)
+    session = Session(id: "s", time: time)
     manager.register(session)
     await untilWakeupsArePromised()
   }
@@ -23,7 +23,7 @@ import Testing
     case .sweep:
       time.advance(by: .seconds(11))
       #expect(manager.sweep().map(\.id) == ["s"])
-    case .replace: #expect(manager.register(Session("s", time: time)) === session)
+    case .replace: #expect(manager.register(Session(id: "s", time: time)) === session)
     }
   }
 
@@ -61,7 +61,7 @@ import Testing
     manager.forget(id: "s")
     let forgotten = await session.output(waitingUpTo: nil)
     #expect(forgotten.isForgotten && !forgotten.isClosed && forgotten.isComplete)
-    let closed = Session("t", time: time)
+    let closed = Session(id: "t", time: time)
     closed.close()
     let close = await closed.output(waitingUpTo: nil)
     #expect(!close.isForgotten && close.isClosed && close.isComplete)
@@ -123,7 +123,7 @@ import Testing
 
   @Test("a session that no manager knows is not forgotten, nor one whose manager is gone")
   func withoutManager() {
-    let stray = Session("stray", time: time)
+    let stray = Session(id: "stray", time: time)
     #expect(!stray.isForgotten)
     do {
       let manager = SessionManager(idleTimeout: .zero)
@@ -157,7 +157,7 @@ import Testing
   func isReleased() async {
     weak var dropped: Session?
     do {
-      let session = Session("t", time: time)
+      let session = Session(id: "t", time: time)
       dropped = session
       manager.register(session)
       let task = Task { await session.output(waitingUpTo: nil).isForgotten }

@@ -25,7 +25,7 @@ import Testing
     arguments: [1, 2, 15, 16, 17, 64, 4_096, 65_536, 1 << 20, 3 << 20])
   func fullSession(chunkSize: Int) {
     let limit = Int(1.7 * 1_048_576)
-    let sessions = (0..<20).map { Session("\($0)") }
+    let sessions = (0..<20).map { Session(id: "\($0)") }
     let bytes = zeros(chunkSize)
     for session in sessions {
       // Round the ring more than once.

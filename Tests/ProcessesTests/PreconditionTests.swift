@@ -13,7 +13,7 @@ private func forbidMappings() {
 }
 
 private func reserve(_ count: Int, filling written: Int) {
-  unsafe Session("s").append(reserving: count, to: .stdout) { _, _ in written }
+  unsafe Session(id: "s").append(reserving: count, to: .stdout) { _, _ in written }
 }
 
 /// What callers must not do ends the process, rather than harming a ring. Each runs in a process of
@@ -79,14 +79,14 @@ private func reserve(_ count: Int, filling written: Int) {
 
   @Test func collections() async {
     await #expect(processExitsWith: .failure) { _ = Output(reservingBytes: -1, chunks: 1) }
-    await #expect(processExitsWith: .failure) { _ = Session("s").output().chunks[0] }
+    await #expect(processExitsWith: .failure) { _ = Session(id: "s").output().chunks[0] }
     await #expect(processExitsWith: .failure) {
-      let session = Session("s")
+      let session = Session(id: "s")
       session.append([1, 2], to: .stdout)
       _ = session.output().chunks[0].data[2]
     }
     await #expect(processExitsWith: .failure) {
-      let session = Session("s")
+      let session = Session(id: "s")
       session.append([1, 2], to: .stdout)
       session.append([3, 4], to: .stdout)
       _ = session.output().chunks[0].data[1..<3]

@@ -146,7 +146,7 @@ import Testing
 
   @Test("a session gives its producer away once, until it is given back")
   func takingAndGivingBack() throws {
-    let session = Session("s", capacity: 1_000)
+    let session = Session(id: "s", capacity: 1_000)
     session.append("a".utf8, to: .stdout)
     func take() -> Bool { session.takeProducer() != nil }
     do {
@@ -223,8 +223,8 @@ import Testing
       }
       return received
     }
-    let ping = Session("ping", capacity: 1_000)
-    let pong = Session("pong", capacity: 1_000)
+    let ping = Session(id: "ping", capacity: 1_000)
+    let pong = Session(id: "pong", capacity: 1_000)
     async let first = play(ping.takeProducer()!, pong, serves: true)
     async let second = play(pong.takeProducer()!, ping, serves: false)
     #expect(await [first, second] == [rounds, rounds])

@@ -22,7 +22,7 @@ import Testing
     let manager = SessionManager(
       idleTimeout: .seconds(10), sweepInterval: .milliseconds(5))
     #expect(!manager.isRunning)
-    manager.register(Session("a", time: time))
+    manager.register(Session(id: "a", time: time))
     manager.run { sessions in swept.withLock { $0 += sessions.map(\.id) } }
     // A second one does nothing, its closure included.
     manager.run { _ in swept.withLock { $0.append("wrong") } }
@@ -44,7 +44,7 @@ import Testing
     manager.stop()
     // A sweep that was under way ends meanwhile.
     try await Task.sleep(for: .milliseconds(50))
-    manager.register(Session("a", time: time))
+    manager.register(Session(id: "a", time: time))
     time.advance(by: .seconds(1))
     try await Task.sleep(for: .milliseconds(50))
     #expect(manager.count == 1)
@@ -56,7 +56,7 @@ import Testing
     for round in 0..<5 {
       manager.stop()
       manager.run()
-      manager.register(Session("\(round)", time: time))
+      manager.register(Session(id: "\(round)", time: time))
       time.advance(by: .seconds(2))
       await eventually { manager.count == 0 }
     }
@@ -69,7 +69,7 @@ import Testing
     weak var session: Session?
     do {
       let manager = SessionManager(idleTimeout: .seconds(100), sweepInterval: .milliseconds(1))
-      let known = Session("a")
+      let known = Session(id: "a")
       manager.register(known)
       manager.run()
       released = manager
@@ -108,7 +108,7 @@ import Testing
         let id = "\((index &* 7 &+ thread) % 40)"
         switch (index + thread) % 5 {
         case 0, 1:
-          let session = Session(id, capacity: 10, time: time)
+          let session = Session(id: id, capacity: 10, time: time)
           registered.withLock { $0.append(session) }
           out(manager.register(session))
         case 2:
@@ -140,7 +140,7 @@ import Testing
     var ids = (0...40).map { String(repeating: "a", count: $0) }
     ids += (10...99).map { "workspace/\($0)/session-4711" }
     ids += ["é", "e\u{301}x", "naïve-session-id", "\u{1F980}\u{1F980}\u{1F980}", "a\0b"]
-    let sessions = ids.map { Session($0, capacity: 1) }
+    let sessions = ids.map { Session(id: $0, capacity: 1) }
     for session in sessions { #expect(manager.register(session) == nil) }
     #expect(manager.count == ids.count)
     for (id, session) in zip(ids, sessions) { #expect(manager.session(id: id) === session) }
@@ -155,7 +155,7 @@ import Testing
     #expect(composed == decomposed)
     let manager = SessionManager(idleTimeout: .seconds(10))
     for number in 0..<200 {
-      let (one, other) = (Session("\(number)" + composed), Session("\(number)" + decomposed))
+      let (one, other) = (Session(id: "\(number)" + composed), Session(id: "\(number)" + decomposed))
       #expect(manager.register(one) == nil && manager.register(other) == nil)
       #expect(manager.session(id: one.id) === one && manager.session(id: other.id) === other)
       #expect(manager.forget(id: one.id) === one)
@@ -169,13 +169,13 @@ import Testing
 
   @Test("a session is not idle for longer than a time that its coarse clock may not have seen pass")
   func coarseClock() {
-    let session = Session("s", capacity: 1)
+    let session = Session(id: "s", capacity: 1)
     let stamp = session.lastActivity.nanoseconds
     let resolution = ActivityClock.system.resolution
     #expect(resolution > 0)
     #expect(!session.isIdle(forMoreThan: 1_000, at: stamp + 1_000 + resolution))
     #expect(session.isIdle(forMoreThan: 1_000, at: stamp + 1_001 + resolution))
-    let exact = Session("e", capacity: 1, time: ManualTime())
+    let exact = Session(id: "e", capacity: 1, time: ManualTime())
     let start = exact.lastActivity.nanoseconds
     #expect(!exact.isIdle(forMoreThan: 1_000, at: start + 1_000))
     #expect(exact.isIdle(forMoreThan: 1_000, at: start + 1_001))
@@ -210,8 +210,8 @@ import Testing
   func sparingClosedSessions() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(1), sparesRunning: true)
-    let running = Session("running", capacity: 1, time: time)
-    let closed = Session("closed", capacity: 1, time: time)
+    let running = Session(id: "running", capacity: 1, time: time)
+    let closed = Session(id: "closed", capacity: 1, time: time)
     closed.close()
     for session in [running, closed] { manager.register(session) }
     time.advance(by: .seconds(2))
@@ -224,7 +224,7 @@ import Testing
   @Test("a sweep leaves a session alone that has taken a dropped one's id meanwhile")
   func replacedDuringASweep() {
     let manager = SessionManager(idleTimeout: .zero)
-    let replacement = Session("s", capacity: 1)
+    let replacement = Session(id: "s", capacity: 1)
     let now = Atomic<Int64>(0)
     let isReplacing = Atomic<Bool>(false)
     let clock = ActivityClock {
@@ -241,7 +241,7 @@ import Testing
   @Test func forgettingInAnyOrder() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(10))
-    let sessions = (0..<5_000).map { Session("\($0)", capacity: 1, time: time) }
+    let sessions = (0..<5_000).map { Session(id: "\($0)", capacity: 1, time: time) }
     for session in sessions { manager.register(session) }
     // All of them, since the factor has no divisor in common with their number.
     let order = sessions.indices.map { sessions[$0 * 1_999 % sessions.count] }
@@ -263,7 +263,7 @@ import Testing
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(10))
     for index in 0..<count {
-      let session = Session("\(index)", capacity: 16, time: time)
+      let session = Session(id: "\(index)", capacity: 16, time: time)
       session.append("session \(index)".utf8, to: .stdout)
       #expect(manager.register(session) == nil)
     }
@@ -289,7 +289,7 @@ import Testing
     #expect(wrong == 0)
     // New ones fit into the holes.
     for index in stride(from: 0, to: count, by: 2) {
-      #expect(manager.register(Session("\(index)", capacity: 16, time: time)) == nil)
+      #expect(manager.register(Session(id: "\(index)", capacity: 16, time: time)) == nil)
     }
     #expect(manager.count == count)
     for index in 0..<count {

@@ -6,7 +6,7 @@ import Testing
 /// Waiting for news. Nothing here depends on how long anything takes: a lost wake-up shows as a
 /// test that does not end, which the time limit turns into a failure.
 @Suite(.timeLimit(.minutes(10))) struct WaitingTests {
-  private let session = Session("s", capacity: 1_000)
+  private let session = Session(id: "s", capacity: 1_000)
 
   init() async { await untilWakeupsArePromised() }
 
@@ -169,13 +169,13 @@ import Testing
       #expect(!session.hasNews(past: cursor))
     }
     // Each of these would never come to an end, or never to a sleep, if the two looks differed.
-    let late = Task { await session.output(since: seq, waitingUpTo: nil) }
+    let late = Task { await session.output(since: Cursor(seq: seq), waitingUpTo: nil) }
     let element = Task {
       for await output in session.outputs(since: Cursor("\(seq)")!) { return output.chunks.count }
       return 0
     }
     let thread = Task {
-      await onThread { [session] in session.waitForOutput(since: seq, upTo: nil) }
+      await onThread { [session] in session.waitForOutput(since: Cursor(seq: seq), upTo: nil) }
     }
     await session.isAwaited(by: 3)
     append("x")
@@ -210,7 +210,7 @@ import Testing
 
   /// Each side waits for the other, so that one wake-up lost ends everything.
   @Test func noWakeUpIsLostBetweenTwoTasks() async {
-    let (ping, pong) = (Session("ping", capacity: 1_000), Session("pong", capacity: 1_000))
+    let (ping, pong) = (Session(id: "ping", capacity: 1_000), Session(id: "pong", capacity: 1_000))
     let rounds = 20_000
     func play(_ own: Session, _ other: Session, serves: Bool) async -> Int {
       var cursor = Cursor.start
@@ -232,7 +232,7 @@ import Testing
 
   /// A producer that pauses at random against readers of both kinds: all of them see everything.
   @Test func noWakeUpIsLostUnderStress() async {
-    let session = Session("s", capacity: 1 << 16)
+    let session = Session(id: "s", capacity: 1 << 16)
     let total = 20_000
     let sums = await withTaskGroup(of: Int.self) { group in
       for reader in 0..<4 {
@@ -295,7 +295,7 @@ import Testing
 /// ``Session/outputs(since:maxBytes:)``.
 @Suite(.timeLimit(.minutes(10))) struct OutputsTests {
   @Test func elementsToTheEnd() async {
-    let session = Session("s", capacity: 1_000)
+    let session = Session(id: "s", capacity: 1_000)
     session.append("a".utf8, to: .stdout)
     session.append("b".utf8, to: .stderr)
     let task = Task {
@@ -316,7 +316,7 @@ import Testing
   }
 
   @Test func aClosedSessionHasOneLastElement() async {
-    let session = Session("s", capacity: 1_000)
+    let session = Session(id: "s", capacity: 1_000)
     session.append("abc".utf8, to: .stdout)
     session.setExit(0)
     var elements = 0
@@ -328,7 +328,7 @@ import Testing
   }
 
   @Test func gapsAreCountedInTheElements() async {
-    let session = Session("s", capacity: 100)
+    let session = Session(id: "s", capacity: 100)
     var iterator = session.outputs().makeAsyncIterator()
     for index in 0..<50 { session.append([UInt8](repeating: UInt8(index), count: 10), to: .stdout) }
     let first = await iterator.next()
@@ -338,7 +338,7 @@ import Testing
   }
 
   @Test func maxBytesAndAStart() async {
-    let session = Session("s", capacity: 100)
+    let session = Session(id: "s", capacity: 100)
     for index in 0..<9 { session.append([UInt8(index)], to: .stdout) }
     session.setExit(0)
     var pieces: [[UInt8]] = []
@@ -349,7 +349,7 @@ import Testing
   }
 
   @Test func cancellingEndsTheSequence() async {
-    let session = Session("s", capacity: 100)
+    let session = Session(id: "s", capacity: 100)
     let task = Task {
       var elements = 0
       for await _ in session.outputs() { elements += 1 }
@@ -361,7 +361,7 @@ import Testing
   }
 
   @Test func aCursorSurvivesItsJSON() throws {
-    let session = Session("s", capacity: 100)
+    let session = Session(id: "s", capacity: 100)
     session.append("abc".utf8, to: .stdout)
     session.setExit(0, closing: false)
     let cursor = session.output().cursor

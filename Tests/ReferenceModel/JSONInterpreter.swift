@@ -18,7 +18,7 @@ package enum JSONInterpreter {
     let totals = Totals(
       exitCode: output.exitCode, isAlive: output.isAlive, isClosed: output.isClosed,
       writtenChunks: output.chunks.count, lostBytes: output.lostBytes,
-      totalBytes: output.cursor.offset, missedChunks: output.missedChunks,
+      totalBytes: session.totalBytes, missedChunks: output.missedChunks,
       missedBytes: output.missedBytes ?? -1)
     let sink = Sink()
     var lines = JSONLines { bytes throws(Never) in sink.bytes += bytes }

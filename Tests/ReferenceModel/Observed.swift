@@ -28,7 +28,7 @@ extension Observed {
       exitCode: output.exitCode, isAlive: output.isAlive, isClosed: output.isClosed,
       lostBytes: output.lostBytes, missedChunks: output.missedChunks,
       missedBytes: output.missedBytes, lastSeq: output.lastSeq, cursorSeq: output.cursor.seq,
-      cursorOffset: output.cursor.offset, hasMore: output.hasMore,
+      cursorOffset: output.cursor.offset ?? -1, hasMore: output.hasMore,
       isCursorAhead: output.isCursorAhead, isCursorForeign: output.isCursorForeign)
     cursor = output.cursor
   }

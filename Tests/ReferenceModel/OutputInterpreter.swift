@@ -99,7 +99,7 @@ package struct OutputInterpreter {
     var cursor = Cursor(start)
     var knownChanges = 0
     if knowledge == .everything {
-      cursor = cursor.with(session.output(since: .max).cursor)
+      cursor = cursor.with(session.output(since: Cursor(seq: .max)).cursor)
       knownChanges = model.statusChanges
     }
     let pending = PendingWait(for: session, past: cursor)

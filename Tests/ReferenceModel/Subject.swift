@@ -56,7 +56,7 @@ package class SessionSubject: Subject, @unchecked Sendable {
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> Int {
     try unsafe itself.append(
-      reserving: count, to: isError ? .stderr : .stdout, filling: fill)
+      reserving: count, to: isError ? .stderr : .stdout, initializingWith: fill)
   }
 
   package func setExit(_ code: Int32, closing: Bool) { itself.setExit(code, closing: closing) }
@@ -70,11 +70,7 @@ package class SessionSubject: Subject, @unchecked Sendable {
   package func read(
     _ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory
   ) -> Observed {
-    if start.isForeign || start.offset != nil {
-      itself.read(since: Cursor(start), maxBytes: maxBytes, into: &memory.output)
-    } else {
-      itself.read(since: start.seq, maxBytes: maxBytes, into: &memory.output)
-    }
+    itself.read(since: Cursor(start), maxBytes: maxBytes, into: &memory.output)
     return Observed(memory.output)
   }
 }
@@ -82,14 +78,14 @@ package class SessionSubject: Subject, @unchecked Sendable {
 extension Cursor {
   /// The cursor of no session, or of one that no test reads from, which knows of no exit.
   package init(_ start: ReadStart) {
-    let place = Cursor(seq: start.seq, offset: start.offset ?? -1)
+    let place = Cursor(seq: start.seq, offset: start.offset)
     self = start.isForeign ? place.with(Self.foreign) : place
   }
 
   /// The same place with what another cursor knows besides.
   package func with(_ other: Cursor) -> Cursor {
-    let parts = other.description.split(separator: ".")
-    return Cursor("\(seq).\(offset).\(parts[2]).\(parts[3])")!
+    let parts = other.description.split(separator: ".", omittingEmptySubsequences: false)
+    return Cursor("\(seq).\(offset ?? -1).\(parts[2]).\(parts[3])")!
   }
 
   private static let foreign = Session(id: "foreign", workspaceID: "tests", capacity: 1)
@@ -117,7 +113,7 @@ package final class ProducerSubject: SessionSubject, @unchecked Sendable {
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> Int {
     try unsafe producer.append(
-      reserving: count, to: isError ? .stderr : .stdout, filling: fill)
+      reserving: count, to: isError ? .stderr : .stdout, initializingWith: fill)
   }
 
   package override func setExit(_ code: Int32, closing: Bool) {

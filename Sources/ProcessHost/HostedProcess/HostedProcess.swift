@@ -130,3 +130,11 @@ public final class HostedProcess: Sendable, Identifiable {
     lifecycle.terminate(with: signal, grace: grace)
   }
 }
+
+extension HostedProcess: CustomStringConvertible {
+  /// The PID, the session's id and the state, such as `process 4711 of session "build-7": running`.
+  public var description: String {
+    let state = exit.map { "\($0)" } ?? "running"
+    return "process \(processID) of session \(session.id.debugDescription): \(state)"
+  }
+}

@@ -21,15 +21,15 @@ final class OutputSink: @unchecked Sendable {
   /// Leaves the session as it was: no process has come to write to it.
   func giveBack() { producer.take()?.giveBack() }
 
-  /// Appends what a closure reads; see ``Session/Producer/append(reserving:to:at:filling:)``.
+  /// Appends what a closure reads; see ``Session/Producer/append(reserving:to:at:initializingWith:)``.
   ///
   /// - Parameter time: The present, by the system's clock.
   func append(
     reserving count: Int, to stream: StandardStream, at time: ActivityClock.Instant,
-    filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) -> Int
+    initializingWith initializer: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) -> Int
   ) -> Int {
     unsafe producer!.append(
-      reserving: count, to: stream, at: session.clock.isSystem ? time : nil, filling: fill)
+      reserving: count, to: stream, at: session.clock.isSystem ? time : nil, initializingWith: initializer)
   }
 
   /// Records the process's exit status, while others may still hold its output open.

@@ -3,17 +3,24 @@ public import OutputRing
 /// A reader's position in a session: the last chunk it has dealt with, where that chunk ended,
 /// which state of the process it knows of, and which session it is of.
 ///
-/// A read returns the cursor to pass to the next one. A bare seq does almost as well, but only a
+/// A read returns the cursor to pass to the next one. A seq alone makes a cursor as well
+/// (``init(seq:offset:)``, or an integer literal), and does almost as well. But only a read's own
 /// cursor tells a reader that fell far behind exactly how many bytes it missed, keeps a reader that
 /// waits from being told of the same exit twice, and is not mistaken for a position in another
 /// session with the same id: a read with a cursor of another session begins at the start, and
 /// ``Output/isCursorForeign`` says so.
+///
+/// ```swift
+/// let first = session.output()
+/// let next = session.output(since: first.cursor)
+/// let fromTheFifth = session.output(since: 4)
+/// ```
 public struct Cursor: Sendable {
   /// The seq of the last chunk read or missed; 0 at the beginning.
   @inlinable public var seq: Int { position.seq }
-  /// The bytes of output up to and including that chunk, both streams counted; negative if not
-  /// known, which makes the cursor as good as its seq.
-  @inlinable public var offset: Int { position.offset }
+  /// The bytes of output up to and including that chunk, both streams counted; nil if not known,
+  /// which makes the cursor as good as its seq.
+  @inlinable public var offset: Int? { position.offset < 0 ? nil : position.offset }
 
   @usableFromInline let position: RingCursor
   /// The session's status word as the read that made this cursor found it; 0 if not known.
@@ -25,20 +32,28 @@ public struct Cursor: Sendable {
   ///
   /// - Parameters:
   ///   - seq: The last chunk dealt with; 0 or less stands for the beginning.
-  ///   - offset: Where it ended.
-  public init(seq: Int, offset: Int) {
-    self.init(RingCursor(seq: seq, offset: offset), status: 0, epoch: 0)
+  ///   - offset: Where it ended, in bytes of the session's output; nil, or less than 0, if that is
+  ///     not known.
+  public init(seq: Int, offset: Int? = nil) {
+    self.init(RingCursor(seq: seq, offset: offset ?? -1), status: 0, epoch: 0)
   }
 
   /// Every cursor is made here: whatever is before the first chunk is the beginning.
   init(_ position: RingCursor, status: UInt64, epoch: UInt32) {
-    self.position = position.seq > 0 ? position : .start
+    var position = position.seq > 0 ? position : .start
+    position.offset = max(position.offset, -1)
+    self.position = position
     self.status = status
     self.epoch = epoch
   }
 
   /// Before the first chunk of any session.
   public static var start: Cursor { Cursor(seq: 0, offset: 0) }
+}
+
+extension Cursor: ExpressibleByIntegerLiteral {
+  /// Makes a cursor of a seq: `output(since: 4)` reads from the fifth chunk on.
+  public init(integerLiteral seq: Int) { self.init(seq: seq) }
 }
 
 extension Cursor: Hashable {
@@ -55,22 +70,22 @@ extension Cursor: Hashable {
 extension Cursor: Codable {
   private enum CodingKeys: String, CodingKey { case seq, offset, status, epoch }
 
-  /// Decodes what ``encode(to:)`` made, or a seq and an offset alone.
+  /// Decodes what ``encode(to:)`` made, or a seq alone or with an offset.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
       RingCursor(
         seq: try container.decode(Int.self, forKey: .seq),
-        offset: try container.decode(Int.self, forKey: .offset)),
+        offset: try container.decodeIfPresent(Int.self, forKey: .offset) ?? -1),
       status: try container.decodeIfPresent(UInt64.self, forKey: .status) ?? 0,
       epoch: try container.decodeIfPresent(UInt32.self, forKey: .epoch) ?? 0)
   }
 
-  /// Encodes `seq`, `offset` and, where they are known, `status` and `epoch`.
+  /// Encodes `seq` and, where they are known, `offset`, `status` and `epoch`.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(seq, forKey: .seq)
-    try container.encode(offset, forKey: .offset)
+    try container.encodeIfPresent(offset, forKey: .offset)
     if status != 0 { try container.encode(status, forKey: .status) }
     if epoch != 0 { try container.encode(epoch, forKey: .epoch) }
   }
@@ -80,26 +95,31 @@ extension Cursor: LosslessStringConvertible {
   /// Reads what ``description`` wrote, or a bare seq.
   ///
   /// - Parameter text: One to four integers with dots between them: the seq, where the chunk ended,
-  ///   what is known of the process, and the epoch of the session. Without the second, the cursor
-  ///   is as good as its seq; without the fourth, every session takes it for its own.
+  ///   what is known of the process, and the epoch of the session. The second may be empty if a
+  ///   third follows. Without it, the cursor is as good as its seq; without the fourth, every
+  ///   session takes it for its own.
   /// - Returns: nil if the text is anything else.
   public init?(_ text: String) {
     let parts = text.split(separator: ".", maxSplits: 4, omittingEmptySubsequences: false)
     guard parts.count <= 4, let seq = Int(parts[0]) else { return nil }
     guard parts.count > 1 else {
-      self.init(seq: seq, offset: -1)
+      self.init(seq: seq)
       return
     }
-    guard let offset = Int(parts[1]) else { return nil }
+    let isOffsetLeftOut = parts[1].isEmpty && parts.count > 2
+    guard let offset = isOffsetLeftOut ? -1 : Int(parts[1]) else { return nil }
     guard let status = parts.count > 2 ? UInt64(parts[2]) : 0 else { return nil }
     guard let epoch = parts.count > 3 ? UInt32(parts[3]) : 0 else { return nil }
     self.init(RingCursor(seq: seq, offset: offset), status: status, epoch: epoch)
   }
 
   /// The cursor as text, fit for a URL as it is: `17.4096.21474836480.2718281828`, or as little of
-  /// it as is known: `17.4096.21474836480` or `17.4096`.
+  /// it as is known: `17.4096.21474836480`, `17.4096` or `17`. An offset that is not known is left
+  /// empty in between: `17..21474836480`.
   public var description: String {
+    let offset = offset.map(String.init) ?? ""
     if epoch != 0 { return "\(seq).\(offset).\(status).\(epoch)" }
-    return status == 0 ? "\(seq).\(offset)" : "\(seq).\(offset).\(status)"
+    if status != 0 { return "\(seq).\(offset).\(status)" }
+    return offset.isEmpty ? "\(seq)" : "\(seq).\(offset)"
   }
 }

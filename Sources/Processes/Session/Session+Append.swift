@@ -57,33 +57,41 @@ extension Session {
     }
   }
 
+  /// Appends a text's UTF-8 as one chunk; see ``append(_:to:)-(RawSpan,_)``.
+  ///
+  /// - Complexity: as there, plus a copy of `text` if it is not contiguous in memory.
+  @inlinable
+  public func append(_ text: some StringProtocol, to stream: StandardStream = .stdout) {
+    append(text.utf8, to: stream)
+  }
+
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
   /// can.
   ///
   /// See ``RingWriter/append(reserving:tag:filling:)``, with one thing more to heed: other
-  /// producers of this session wait until `fill` returns. It must not wait for anything, and must
-  /// not append to this session or change its exit state.
+  /// producers of this session wait until the closure returns. It must not wait for anything, and
+  /// must not append to this session or change its exit state.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.
   ///   - stream: The stream that the bytes were written to.
-  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If
-  ///     it returns 0 or throws, no chunk is made and ``lastActivity`` stays as it is.
+  ///   - initializer: Fills the first buffer, then the second, and returns the number of bytes
+  ///     written. If it returns 0 or throws, no chunk is made and ``lastActivity`` stays as it is.
   /// - Returns: The number of bytes appended.
-  /// - Throws: What `fill` throws.
-  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for; the
-  ///   session has no ``Producer`` of its own.
+  /// - Throws: What `initializer` throws.
+  /// - Precondition: `count` is positive; `initializer` returns no more than it was given room for;
+  ///   the session has no ``Producer`` of its own.
   @discardableResult
   @inline(__always)
   public func append<Failure: Error>(
     reserving count: Int, to stream: StandardStream,
-    filling fill: (
+    initializingWith initializer: (
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
     let written = try producers.withLock { producers throws(Failure) in
       try producers.withWriter(of: id) { writer throws(Failure) in
-        try unsafe writer.append(reserving: count, tag: stream.tag, filling: fill)
+        try unsafe writer.append(reserving: count, tag: stream.tag, filling: initializer)
       }
     }
     if written > 0 {
@@ -91,5 +99,32 @@ extension Session {
       waiters.wakeIfAwaited()
     }
     return written
+  }
+
+  /// Lets a closure write one chunk's payload straight into the session's memory, as `read(2)` can,
+  /// through a span that cannot be misused.
+  ///
+  /// As the form for two buffers, in one piece: where the session's memory wraps, the span is
+  /// shorter than `count`, of one byte at least.
+  ///
+  /// - Parameters:
+  ///   - count: The most bytes wanted; at most 64 KiB are reserved.
+  ///   - stream: The stream that the bytes were written to.
+  ///   - initializer: Appends bytes to the span. If it appends none or throws, no chunk is made and
+  ///     ``lastActivity`` stays as it is.
+  /// - Returns: The number of bytes appended.
+  /// - Throws: What `initializer` throws.
+  /// - Precondition: `count` is positive; the session has no ``Producer`` of its own.
+  @discardableResult
+  @inline(__always)
+  public func append<Failure: Error>(
+    reserving count: Int, to stream: StandardStream,
+    initializingWith initializer: (inout OutputRawSpan) throws(Failure) -> Void
+  ) throws(Failure) -> Int {
+    try unsafe append(reserving: count, to: stream) { first, _ throws(Failure) in
+      var span = unsafe OutputRawSpan(buffer: first, initializedCount: 0)
+      try initializer(&span)
+      return unsafe span.finalize(for: first)
+    }
   }
 }

@@ -1,30 +1,20 @@
 public import OutputRing
 
 extension Session {
-  /// Every retained chunk after a seq, and the session's state, as of one instant.
+  /// Reads every retained chunk after a cursor, and the session's state, as of one instant.
   ///
   /// Reading does not consume, and takes no lock.
   ///
   /// - Parameters:
-  ///   - seq: The last chunk already dealt with. 0 or less reads from the beginning; more than the
-  ///     newest finds nothing, and ``Output/isCursorAhead`` says so.
+  ///   - cursor: Where the last read ended: its ``Output/cursor``. A seq that is beyond the newest
+  ///     finds nothing, and ``Output/isCursorAhead`` says so. A cursor of another session reads
+  ///     from the start, and ``Output/isCursorForeign`` says so.
   ///   - maxBytes: A limit on the payload read, or nil for none. At least one chunk is read if any
   ///     is due; ``Output/hasMore`` tells whether chunks were left.
   /// - Complexity: O(payload read) plus O(log chunks), and O(1) if nothing is new; one allocation
   ///   at most, none if nothing is new. Bounded, however fast the process writes.
   @inlinable
-  public func output(since seq: Int = 0, maxBytes: Int? = nil) -> Output {
-    let idle = reader.idle(since: seq)
-    if idle.isIdle { return Output(batch: RingBatch(idle, since: seq), of: self) }
-    return Output(batch: reader.read(since: seq, maxBytes: maxBytes), of: self)
-  }
-
-  /// Every retained chunk after a cursor, and the session's state, as of one instant.
-  ///
-  /// As ``output(since:maxBytes:)-(Int,_)``, and ``Output/missedBytes`` is always known. A cursor
-  /// of another session reads from the start, and ``Output/isCursorForeign`` says so.
-  @inlinable
-  public func output(since cursor: Cursor, maxBytes: Int? = nil) -> Output {
+  public func output(since cursor: Cursor = .start, maxBytes: Int? = nil) -> Output {
     let isForeign = isForeign(cursor)
     let position = isForeign ? .start : cursor.position
     let idle = reader.idle(since: position.seq)
@@ -37,19 +27,12 @@ extension Session {
     )
   }
 
-  /// Reads as ``output(since:maxBytes:)-(Int,_)`` does, into the memory of an earlier output.
+  /// Reads as ``output(since:maxBytes:)`` does, into the memory of an earlier output.
   ///
   /// Allocates nothing if that has room and none of its chunks is still held somewhere else;
   /// otherwise it gets fresh memory, so that the bytes of a seq never change. See
   /// ``Output/init(reservingBytes:chunks:)``.
-  public func read(since seq: Int = 0, maxBytes: Int? = nil, into output: inout Output) {
-    reader.read(since: seq, maxBytes: maxBytes, into: &output.batch)
-    note(in: &output, hasForeignCursor: false)
-  }
-
-  /// Reads as ``output(since:maxBytes:)-(Cursor,_)`` does, into the memory of an earlier output;
-  /// see ``read(since:maxBytes:into:)-(Int,_,_)``.
-  public func read(since cursor: Cursor, maxBytes: Int? = nil, into output: inout Output) {
+  public func read(since cursor: Cursor = .start, maxBytes: Int? = nil, into output: inout Output) {
     let isForeign = isForeign(cursor)
     reader.read(
       since: isForeign ? .start : cursor.position, maxBytes: maxBytes, into: &output.batch)

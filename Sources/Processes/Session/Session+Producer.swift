@@ -6,9 +6,9 @@ extension Session {
   /// It cannot be copied, so the compiler sees to it that one thread at a time uses it.
   ///
   /// ```swift
-  /// var producer = Session.Producer(id: "build-7", workspaceID: "acme")
+  /// var producer = Session.Producer(id: "build-7")
   /// let session = producer.session  // for readers
-  /// producer.append("compiling…\n".utf8, to: .stdout)
+  /// producer.append("compiling…\n")
   /// producer.setExit(0)
   /// ```
   ///
@@ -27,8 +27,8 @@ extension Session {
     /// The parameters, the precondition and the complexity are those of
     /// ``Session/init(id:workspaceID:capacity:clock:)``.
     public init(
-      id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
-      clock: ActivityClock = .system
+      id: String = Session.uniqueID(), workspaceID: String = "",
+      capacity: Int = Session.maxBufferBytes, clock: ActivityClock = .system
     ) {
       let writer = RingWriter(Session.layout(capacity: capacity))
       session = Session(
@@ -115,6 +115,17 @@ extension Session.Producer {
     }
   }
 
+  /// Appends a text's UTF-8 as one chunk; see ``append(_:to:at:)-(RawSpan,_,_)``.
+  ///
+  /// - Complexity: as there, plus a copy of `text` if it is not contiguous in memory.
+  @inlinable
+  public mutating func append(
+    _ text: some StringProtocol, to stream: StandardStream = .stdout,
+    at time: ActivityClock.Instant? = nil
+  ) {
+    append(text.utf8, to: stream, at: time)
+  }
+
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
   /// can; see ``RingWriter/append(reserving:tag:filling:)``.
   ///
@@ -122,22 +133,38 @@ extension Session.Producer {
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.
   ///   - stream: The stream that the bytes were written to.
   ///   - time: The present, as the session's clock has it; nil to read that clock.
-  ///   - fill: Fills the first buffer, then the second, and returns the number of bytes written. If
-  ///     it returns 0 or throws, no chunk is made and the session's activity stays as it is.
+  ///   - initializer: Fills the first buffer, then the second, and returns the number of bytes
+  ///     written. If it returns 0 or throws, no chunk is made and the session's activity stays as
+  ///     it is.
   /// - Returns: The number of bytes appended.
-  /// - Throws: What `fill` throws.
-  /// - Precondition: `count` is positive; `fill` returns no more than it was given room for.
+  /// - Throws: What `initializer` throws.
+  /// - Precondition: `count` is positive; `initializer` returns no more than it was given room for.
   @discardableResult
   @inline(__always)
   public mutating func append<Failure: Error>(
     reserving count: Int, to stream: StandardStream, at time: ActivityClock.Instant? = nil,
-    filling fill: (
+    initializingWith initializer: (
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
-    let written = try unsafe writer!.append(reserving: count, tag: stream.tag, filling: fill)
+    let written = try unsafe writer!.append(reserving: count, tag: stream.tag, filling: initializer)
     if written > 0 { noteAppend(at: time ?? session.now) }
     return written
+  }
+
+  /// Lets a closure write one chunk's payload straight into the session's memory, through a span;
+  /// see ``Session/append(reserving:to:initializingWith:)-(_,_,(OutputRawSpan)->_)``.
+  @discardableResult
+  @inline(__always)
+  public mutating func append<Failure: Error>(
+    reserving count: Int, to stream: StandardStream, at time: ActivityClock.Instant? = nil,
+    initializingWith initializer: (inout OutputRawSpan) throws(Failure) -> Void
+  ) throws(Failure) -> Int {
+    try unsafe append(reserving: count, to: stream, at: time) { first, _ throws(Failure) in
+      var span = unsafe OutputRawSpan(buffer: first, initializedCount: 0)
+      try initializer(&span)
+      return unsafe span.finalize(for: first)
+    }
   }
 
   /// Notes activity, and wakes the readers that wait.

@@ -11,8 +11,8 @@ public import Synchronization
 /// Where one thread alone appends, a ``Producer`` of its own does so without a lock.
 ///
 /// ```swift
-/// let session = Session(id: "build-7", workspaceID: "acme")
-/// session.append("compiling…\n".utf8, to: .stdout)
+/// let session = Session(id: "build-7")
+/// session.append("compiling…\n")
 /// session.setExit(0)
 ///
 /// let output = session.output()
@@ -54,7 +54,8 @@ public final class Session: Sendable, Identifiable {
   /// Creates a session without output.
   ///
   /// - Parameters:
-  ///   - id: The caller's name for it.
+  ///   - id: The caller's name for it; by default one that no other session has, of 32 random
+  ///     hexadecimal digits.
   ///   - workspaceID: The workspace that it belongs to.
   ///   - capacity: The most payload bytes to retain.
   ///   - clock: The clock for ``lastActivity``.
@@ -63,7 +64,7 @@ public final class Session: Sendable, Identifiable {
   /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
   ///   default capacity at most 1.7 MiB.
   public convenience init(
-    id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
+    id: String = uniqueID(), workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
     clock: ActivityClock = .system
   ) {
     let writer = RingWriter(Self.layout(capacity: capacity))
@@ -84,7 +85,7 @@ public final class Session: Sendable, Identifiable {
   /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``.
   /// - Complexity: O(1).
   public convenience init(
-    allocating id: String, workspaceID: String, capacity: Int = Session.maxBufferBytes,
+    allocating id: String, workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
     clock: ActivityClock = .system
   ) throws(RingAllocationError) {
     let writer = try RingWriter(allocating: Self.layout(capacity: capacity))
@@ -106,6 +107,13 @@ public final class Session: Sendable, Identifiable {
     padding = (0, 0, 0, 0, 0, 0, 0, 0)
     producers = LockedState(producer)
     activity = Atomic(clock.nanoseconds)
+  }
+
+  /// Returns 32 random hexadecimal digits, which no other session has as its id.
+  @usableFromInline
+  static func uniqueID() -> String {
+    let digits = String(UInt128.random(in: 0 ... .max), radix: 16)
+    return String(repeating: "0", count: 32 - digits.utf8.count) + digits
   }
 
   /// The geometry of a session's ring.

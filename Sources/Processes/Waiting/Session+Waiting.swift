@@ -1,7 +1,6 @@
 extension Session {
-  /// Waits for news, if there is none: what ``output(since:maxBytes:)-(Cursor,_)`` finds at once if
-  /// it finds anything, or as soon as something is appended, an exit is set, or the session is
-  /// closed.
+  /// Waits for news, and reads as ``output(since:maxBytes:)`` does: at once if there is news, or as
+  /// soon as something is appended, an exit is set, or the session is closed.
   ///
   /// ```swift
   /// var cursor = Cursor.start
@@ -12,6 +11,10 @@ extension Session {
   ///   cursor = output.cursor
   /// }
   /// ```
+  ///
+  /// A cursor made of a seq does not say whether its owner knows of the exit: once the process has
+  /// one, such a wait ends at once, even while late output may still come. To wait for that, pass a
+  /// read's own cursor.
   ///
   /// News is: a chunk after the cursor, retained or missed; an exit status that the cursor does not
   /// know of; that the cursor is ahead of the newest chunk, or of another session. A session that
@@ -29,7 +32,7 @@ extension Session {
   /// - Complexity: as for the read. A wait costs some allocations, and the producer that ends it a
   ///   wake-up: see ``append(_:to:)-(RawSpan,_)``.
   public func output(
-    since cursor: Cursor, maxBytes: Int? = nil, waitingUpTo limit: Duration?
+    since cursor: Cursor = .start, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
     let deadline = deadline(limit)
     while !hasNews(past: cursor), !Task.isCancelled {
@@ -39,22 +42,11 @@ extension Session {
     return output(since: cursor, maxBytes: maxBytes)
   }
 
-  /// Waits for news, if there is none; see ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``.
-  ///
-  /// A bare seq does not say whether its owner knows of the exit: once the process has one, this
-  /// returns at once, even while late output may still come. To wait for that, pass a cursor.
-  public func output(
-    since seq: Int = 0, maxBytes: Int? = nil, waitingUpTo limit: Duration?
-  ) async -> Output {
-    await output(
-      since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes, waitingUpTo: limit)
-  }
-
-  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Cursor,_,_)``, for threads that are
+  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)``, for threads that are
   /// not those of tasks: the calling thread is blocked.
   @available(*, noasync, message: "await output(since:maxBytes:waitingUpTo:) instead")
   public func waitForOutput(
-    since cursor: Cursor, maxBytes: Int? = nil, upTo limit: Duration?
+    since cursor: Cursor = .start, maxBytes: Int? = nil, upTo limit: Duration?
   ) -> Output {
     let deadline = deadline(limit)
     while !hasNews(past: cursor) {
@@ -68,15 +60,6 @@ extension Session {
       waiters.wake(ticket)
     }
     return output(since: cursor, maxBytes: maxBytes)
-  }
-
-  /// Waits for news like ``output(since:maxBytes:waitingUpTo:)-(Int,_,_)``, for threads that are
-  /// not those of tasks: the calling thread is blocked.
-  @available(*, noasync, message: "await output(since:maxBytes:waitingUpTo:) instead")
-  public func waitForOutput(
-    since seq: Int = 0, maxBytes: Int? = nil, upTo limit: Duration?
-  ) -> Output {
-    waitForOutput(since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes, upTo: limit)
   }
 
   /// When a wait ends.

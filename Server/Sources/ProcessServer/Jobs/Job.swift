@@ -39,7 +39,7 @@ final class Job: Sendable {
   /// Whether anything of it may still run: the process, others of its group, or what holds its
   /// output open.
   var isActive: Bool {
-    process.isRunning || process.hasLingeringGroup || !session.output(since: .max).isClosed
+    process.isRunning || process.hasLingeringGroup || !session.isClosed
   }
 
   /// Waits until nothing of it runs.

@@ -159,7 +159,7 @@ extension Request {
 extension Session {
   /// The position before the chunk that the last bytes begin in.
   fileprivate func cursor(before bytes: Int) -> Cursor {
-    if bytes == 0 { return output(since: .max).cursor }
+    if bytes == 0 { return output(since: Cursor(seq: .max)).cursor }
     let output = output()
     var rest = bytes
     for chunk in output.chunks.reversed() {

@@ -15,7 +15,7 @@ extension API {
   func processes(request: Request, context: APIContext) async throws -> Response {
     var list: [JSON] = []
     for job in jobs.jobs(of: context.workspace) {
-      let output = job.session.output(since: .max)
+      let output = job.session.output(since: Cursor(seq: .max))
       let signal = await job.signalName(for: output)
       list.append([
         "session_id": .string(job.id), "pid": .int(Int(job.process.processID)),

@@ -98,7 +98,7 @@ extension API {
         _ = try? await job.process.waitUntilClosed()
       }
     }
-    let isOver = job.session.output(since: .max).isClosed
+    let isOver = job.session.isClosed
     if !isOver { job.process.terminate(grace: configuration.limits.grace) }
     let exit = try? await job.process.waitUntilClosed()
     if isOver, !endsBackground, !job.hasTimedOut {

@@ -1,5 +1,5 @@
-/// A session's output as it comes, to its end: see ``Session/outputs(since:maxBytes:)-(Cursor,_)``.
-public struct Outputs: AsyncSequence, Sendable {
+/// A session's output as it comes, to its end: see ``Session/outputs(since:maxBytes:)``.
+public struct OutputSequence: AsyncSequence, Sendable {
   /// One read's chunks and state.
   public typealias Element = Output
   /// Reading cannot fail.
@@ -60,12 +60,7 @@ extension Session {
   ///     begins at the start; the first element comes at once then, and says
   ///     ``Output/isCursorForeign``.
   ///   - maxBytes: A limit on the payload of one element, or nil for none.
-  public func outputs(since cursor: Cursor, maxBytes: Int? = nil) -> Outputs {
-    Outputs(session: self, start: cursor, maxBytes: maxBytes)
-  }
-
-  /// The session's output as it comes; see ``outputs(since:maxBytes:)-(Cursor,_)``.
-  public func outputs(since seq: Int = 0, maxBytes: Int? = nil) -> Outputs {
-    outputs(since: Cursor(seq: seq, offset: -1), maxBytes: maxBytes)
+  public func outputs(since cursor: Cursor = .start, maxBytes: Int? = nil) -> OutputSequence {
+    OutputSequence(session: self, start: cursor, maxBytes: maxBytes)
   }
 }

@@ -18,11 +18,7 @@ final class ManualTime: Sendable {
 }
 
 extension Session {
-  convenience init(_ id: String = "s", capacity: Int = Session.maxBufferBytes) {
-    self.init(id: id, workspaceID: "w", capacity: capacity)
-  }
-
-  convenience init(_ id: String = "s", capacity: Int = 1_000, time: ManualTime) {
+  convenience init(id: String = "s", capacity: Int = 1_000, time: ManualTime) {
     self.init(id: id, workspaceID: "w", capacity: capacity, clock: time.clock)
   }
 }
@@ -35,19 +31,19 @@ extension Output {
 func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
 
 /// The cases that the original Go package tests, as they are there.
-@Suite struct OriginalTests {
+@Suite struct GoCompatibilityTests {
   @Test func registerAndGet() {
     let manager = SessionManager(idleTimeout: .seconds(60))
-    let session = Session("a")
+    let session = Session(id: "a")
     manager.register(session)
     #expect(manager.session(id: "a") === session)
     #expect(manager.session(id: "b") == nil)
-    #expect(session.id == "a" && session.workspaceID == "w")
+    #expect(session.id == "a" && session.workspaceID == "")
   }
 
   @Test func forget() {
     let manager = SessionManager(idleTimeout: .seconds(60))
-    let session = Session("a")
+    let session = Session(id: "a")
     manager.register(session)
     #expect(manager.forget(id: "a") === session)
     #expect(manager.session(id: "a") == nil)
@@ -88,8 +84,8 @@ func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
   @Test func idleSessionIsSwept() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .milliseconds(50))
-    let idle = Session("idle", time: time)
-    let busy = Session("busy", time: time)
+    let idle = Session(id: "idle", time: time)
+    let busy = Session(id: "busy", time: time)
     manager.register(idle)
     manager.register(busy)
     time.advance(by: .milliseconds(40))
@@ -101,13 +97,13 @@ func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
 
   @Test func idleSessionIsSweptByTheSystemsClock() async throws {
     let manager = SessionManager(idleTimeout: .milliseconds(50))
-    manager.register(Session("idle"))
+    manager.register(Session(id: "idle"))
     try await Task.sleep(for: .milliseconds(120))
     #expect(manager.sweep().map(\.id) == ["idle"])
     #expect(manager.count == 0)
     // A timeout that cannot have passed yet.
     let patient = SessionManager(idleTimeout: .seconds(3_600))
-    patient.register(Session("idle"))
+    patient.register(Session(id: "idle"))
     #expect(patient.sweep().isEmpty)
   }
 }
