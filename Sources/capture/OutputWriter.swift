@@ -73,7 +73,8 @@ struct OutputWriter {
     let last = session.output(since: cursor)
     let totals = Totals(
       exitCode: last.exitCode, isAlive: last.isAlive, isClosed: last.isClosed,
-      writtenChunks: writtenChunks, lostBytes: last.lostBytes, totalBytes: last.cursor.offset ?? session.totalBytes,
+      writtenChunks: writtenChunks, lostBytes: last.lostBytes,
+      totalBytes: last.cursor.offset ?? session.totalBytes,
       missedChunks: missedChunks, missedBytes: missedBytes, signal: signal,
       isTimedOut: isTimedOut, seconds: time.seconds)
     write { format throws(StreamError) in try format.writeEnd(totals) }

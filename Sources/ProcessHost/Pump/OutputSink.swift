@@ -26,10 +26,12 @@ final class OutputSink: @unchecked Sendable {
   /// - Parameter time: The present, by the system's clock.
   func append(
     reserving count: Int, to stream: StandardStream, at time: ActivityClock.Instant,
-    initializingWith initializer: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) -> Int
+    initializingWith initializer: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) ->
+      Int
   ) -> Int {
     unsafe producer!.append(
-      reserving: count, to: stream, at: session.clock.isSystem ? time : nil, initializingWith: initializer)
+      reserving: count, to: stream, at: session.clock.isSystem ? time : nil,
+      initializingWith: initializer)
   }
 
   /// Records the process's exit status, while others may still hold its output open.
