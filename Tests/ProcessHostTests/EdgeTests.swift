@@ -53,22 +53,21 @@ import Testing
     }
   }
 
-  // MARK: The end of a pump
+  // MARK: The end of a event loop
 
-  @Test("A pump that has ended keeps nothing that is scheduled afterwards")
+  @Test("A event loop that has ended keeps nothing that is scheduled afterwards")
   func scheduleAfterTheEnd() async throws {
     final class Token: Sendable {}
     weak var scheduled: Token?
     weak var visiting: Token?
     do {
-      let pump = try Pump.start()
-      pump.stop(grace: .zero)
-      #expect(await eventually { pump.hasEnded })
+      let eventLoop = try EventLoop.start()
+      eventLoop.stop(grace: .zero)
+      #expect(await eventually { eventLoop.hasEnded })
       let (first, second) = (Token(), Token())
       (scheduled, visiting) = (first, second)
-      pump.schedule(after: .seconds(1_000)) { withExtendedLifetime((pump, first)) {} }
-      pump.expectVisit()
-      pump.visit { withExtendedLifetime((pump, second)) {} }
+      eventLoop.schedule(after: .seconds(1_000)) { withExtendedLifetime((eventLoop, first)) {} }
+      eventLoop.execute { withExtendedLifetime((eventLoop, second)) {} }
     }
     #expect(scheduled == nil)
     #expect(visiting == nil)
@@ -114,9 +113,9 @@ import Testing
 
   @Test("A child in this program's group is named as what is left of a command")
   func survivors() async throws {
-    let pump = try Pump.start()
-    defer { pump.stop(grace: .zero) }
-    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: pump)
+    let eventLoop = try EventLoop.start()
+    defer { eventLoop.stop(grace: .zero) }
+    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: eventLoop)
     var command = Command.shell("echo; exec sleep 1000")
     command.processGroup = .inherited
     let process = try await start(command)

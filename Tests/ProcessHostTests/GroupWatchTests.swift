@@ -51,7 +51,7 @@ import Testing
     return processes
   }
 
-  @Test("One look serves all groups that are to end, and none is on the pump's thread")
+  @Test("One look serves all groups that are to end, and none is on the event loop's thread")
   func oneLookForAll() async throws {
     let scans = Scans()
     let host = scans.host
@@ -63,11 +63,10 @@ import Testing
     for process in processes { _ = try await process.waitForExit() }
     let groups = Set(processes.map(\.processID))
     #expect(await eventually { scans.all.contains { $0.groups == groups } })
-    let pump = Latch<UInt>()
-    let running = try host.runningPump()
-    running.expectVisit()
-    running.visit { pump.set(currentThread()) }
-    let thread = try await pump.wait()
+    let eventLoop = Latch<UInt>()
+    let running = try host.runningEventLoop()
+    running.execute { eventLoop.set(currentThread()) }
+    let thread = try await eventLoop.wait()
     #expect(scans.all.allSatisfy { $0.thread != thread })
     await host.close(grace: .zero)
     for process in processes { #expect(!process.hasLingeringGroup) }
@@ -111,18 +110,17 @@ import Testing
     }
   }
 
-  @Test("A source has its turn between many timers or visits", arguments: [true, false])
+  @Test("A source has its turn between many timers or jobs", arguments: [true, false])
   func batches(timers: Bool) async throws {
-    let pump = try Pump.start()
-    defer { pump.stop(grace: .zero) }
+    let eventLoop = try EventLoop.start()
+    defer { eventLoop.stop(grace: .zero) }
     let ends = try PipeEnds.open(.fromChild)
     let writer = ends.write.number
-    let lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 1, on: pump)
+    let lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 1, on: eventLoop)
     let session = lifecycle.sink.session
-    try pump.add(OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: pump))
+    try eventLoop.add(OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: eventLoop))
     let hasLine = Latch<Bool>()
-    pump.expectVisit()
-    pump.visit {
+    eventLoop.execute {
       // The first of a thousand writes a line, and the last looks whether it has been read.
       for index in 0..<1_000 {
         let body: @Sendable () -> Void = {
@@ -130,10 +128,9 @@ import Testing
           if index == 999 { hasLine.set(session.lastSeq > 0) }
         }
         if timers {
-          pump.schedule(after: .zero, body)
+          eventLoop.schedule(after: .zero, body)
         } else {
-          pump.expectVisit()
-          pump.visit(body)
+          eventLoop.execute(body)
         }
       }
     }

@@ -62,7 +62,8 @@ import Testing
       try await input.write("\(number)\n".utf8)
       seen += "\(number * number)\n"
       while text(process.session) != seen {
-        _ = await process.session.output(since: Cursor(seq: process.session.lastSeq), waitingUpTo: .seconds(1))
+        _ = await process.session.output(
+          since: Cursor(seq: process.session.lastSeq), waitingUpTo: .seconds(1))
       }
     }
     input.close()

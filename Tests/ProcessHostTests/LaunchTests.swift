@@ -119,16 +119,16 @@ import Testing
 
   @Test("Ending a started launch lets go of output that a daemon holds, and leaves nothing")
   func endingWithDaemon() async throws {
-    let pump = try Pump.start()
-    defer { pump.stop(grace: .zero) }
+    let eventLoop = try EventLoop.start()
+    defer { eventLoop.stop(grace: .zero) }
     let session = freshSession()
     let launch = try Launch(
-      .shell("setsid sh -c 'echo $$; exec sleep 1000' & wait"), on: pump,
+      .shell("setsid sh -c 'echo $$; exec sleep 1000' & wait"), on: eventLoop,
       into: OutputSink(session)!)
-    #expect(pump.begin(launch))
+    #expect(eventLoop.begin(launch))
     let answer = await withCheckedContinuation { continuation in
       launch.run { answer in
-        pump.finish(launch)
+        eventLoop.finish(launch)
         continuation.resume(returning: answer)
       }
     }

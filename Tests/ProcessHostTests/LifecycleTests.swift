@@ -109,28 +109,28 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(10))) func aChildReapedByOthersIsNotSignalled() async throws {
-    // As if it had been reaped before the pump looked.
-    let pump = try Pump.start()
-    defer { pump.stop(grace: .zero) }
-    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: pump)
+    // As if it had been reaped before the event loop looked.
+    let eventLoop = try EventLoop.start()
+    defer { eventLoop.stop(grace: .zero) }
+    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: eventLoop)
     let process = try await CommandHost.shared.launch(Command("true"), into: freshSession())
     try await process.waitUntilClosed()
     lifecycle.launched(as: process.processID, descriptor: nil, input: nil)
     #expect(throws: SignalError.processEnded) { try lifecycle.send(.kill) }
     let watch = ExitWatch(
       process: process.processID, descriptor: -1,
-      outputs: Outputs([], of: lifecycle, on: pump, quietGrace: nil))
+      outputs: ChildOutput([], of: lifecycle, on: eventLoop, quietGrace: nil))
     #expect(watch.handleEvent() == .finish)
     watch.didFinish()
-    #expect(lifecycle.exit.value == .unknown)
+    #expect(lifecycle.exited.value == .unknown)
     #expect(lifecycle.sink.session.exitCode == 255)
     #expect(!ProcessExit.unknown.isSuccess)
   }
 
   @Test func anExitToldByOthersComesAfterTheOutput() async throws {
-    // As without process descriptors; the pump does not read by itself here.
-    let pump = try Pump.start()
-    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: pump)
+    // As without process descriptors; the event loop does not read by itself here.
+    let eventLoop = try EventLoop.start()
+    let lifecycle = Lifecycle(OutputSink(freshSession())!, on: eventLoop)
     var ends: [2 of Int32] = [-1, -1]
     var span = ends.mutableSpan
     unsafe span.withUnsafeMutableBufferPointer { ends in
@@ -138,15 +138,17 @@ import Testing
     }
     _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
     let writer = OwnedDescriptor(owning: ends[1])
-    let reader = OutputPipe(OwnedDescriptor(owning: ends[0]), .stdout, of: lifecycle, on: pump)
+    let reader = OutputPipe(OwnedDescriptor(owning: ends[0]), .stdout, of: lifecycle, on: eventLoop)
     let watch = ExitWatch(
       process: 0, descriptor: -1,
-      outputs: Outputs([reader], of: lifecycle, on: pump, quietGrace: nil))
-    pump.expectVisit()
-    pump.stop(grace: .zero)
-    unsafe _ = write(writer.number, "hello", 5)
-    pump.visit { watch.finish(.exited(3)) }
-    #expect(try await lifecycle.exit.wait() == .exited(3))
+      outputs: ChildOutput([reader], of: lifecycle, on: eventLoop, quietGrace: nil))
+    let number = writer.number
+    eventLoop.execute {
+      eventLoop.stop(grace: .zero)
+      unsafe _ = write(number, "hello", 5)
+      watch.finish(.exited(3))
+    }
+    #expect(try await lifecycle.exited.wait() == .exited(3))
     #expect(text(lifecycle.sink.session) == "hello")
   }
 

@@ -19,23 +19,23 @@ import Testing
 
   /// A pipe between a child that the test plays and a session.
   private final class Output {
-    let pump: Pump
+    let eventLoop: EventLoop
     let pipe: OutputPipe
     let session = freshSession()
     private let ends: PipeEnds
 
-    /// The pump is not told of it: the test gives it its turns.
+    /// The event loop is not told of it: the test gives it its turns.
     init(_ budget: PipeBudget, capacity: Int = narrow) throws {
-      pump = try Pump.start(pipeBudget: budget)
+      eventLoop = try EventLoop.start(pipeBudget: budget)
       ends = try PipeEnds.open(.fromChild)
       // Whatever the user's other pipes have left of the default.
       _ = setPipeCapacity(ends.read.number, to: capacity)
       _ = fcntl(ends.write.number, F_SETFL, O_NONBLOCK)
-      let lifecycle = Lifecycle(OutputSink(session)!, pipes: 1, on: pump)
-      pipe = OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: pump)
+      let lifecycle = Lifecycle(OutputSink(session)!, pipes: 1, on: eventLoop)
+      pipe = OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: eventLoop)
     }
 
-    deinit { pump.stop(grace: .zero) }
+    deinit { eventLoop.stop(grace: .zero) }
 
     var capacity: Int? { pipeCapacity(ends.read.number) }
 
@@ -239,7 +239,7 @@ import Testing
   @Test("1 MiB is shared among all processes, and each gets a read at least")
   func share() {
     #expect(
-      [0, 1, 2, 16, 17, 1_000].map(Pump.share(among:)) == [
+      [0, 1, 2, 16, 17, 1_000].map(EventLoop.share(among:)) == [
         1_048_576, 1_048_576, 524_288, 65_536, 65_536, 65_536,
       ])
   }
@@ -256,9 +256,9 @@ import Testing
   func turnBesideOthers() throws {
     let output = try Output(PipeBudget(limit: 0), capacity: PipeWidth.wide)
     let lifecycles = (0..<8).map { _ in
-      let lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 0, on: output.pump)
-      output.pump.enter(
-        lifecycle, Outputs([], of: lifecycle, on: output.pump, quietGrace: nil))
+      let lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 0, on: output.eventLoop)
+      output.eventLoop.register(
+        lifecycle, ChildOutput([], of: lifecycle, on: output.eventLoop, quietGrace: nil))
       return lifecycle
     }
     output.write(PipeWidth.wide)
@@ -266,6 +266,6 @@ import Testing
     #expect(output.session.totalBytes == 131_072)
     #expect(output.pipe.handleEvent() == .wait)
     #expect(output.session.totalBytes == 262_144)
-    for lifecycle in lifecycles { output.pump.leave(lifecycle) }
+    for lifecycle in lifecycles { output.eventLoop.unregister(lifecycle) }
   }
 }

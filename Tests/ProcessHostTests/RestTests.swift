@@ -16,38 +16,39 @@ import Testing
   /// A source that always has something to say, and does as it is told.
   private final class Source: EventSource, @unchecked Sendable {
     private let ends: PipeEnds
-    private var decisions: [Next]
+    private var decisions: [EventLoop.Next]
     private(set) var turns: [ContinuousClock.Instant] = []
+    var registration: EventLoop.Registration?
     let begun = Latch<Void>()
     let finished = Latch<Void>()
 
     /// - Parameter decisions: What it answers; the last one again and again.
-    init(_ decisions: [Next]) throws {
+    init(_ decisions: [EventLoop.Next]) throws {
       ends = try PipeEnds.open(.fromChild)
       self.decisions = decisions
       expectWritten([1], to: ends.write.number)
     }
 
-    override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+    func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
       try unsafe poller.add(ends.read.number, token: token)
     }
 
-    override func remove(from poller: borrowing Poller) { poller.remove(ends.read.number) }
+    func remove(from poller: borrowing Poller) { poller.remove(ends.read.number) }
 
-    override func handleEvent() -> Next {
+    func handleEvent() -> EventLoop.Next {
       turns.append(.now)
       begun.set(())
       return decisions.count > 1 ? decisions.removeFirst() : decisions[0]
     }
 
-    override func didFinish() { finished.set(()) }
+    func didFinish() { finished.set(()) }
   }
 
-  /// Runs a closure on the pump's thread.
-  private func visit(_ pump: Pump, _ body: @escaping @Sendable () -> Void) async throws {
+  /// Runs a closure on the event loop's thread.
+  private func execute(on eventLoop: EventLoop, _ body: @escaping @Sendable () -> Void) async throws
+  {
     let visited = Latch<Void>()
-    pump.expectVisit()
-    pump.visit {
+    eventLoop.execute {
       body()
       visited.set(())
     }
@@ -57,10 +58,10 @@ import Testing
   @Test("A source that rests gets its next turn after the pause, and not before")
   func pause() async throws {
     let pause = Duration.milliseconds(2)
-    let pump = try Pump.start(pause: pause)
-    defer { pump.stop(grace: .zero) }
+    let eventLoop = try EventLoop.start(pause: pause)
+    defer { eventLoop.stop(grace: .zero) }
     let source = try Source([.rest, .rest, .finish])
-    try pump.add(source)
+    try eventLoop.add(source)
     try await source.finished.wait()
     let turns = source.turns
     #expect(turns.count == 3)
@@ -69,45 +70,45 @@ import Testing
 
   @Test("After its rest a source that waits is reported again")
   func waitingAgain() async throws {
-    let pump = try Pump.start()
-    defer { pump.stop(grace: .zero) }
+    let eventLoop = try EventLoop.start()
+    defer { eventLoop.stop(grace: .zero) }
     let source = try Source([.rest, .wait, .wait, .rest, .wait, .finish])
-    try pump.add(source)
+    try eventLoop.add(source)
     try await source.finished.wait()
     #expect(source.turns.count == 6)
   }
 
   @Test("While one source rests, others get their turns")
   func others() async throws {
-    let pump = try Pump.start(pause: .seconds(1_000))
+    let eventLoop = try EventLoop.start(pause: .seconds(1_000))
     let resting = try Source([.rest])
-    try pump.add(resting)
+    try eventLoop.add(resting)
     try await resting.begun.wait()
     let other = try Source([.wait, .wait, .finish])
-    try pump.add(other)
+    try eventLoop.add(other)
     try await other.finished.wait()
-    try await visit(pump) { pump.withdraw(resting) }
+    try await execute(on: eventLoop) { eventLoop.withdraw(resting) }
     #expect(resting.turns.count == 1)
-    pump.stop(grace: .zero)
+    eventLoop.stop(grace: .zero)
   }
 
   @Test("A source that is withdrawn from its rest gets no more turns, and is let go")
   func withdrawing() async throws {
-    let pump = try Pump.start(pause: .milliseconds(1))
-    defer { pump.stop(grace: .zero) }
+    let eventLoop = try EventLoop.start(pause: .milliseconds(1))
+    defer { eventLoop.stop(grace: .zero) }
     weak var witness: Source?
     do {
       let source = try Source([.rest])
       witness = source
-      try pump.add(source)
+      try eventLoop.add(source)
       try await source.begun.wait()
       let turns = Latch<Int>()
       let later = Latch<Int>()
-      try await visit(pump) {
-        pump.withdraw(source)
+      try await execute(on: eventLoop) {
+        eventLoop.withdraw(source)
         turns.set(source.turns.count)
         // The rest is over by then.
-        pump.schedule(after: .milliseconds(10)) { later.set(source.turns.count) }
+        eventLoop.schedule(after: .milliseconds(10)) { later.set(source.turns.count) }
       }
       #expect(try await turns.wait() == later.wait())
     }
@@ -116,43 +117,43 @@ import Testing
 
   @Test("The thread does not end while a source rests")
   func stopping() async throws {
-    let pump = try Pump.start(pause: .milliseconds(20))
+    let eventLoop = try EventLoop.start(pause: .milliseconds(20))
     let source = try Source([.rest, .rest, .finish])
-    try pump.add(source)
+    try eventLoop.add(source)
     try await source.begun.wait()
-    pump.stop(grace: .zero)
+    eventLoop.stop(grace: .zero)
     try await source.finished.wait()
     #expect(source.turns.count == 3)
   }
 
   // MARK: Pipes
 
-  /// A pipe whose reader rests after each turn that finds a little, on a pump of its own.
+  /// A pipe whose reader rests after each turn that finds a little, on a event loop of its own.
   private final class Output {
-    let pump: Pump
+    let eventLoop: EventLoop
     let lifecycle: Lifecycle
     let abandon: @Sendable () -> Void
     let childEnded: @Sendable (ProcessExit) -> Void
     var writer: OwnedDescriptor?
 
     init(pause: Duration, quietGrace: Duration? = nil) throws {
-      pump = try Pump.start(pause: pause)
-      lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 1, on: pump)
+      eventLoop = try EventLoop.start(pause: pause)
+      lifecycle = Lifecycle(OutputSink(freshSession())!, pipes: 1, on: eventLoop)
       // Closed at the end of this, so that the end of the pipe depends on the copy alone.
       let ends = try PipeEnds.open(.fromChild)
       writer = try ends.write.duplicate()
-      let pipe = OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: pump)
+      let pipe = OutputPipe(try ends.read.duplicate(), .stdout, of: lifecycle, on: eventLoop)
       let now = ContinuousClock.Instant.now
       var moderation = Moderation(at: now - .microseconds(8))
       for _ in 0..<Moderation.sample { _ = moderation.rests(after: 1, of: 65_536, at: now) }
       pipe.moderation = moderation
-      let outputs = Outputs([pipe], of: lifecycle, on: pump, quietGrace: quietGrace)
+      let outputs = ChildOutput([pipe], of: lifecycle, on: eventLoop, quietGrace: quietGrace)
       abandon = { outputs.abandon() }
       childEnded = { outputs.childEnded($0) }
-      try pump.add(pipe)
+      try eventLoop.add(pipe)
     }
 
-    deinit { pump.stop(grace: .zero) }
+    deinit { eventLoop.stop(grace: .zero) }
 
     func write(_ text: String) {
       guard let number = writer?.number else { return }
@@ -171,14 +172,14 @@ import Testing
     output.write(", world")
     let childEnded = output.childEnded
     let (lifecycle, abandon) = (output.lifecycle, output.abandon)
-    try await visit(output.pump) {
-      // Resting, or the pump would have read it before.
+    try await execute(on: output.eventLoop) {
+      // Resting, or the event loop would have read it before.
       #expect(lifecycle.sink.session.totalBytes == 5)
       childEnded(.exited(3))
     }
     #expect(lifecycle.sink.session.exitCode == 3)
     #expect(text(lifecycle.sink.session) == "hello, world")
-    try await visit(output.pump) { abandon() }
+    try await execute(on: output.eventLoop) { abandon() }
     #expect(lifecycle.sink.session.isClosed)
   }
 
@@ -188,11 +189,11 @@ import Testing
     output.write("hello")
     await output.waitForTurn()
     let (lifecycle, abandon) = (output.lifecycle, output.abandon)
-    try await visit(output.pump) {
-      lifecycle.exited(.exited(0))
+    try await execute(on: output.eventLoop) {
+      lifecycle.childExited(.exited(0))
       abandon()
     }
-    try await lifecycle.over.wait()
+    try await lifecycle.released.wait()
     #expect(lifecycle.sink.session.isClosed)
   }
 
@@ -204,8 +205,8 @@ import Testing
     output.write(", world")
     output.writer = nil
     let lifecycle = output.lifecycle
-    try await visit(output.pump) { lifecycle.exited(.exited(0)) }
-    try await lifecycle.over.wait()
+    try await execute(on: output.eventLoop) { lifecycle.childExited(.exited(0)) }
+    try await lifecycle.released.wait()
     #expect(text(lifecycle.sink.session) == "hello, world")
   }
 
@@ -216,10 +217,10 @@ import Testing
     await output.waitForTurn()
     let (lifecycle, abandon) = (output.lifecycle, output.abandon)
     let childEnded = output.childEnded
-    try await visit(output.pump) { childEnded(.exited(0)) }
-    try await lifecycle.done.wait()
+    try await execute(on: output.eventLoop) { childEnded(.exited(0)) }
+    try await lifecycle.closed.wait()
     #expect(lifecycle.sink.session.isClosed)
-    try await visit(output.pump, abandon)
+    try await execute(on: output.eventLoop, abandon)
   }
 
   // MARK: Children
@@ -238,7 +239,8 @@ import Testing
     for _ in 0..<10 {
       let process = try await CommandHost.shared.launch(.shell(Self.flood), into: freshSession())
       while process.session.lastSeq < 100 {
-        _ = await process.session.output(since: Cursor(seq: process.session.lastSeq), waitingUpTo: nil)
+        _ = await process.session.output(
+          since: Cursor(seq: process.session.lastSeq), waitingUpTo: nil)
       }
       process.terminate(grace: .zero)
       #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))

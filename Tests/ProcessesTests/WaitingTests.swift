@@ -151,7 +151,7 @@ import Testing
   func comesToTheListTooLate(isAwaited: Bool) {
     append("x")
     session.waiters.isWakeupRequested = isAwaited
-    let thread = ThreadWaiter()
+    let thread = Parker()
     let ticket = session.waiters.makeTicket()
     let isAdded = session.waiters.add(.thread(thread), as: ticket)
     #expect(isAdded)

@@ -18,7 +18,7 @@ import Processes
 final class Launch: @unchecked Sendable {
   /// What there is once a process runs.
   typealias Started = (
-    processID: Int32, lifecycle: Lifecycle, outputs: Outputs, input: InputPipe?
+    processID: Int32, lifecycle: Lifecycle, outputs: ChildOutput, input: InputPipe?
   )
   typealias Answer = Result<Started, LaunchError>
 
@@ -29,7 +29,7 @@ final class Launch: @unchecked Sendable {
   }
 
   private let command: Command
-  private let pump: Pump
+  private let eventLoop: EventLoop
   private let lifecycle: Lifecycle
   private let cgroups: CommandHost.Cgroups
   /// Shared with `spawn_cancel` until the launch is decided; then the launching thread's alone.
@@ -41,7 +41,8 @@ final class Launch: @unchecked Sendable {
   let settled = Latch<Void>()
 
   init(
-    _ command: Command, on pump: Pump, into sink: OutputSink, cgroups: CommandHost.Cgroups = .none
+    _ command: Command, on eventLoop: EventLoop, into sink: OutputSink,
+    cgroups: CommandHost.Cgroups = .none
   ) throws(LaunchError) {
     guard let attempt = unsafe spawn_create(command.user == nil ? 0 : 1) else {
       throw .outOfResources(code: ENOMEM)
@@ -49,8 +50,8 @@ final class Launch: @unchecked Sendable {
     unsafe self.attempt = unsafe attempt
     self.command = command
     self.cgroups = cgroups
-    self.pump = pump
-    lifecycle = Lifecycle(sink, pipes: command.pipeCount, on: pump)
+    self.eventLoop = eventLoop
+    lifecycle = Lifecycle(sink, pipes: command.pipeCount, on: eventLoop)
   }
 
   deinit { unsafe spawn_destroy(attempt, command.user == nil ? 0 : 1) }
@@ -78,8 +79,8 @@ final class Launch: @unchecked Sendable {
       let path = try ExecutableLookup.path(of: command)
       cgroup = try cgroups.make()
       let ends = try open()
-      let outputs = Outputs(
-        ends.pipes, of: lifecycle, on: pump, quietGrace: command.quietGrace,
+      let outputs = ChildOutput(
+        ends.pipes, of: lifecycle, on: eventLoop, quietGrace: command.quietGrace,
         lingerLimit: command.lingerLimit)
       spawn(path, ends, in: &cgroup)
       let (terminal, input) = (ends.terminalPath, ends.inputPipe)
@@ -97,9 +98,8 @@ final class Launch: @unchecked Sendable {
         _ = consume descriptor
         cgroup?.kill()
         cgroup?.remove()
-        // The pump may know the pipes: it alone lets go of them.
-        pump.expectVisit()
-        pump.visit {
+        // The event loop may know the pipes: it alone lets go of them.
+        eventLoop.execute {
           outputs.abandon()
           input?.abandon()
           answer(.failure(error))
@@ -107,9 +107,9 @@ final class Launch: @unchecked Sendable {
         return
       }
       lifecycle.launched(as: attempt.process, descriptor: descriptor, cgroup: cgroup, input: input)
-      pump.enter(lifecycle, outputs)
+      eventLoop.register(lifecycle, outputs)
       ExitWatch(process: attempt.process, descriptor: attempt.descriptor, outputs: outputs)
-        .start(on: pump)
+        .start(on: eventLoop)
       answer(.success((attempt.process, lifecycle, outputs, input)))
     } catch {
       cgroup?.remove()
@@ -117,12 +117,12 @@ final class Launch: @unchecked Sendable {
     }
   }
 
-  /// Opens the pipes or the terminal, and lets the pump wait for them: whatever can fail should
+  /// Opens the pipes or the terminal, and lets the event loop wait for them: whatever can fail should
   /// fail before there is a process.
   private func open() throws(LaunchError) -> ChildEnds {
     do throws(SystemError) {
-      let ends = try ChildEnds.open(command, of: lifecycle, on: pump)
-      try pump.add(ends.pipes)
+      let ends = try ChildEnds.open(command, of: lifecycle, on: eventLoop)
+      try eventLoop.add(ends.pipes)
       return ends
     } catch {
       throw error.launchError(
@@ -200,24 +200,24 @@ private struct ChildEnds: ~Copyable {
   let error: OwnedDescriptor?
 
   static func open(
-    _ command: Command, of lifecycle: Lifecycle, on pump: Pump
+    _ command: Command, of lifecycle: Lifecycle, on eventLoop: EventLoop
   ) throws(SystemError) -> ChildEnds {
     if let size = command.terminal {
       let terminal = try PseudoTerminal.open(size)
-      let input = InputPipe(try terminal.primary.duplicate(), isTerminal: true, on: pump)
-      let pipe = OutputPipe(terminal.primary, .stdout, of: lifecycle, on: pump)
+      let input = InputPipe(try terminal.primary.duplicate(), isTerminal: true, on: eventLoop)
+      let pipe = OutputPipe(terminal.primary, .stdout, of: lifecycle, on: eventLoop)
       return ChildEnds(
         pipes: [pipe], inputPipe: input, terminalPath: terminal.path, input: nil,
         output: terminal.secondary, error: nil)
     }
     let output = try PipeEnds.open(.fromChild)
-    var pipes = [OutputPipe(output.read, .stdout, of: lifecycle, on: pump)]
+    var pipes = [OutputPipe(output.read, .stdout, of: lifecycle, on: eventLoop)]
     let error: OwnedDescriptor?
     if command.mergesStandardError {
       error = nil
     } else {
       let ends = try PipeEnds.open(.fromChild)
-      pipes.append(OutputPipe(ends.read, .stderr, of: lifecycle, on: pump))
+      pipes.append(OutputPipe(ends.read, .stderr, of: lifecycle, on: eventLoop))
       error = .some(ends.write)
     }
     if command.input == .none {
@@ -227,7 +227,7 @@ private struct ChildEnds: ~Copyable {
     }
     let input = try PipeEnds.open(.toChild)
     return ChildEnds(
-      pipes: pipes, inputPipe: InputPipe(input.write, isTerminal: false, on: pump),
+      pipes: pipes, inputPipe: InputPipe(input.write, isTerminal: false, on: eventLoop),
       terminalPath: nil, input: input.read, output: output.write, error: error)
   }
 }

@@ -9,7 +9,7 @@
 /// The threads that start processes, for all hosts of the program.
 ///
 /// A launch blocks its thread until the child executes its file, which takes as long as the file
-/// system does. So it is no work for the pump's thread or the tasks' pool. Looking at process
+/// system does. So it is no work for the event loop's thread or the tasks' pool. Looking at process
 /// groups and cgroups is none either, and is done here too.
 ///
 /// There are up to eight, each made when a launch finds the others busy, and none of them ever

@@ -25,7 +25,7 @@ struct Poller: ~Copyable, Sendable {
   let isExact: Bool
 
   #if os(Linux) || os(Android)
-    private let alarm: OwnedDescriptor
+    private let wakeupDescriptor: OwnedDescriptor
 
     typealias Event = epoll_event
 
@@ -33,17 +33,18 @@ struct Poller: ~Copyable, Sendable {
       let number = epoll_create1(Int32(EPOLL_CLOEXEC))
       guard number >= 0 else { throw .last }
       let queue = try OwnedDescriptor(owning: number).aboveStandard()
-      let bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-      guard bell >= 0 else { throw .last }
-      let alarm = try OwnedDescriptor(owning: bell).aboveStandard()
+      let wakeupNumber = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+      guard wakeupNumber >= 0 else { throw .last }
+      let wakeupDescriptor = try OwnedDescriptor(owning: wakeupNumber).aboveStandard()
       var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data(ptr: nil))
-      guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, alarm.number, &event) == 0 else {
+      guard unsafe epoll_ctl(queue.number, EPOLL_CTL_ADD, wakeupDescriptor.number, &event) == 0
+      else {
         throw .last
       }
-      // Nothing has been added but the alarm, which is silent.
+      // Nothing has been added but the wakeup descriptor, on which nothing has been written.
       isExact = unsafe ring_epoll_wait(queue.number, &event, 1, 0, 0) == 0
       self.queue = queue
-      self.alarm = alarm
+      self.wakeupDescriptor = wakeupDescriptor
     }
 
     /// Reports when a descriptor can be read, or has ended.
@@ -84,7 +85,7 @@ struct Poller: ~Copyable, Sendable {
     func wake() {
       var one: UInt64 = 1
       ring_epoll_added(queue.number)
-      unsafe write(alarm.number, &one, 8)
+      unsafe write(wakeupDescriptor.number, &one, 8)
     }
 
     /// Waits for events, no longer than told, and calls a closure with the token of each; nil for a
@@ -97,7 +98,7 @@ struct Poller: ~Copyable, Sendable {
         let token = unsafe events[index].data.ptr
         if unsafe token == nil {
           var ignored: UInt64 = 0
-          unsafe read(alarm.number, &ignored, 8)
+          unsafe read(wakeupDescriptor.number, &ignored, 8)
         }
         unsafe body(token)
       }

@@ -51,7 +51,7 @@ extension Session {
     let deadline = deadline(limit)
     while !hasNews(past: cursor) {
       if let deadline, deadline <= .now { break }
-      let thread = ThreadWaiter()
+      let thread = Parker()
       let ticket = waiters.makeTicket()
       _ = waiters.add(.thread(thread), as: ticket)
       if let sleep = sleep(as: ticket, past: cursor, until: deadline) {
@@ -141,7 +141,7 @@ package struct PendingWait: Sendable {
     self.session = session
     ticket = session.waiters.makeTicket()
     if session.hasNews(past: cursor) { return }
-    _ = session.waiters.add(.thread(ThreadWaiter()), as: ticket)
+    _ = session.waiters.add(.thread(Parker()), as: ticket)
     _ = session.sleep(as: ticket, past: cursor, until: nil)
   }
 

@@ -32,7 +32,7 @@ struct WaitList: ~Copyable, Sendable {
   @safe
   enum Waiter {
     case task(UnsafeContinuation<Void, Never>)
-    case thread(ThreadWaiter)
+    case thread(Parker)
 
     func wake() {
       switch self {

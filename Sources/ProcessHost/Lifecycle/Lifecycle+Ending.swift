@@ -22,8 +22,8 @@ extension Lifecycle {
     let signals = signal.endsByDefault ? [signal.rawValue, SIGCONT] : [signal.rawValue]
     let (cgroup, group, result) = state.withLock { state in
       let result = state.send(signals)
-      // Read now: it is the child's as long as there is a pump.
-      return (state.pump == nil ? nil : state.cgroup, state.process, result)
+      // Read now: it is the child's as long as there is a event loop.
+      return (state.eventLoop == nil ? nil : state.cgroup, state.process, result)
     }
     // Not under the lock: the system may be busy with other cgroups.
     if let cgroup, cgroup.send(signals, except: group) { return }
@@ -46,7 +46,7 @@ extension Lifecycle.State {
 
   /// Sends a signal to the child's group; returns 0, or the error.
   private func send(_ signal: Int32) -> Int32 {
-    if isReaped { return pump == nil ? ESRCH : signalRest(signal) }
+    if isReaped { return eventLoop == nil ? ESRCH : signalRest(signal) }
     // Another part of the program may have reaped the child; then its number is free, and may be a
     // stranger's.
     if case .gone = peekState(of: process) { return ESRCH }
@@ -70,7 +70,7 @@ extension Lifecycle.State {
       if errno != EINVAL { return errno }
     case nil: break
     }
-    guard ownsNumber else { return ESRCH }
+    guard ownsPID else { return ESRCH }
     return kill(-process, signal) == 0 ? 0 : errno
   }
 
@@ -89,16 +89,16 @@ extension Lifecycle {
   /// The child may end at once and leave others of its group behind, which are busy ending; so it
   /// is reaped only when they are gone, or have been killed.
   func terminate(with signal: ProcessSignal = .terminate, grace: Duration) {
-    let (pump, isReaped): (Pump?, Bool) = state.withLock { state in
-      if !state.mayBeReaped { state.isEnding = state.pump != nil }
-      return (state.pump, state.mayBeReaped)
+    let (eventLoop, isReaped): (EventLoop?, Bool) = state.withLock { state in
+      if !state.isReapable { state.isEnding = state.eventLoop != nil }
+      return (state.eventLoop, state.isReapable)
     }
-    guard let pump else { return }
+    guard let eventLoop else { return }
     if grace > .zero, signal != .kill {
       try? send(signal)
-      pump.schedule(after: grace) { [weak self] in self?.killGroup() }
+      eventLoop.schedule(after: grace) { [weak self] in self?.killGroup() }
       if isReaped {
-        pump.groupWatch.add(self, on: pump)
+        eventLoop.groupWatch.add(self, on: eventLoop)
       } else {
         // It may have ended before.
         advance { _ in }
@@ -110,12 +110,11 @@ extension Lifecycle {
 
   /// Kills the group, lets go of its output, and waits, whether the task is cancelled or not, until
   /// nothing is left of it, or it turns out that it cannot be ended.
-  func end(_ outputs: Outputs) async {
+  func end(_ outputs: ChildOutput) async {
     terminate(grace: .zero)
-    if let pump = state.withLock({ $0.pump }) {
-      pump.expectVisit()
-      pump.visit { outputs.abandon() }
-      giveUp(after: .zero, on: pump)
+    if let eventLoop = state.withLock({ $0.eventLoop }) {
+      eventLoop.execute { outputs.abandon() }
+      giveUp(after: .zero, on: eventLoop)
     }
     await Task.detached { try? await self.settled.wait() }.value
   }
@@ -123,12 +122,12 @@ extension Lifecycle {
   /// Gives up the child if it has not ended some time after it was killed.
   ///
   /// - Parameter grace: The time until it is killed.
-  func giveUp(after grace: Duration, on pump: Pump) {
-    pump.schedule(after: grace + Pump.hang) { [weak self] in
+  func giveUp(after grace: Duration, on eventLoop: EventLoop) {
+    eventLoop.schedule(after: grace + EventLoop.hang) { [weak self] in
       guard let self, self.state.withLock({ $0.isOutOfReach }) else { return }
       self.giveUp()
     }
-    pump.schedule(after: grace + Pump.patience) { [weak self] in self?.giveUp() }
+    eventLoop.schedule(after: grace + EventLoop.patience) { [weak self] in self?.giveUp() }
   }
 
   /// Kills all that is left of the group.
@@ -142,8 +141,8 @@ extension Lifecycle {
     try? send(.kill)
     cgroup?.kill()
     advance { $0.isEnding = false }
-    if let pump = state.withLock({ $0.isReaped ? $0.pump : nil }) {
-      pump.groupWatch.add(self, on: pump)
+    if let eventLoop = state.withLock({ $0.isReaped ? $0.eventLoop : nil }) {
+      eventLoop.groupWatch.add(self, on: eventLoop)
     }
   }
 }
@@ -160,13 +159,13 @@ extension Launchers {
 extension Lifecycle {
   /// Whether the child waits for the end of its group, to be reaped.
   var isAskingForEnd: Bool {
-    state.withLock { $0.pump != nil && !$0.isReaped && $0.isEnding && $0.hasEnded }
+    state.withLock { $0.eventLoop != nil && !$0.isReaped && $0.isEnding && $0.hasEnded }
   }
 
   /// Whether anything depends on whether the group is empty.
   var isAskingForGroup: Bool {
     state.withLock { state in
-      guard state.pump != nil else { return false }
+      guard state.eventLoop != nil else { return false }
       return state.isReaped ? state.hasRest : state.isEnding && state.hasEnded
     }
   }

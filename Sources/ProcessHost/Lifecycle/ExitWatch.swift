@@ -2,22 +2,23 @@
 final class ExitWatch: EventSource, @unchecked Sendable {
   private let process: Int32
   private let descriptor: Int32
-  private let outputs: Outputs
+  private let outputs: ChildOutput
+  var registration: EventLoop.Registration?
 
   /// - Parameter descriptor: The process's descriptor, -1 where the system has none; must stay open
   ///   until the lifecycle allows the child to be reaped.
-  init(process: Int32, descriptor: Int32, outputs: Outputs) {
+  init(process: Int32, descriptor: Int32, outputs: ChildOutput) {
     self.process = process
     self.descriptor = descriptor
     self.outputs = outputs
   }
 
   /// Watches from now on, until the child has ended.
-  func start(on pump: Pump) {
+  func start(on eventLoop: EventLoop) {
     do throws(SystemError) {
-      try pump.add(self)
+      try eventLoop.add(self)
     } catch {
-      poll(on: pump)
+      poll(on: eventLoop)
     }
   }
 
@@ -26,35 +27,35 @@ final class ExitWatch: EventSource, @unchecked Sendable {
 
   /// Looks again and again: before Linux 5.3, without memory for the poller, or at a child that has
   /// ended already, which Darwin does not watch.
-  private func poll(on pump: Pump, after time: Duration = .zero) {
-    pump.schedule(after: time) { [self] in
+  private func poll(on eventLoop: EventLoop, after time: Duration = .zero) {
+    eventLoop.schedule(after: time) { [self] in
       if let exit = peekState(of: process).exit {
         finish(exit)
       } else {
-        poll(on: pump, after: Self.pollInterval)
+        poll(on: eventLoop, after: Self.pollInterval)
       }
     }
   }
 
-  override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+  func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
     try unsafe poller.addExit(of: process, descriptor: descriptor, token: token)
   }
 
-  override func remove(from poller: borrowing Poller) {
+  func remove(from poller: borrowing Poller) {
     poller.removeExit(of: process, descriptor: descriptor)
   }
 
   private var exit: ProcessExit?
 
-  override func handleEvent() -> Next {
+  func handleEvent() -> EventLoop.Next {
     exit = peekState(of: process).exit
     return exit == nil ? .wait : .finish
   }
 
-  override func didFinish() {
+  func didFinish() {
     if let exit { finish(exit) }
   }
 
-  /// Tells that the child has ended; only on the pump's thread.
+  /// Tells that the child has ended; only on the event loop's thread.
   func finish(_ exit: ProcessExit) { outputs.childEnded(exit) }
 }

@@ -24,8 +24,8 @@ import Synchronization
 /// reaped when it ends after all.
 final class Lifecycle: Sendable {
   struct State: ~Copyable {
-    /// The pump whose thread serves the child; nil when there is nothing left to serve.
-    var pump: Pump?
+    /// The event loop whose thread serves the child; nil when there is nothing left to serve.
+    var eventLoop: EventLoop?
     var process: Int32 = 0
     /// The process's descriptor, where the system has such.
     var descriptor: OwnedDescriptor?
@@ -40,7 +40,7 @@ final class Lifecycle: Sendable {
     /// The session is being closed, or has been.
     var isClosing = false
     var isClosed = false
-    var mayBeReaped = false
+    var isReapable = false
     var isReaped = false
     /// Others of the group live on, or of the cgroup, though the child is reaped.
     var hasRest = false
@@ -48,7 +48,7 @@ final class Lifecycle: Sendable {
     var emptyLooks = 0
     /// Whether the child was reaped here, so that its number is its group's as long as that has
     /// members.
-    var ownsNumber = false
+    var ownsPID = false
     /// The host has waited long enough.
     var isGivenUp = false
 
@@ -58,22 +58,22 @@ final class Lifecycle: Sendable {
 
   let sink: OutputSink
   /// How the child ended: set as soon as that is known.
-  let exit = Latch<ProcessExit>()
+  let exited = Latch<ProcessExit>()
   /// Set when the session is closed; and the child reaped and its pipes closed as well, unless
   /// another process holds the child's output open.
-  let done = Latch<Void>()
+  let closed = Latch<Void>()
   /// Set when nothing is left: the session closed, the child reaped, its group empty, its cgroup
   /// removed, every descriptor closed.
-  let over = Latch<Void>()
+  let released = Latch<Void>()
   /// Set when nothing is left, or the host has given up the child.
   let settled = Latch<Void>()
   /// Bytes that came after the session was closed.
   let droppedBytes = Atomic<Int>(0)
   let state: LockedState<State>
 
-  init(_ sink: OutputSink, pipes: Int = 2, on pump: Pump) {
+  init(_ sink: OutputSink, pipes: Int = 2, on eventLoop: EventLoop) {
     self.sink = sink
-    state = LockedState(State(pump: pump, openPipes: pipes))
+    state = LockedState(State(eventLoop: eventLoop, openPipes: pipes))
   }
 
   /// The child runs, as this process and leader of this group.
@@ -91,25 +91,25 @@ final class Lifecycle: Sendable {
     }
   }
 
-  /// One of the pipes has ended, and is closed. On the pump's thread.
+  /// One of the pipes has ended, and is closed. On the event loop's thread.
   func pipeEnded() { advance { $0.openPipes -= 1 } }
 
-  /// The child has ended; what it wrote is in the session. On the pump's thread.
-  func exited(_ exit: ProcessExit) {
-    guard self.exit.value == nil else { return }
+  /// The child has ended; what it wrote is in the session. On the event loop's thread.
+  func childExited(_ exit: ProcessExit) {
+    guard self.exited.value == nil else { return }
     sink.setExit(exit.code)
-    self.exit.set(exit)
+    self.exited.set(exit)
     advance { $0.hasExited = true }
   }
 
   /// The child has ended, others hold its output open, and have done so for long enough. On the
-  /// pump's thread.
+  /// event loop's thread.
   func stopLingering() {
     closeSession()
-    done.set(())
+    closed.set(())
   }
 
-  /// Closes the session, unless that has been done. On the pump's thread.
+  /// Closes the session, unless that has been done. On the event loop's thread.
   private func closeSession() {
     let closes = state.withLock { state in
       defer { state.isClosing = true }
@@ -127,86 +127,85 @@ final class Lifecycle: Sendable {
       if closes { state.isClosing = true }
       return closes
     }
-    // Only the last of a child's exit and its pipes' ends comes here, on the pump's thread. Nothing
+    // Only the last of a child's exit and its pipes' ends comes here, on the event loop's thread. Nothing
     // else may go on before it has been done: the end of all would be told first.
     if closes {
       sink.close()
       state.withLock { $0.isClosed = true }
     }
-    let (pump, reaps): (Pump?, Bool) = state.withLock { state in
-      guard state.hasEnded, state.isClosed, !state.mayBeReaped else { return (nil, false) }
-      state.mayBeReaped = !state.isEnding
-      return (state.pump, state.mayBeReaped)
+    let (eventLoop, reaps): (EventLoop?, Bool) = state.withLock { state in
+      guard state.hasEnded, state.isClosed, !state.isReapable else { return (nil, false) }
+      state.isReapable = !state.isEnding
+      return (state.eventLoop, state.isReapable)
     }
-    guard let pump else { return }
+    guard let eventLoop else { return }
     if reaps {
-      pump.expectVisit()
-      pump.visit { self.reap(on: pump) }
+      eventLoop.execute { self.reap(on: eventLoop) }
     } else {
-      pump.groupWatch.add(self, on: pump)
+      eventLoop.groupWatch.add(self, on: eventLoop)
     }
   }
 
-  /// Reaps the child, and lets go of all that served it. On the pump's thread.
-  private func reap(on pump: Pump) {
+  /// Reaps the child, and lets go of all that served it. On the event loop's thread.
+  private func reap(on eventLoop: EventLoop) {
     let isPopulated = cgroup?.isPopulated ?? false
     let (input, hasRest) = state.withLock { state in
       // It has ended, so that this does not wait; and nobody can send a signal to its number
       // meanwhile.
-      state.ownsNumber = ProcessHost.reap(state.process)
+      state.ownsPID = ProcessHost.reap(state.process)
       state.isReaped = true
       state.hasRest =
         !state.isGivenUp && (state.groupExists || isPopulated)
       return (state.input.take(), state.hasRest)
     }
     input?.abandon()
-    if hasRest { pump.groupWatch.add(self, on: pump) } else { finish() }
-    done.set(())
+    if hasRest { eventLoop.groupWatch.add(self, on: eventLoop) } else { finish() }
+    closed.set(())
   }
 
   /// Nothing is left of the group, or nothing that a signal could end.
   func finish() {
-    let (pump, cgroup) = state.withLock { state in
+    let (eventLoop, cgroup) = state.withLock { state in
       state.descriptor = nil
       state.hasRest = false
-      return (state.pump.take(), state.cgroup.take())
+      return (state.eventLoop.take(), state.cgroup.take())
     }
-    guard let pump else { return }
-    guard let cgroup else { return finish(on: pump) }
+    guard let eventLoop else { return }
+    guard let cgroup else { return finish(on: eventLoop) }
     // This may take as long as others are busy with cgroups.
     Launchers.shared.runAnyway {
       cgroup.remove()
-      self.finish(on: pump)
+      self.finish(on: eventLoop)
     }
   }
 
-  private func finish(on pump: Pump) {
-    done.set(())
-    over.set(())
+  private func finish(on eventLoop: EventLoop) {
+    closed.set(())
+    released.set(())
     settled.set(())
-    pump.leave(self)
+    eventLoop.unregister(self)
   }
 
   /// Gives up the child, which cannot be ended: closes its session, and goes on only to reap the
-  /// child when it ends. On the pump's thread.
+  /// child when it ends. On the event loop's thread.
   func giveUp() {
-    let (pump, input, isReaped): (Pump?, InputPipe?, Bool) = state.withLock { state in
+    let (eventLoop, input, isReaped): (EventLoop?, InputPipe?, Bool) = state.withLock { state in
       if state.isGivenUp { return (nil, nil, false) }
-      state.isGivenUp = state.pump != nil
-      return (state.pump, state.input, state.isReaped)
+      state.isGivenUp = state.eventLoop != nil
+      return (state.eventLoop, state.input, state.isReaped)
     }
-    guard let pump else { return }
+    guard let eventLoop else { return }
     closeSession()
     input?.abandon()
-    pump.note(survivor: self)
-    done.set(())
+    eventLoop.note(survivor: self)
+    closed.set(())
     settled.set(())
     if isReaped { finish() } else { advance { $0.isEnding = false } }
   }
 
   /// Whether the child has ended, noticed or not.
   var hasEnded: Bool {
-    if exit.value != nil { return true }
+    if exited.value != nil { return true }
     return state.withLock { state in
       if case .running = peekState(of: state.process) { false } else { true }
     }

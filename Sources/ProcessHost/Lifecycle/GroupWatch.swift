@@ -1,9 +1,9 @@
 import Processes
 
 /// Looks again and again whether what processes have left in their groups has ended, for all
-/// processes of a pump at once.
+/// processes of a event loop at once.
 ///
-/// A look reads much of `/proc`, so it is no work for the pump's thread: a thread of ``Launchers``
+/// A look reads much of `/proc`, so it is no work for the event loop's thread: a thread of ``Launchers``
 /// does it, one look after the other. Looks become more and more seldom while nothing changes, and
 /// the time that they take is at most a ninth of all.
 final class GroupWatch: Sendable {
@@ -36,17 +36,17 @@ final class GroupWatch: Sendable {
 
   /// Looks soon, and then again and again, at the group of a process, until it is empty or the
   /// process does not ask any more; see ``Lifecycle/isAskingForGroup``.
-  func add(_ lifecycle: Lifecycle, on pump: Pump) {
+  func add(_ lifecycle: Lifecycle, on eventLoop: EventLoop) {
     state.withLock { state in
       state.lifecycles[ObjectIdentifier(lifecycle)] = lifecycle
       state.interval = Self.first
     }
-    schedule(on: pump)
+    schedule(on: eventLoop)
   }
 
   /// Schedules the next look, unless one takes place, which schedules it at its end, or is due
   /// before.
-  private func schedule(on pump: Pump) {
+  private func schedule(on eventLoop: EventLoop) {
     let time: ContinuousClock.Instant? = state.withLock { state in
       if state.isLooking { return nil }
       let now = ContinuousClock.Instant.now
@@ -56,10 +56,10 @@ final class GroupWatch: Sendable {
       return time
     }
     guard let time else { return }
-    pump.schedule(after: time - .now) { self.look(dueAt: time, on: pump) }
+    eventLoop.schedule(after: time - .now) { self.look(dueAt: time, on: eventLoop) }
   }
 
-  private func look(dueAt time: ContinuousClock.Instant, on pump: Pump) {
+  private func look(dueAt time: ContinuousClock.Instant, on eventLoop: EventLoop) {
     let isDue = state.withLock { state in
       // Another has taken its place, and is due before.
       guard state.due == time else { return false }
@@ -71,14 +71,14 @@ final class GroupWatch: Sendable {
     }
     guard isDue else { return }
     do throws(SystemError) {
-      try Launchers.shared.run { self.look(on: pump) }
+      try Launchers.shared.run { self.look(on: eventLoop) }
     } catch {
-      endLook(after: .zero, hasEnding: true, on: pump)
+      endLook(after: .zero, hasEnding: true, on: eventLoop)
     }
   }
 
   /// Looks once. On a thread that may be blocked.
-  private func look(on pump: Pump) {
+  private func look(on eventLoop: EventLoop) {
     let start = ContinuousClock.Instant.now
     let lifecycles = state.withLock { state in
       state.lifecycles = state.lifecycles.filter { $1.isAskingForGroup }
@@ -90,10 +90,10 @@ final class GroupWatch: Sendable {
       lifecycle.looked(in: members)
       hasEnding = hasEnding || lifecycle.isAskingForEnd
     }
-    endLook(after: .now - start, hasEnding: hasEnding, on: pump)
+    endLook(after: .now - start, hasEnding: hasEnding, on: eventLoop)
   }
 
-  private func endLook(after time: Duration, hasEnding: Bool, on pump: Pump) {
+  private func endLook(after time: Duration, hasEnding: Bool, on eventLoop: EventLoop) {
     let isNeeded = state.withLock { state in
       state.isLooking = false
       state.lifecycles = state.lifecycles.filter { $1.isAskingForGroup }
@@ -101,6 +101,6 @@ final class GroupWatch: Sendable {
       state.earliest = .now + time * Self.rest
       return !state.lifecycles.isEmpty
     }
-    if isNeeded { schedule(on: pump) }
+    if isNeeded { schedule(on: eventLoop) }
   }
 }

@@ -23,40 +23,41 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   private let descriptor: Int32
   private let stream: StandardStream
   private let lifecycle: Lifecycle
-  private let pump: Pump
+  private let eventLoop: EventLoop
+  var registration: EventLoop.Registration?
   private(set) var hasEnded = false
   /// Whether the session is closed, and what comes is only counted.
   private(set) var isDropping = false
   /// Grows with whatever comes.
   private(set) var receivedBytes = 0
   private var width: PipeWidth?
-  /// Nil where a pump cannot rest, and for terminals, at which people look.
+  /// Nil where a event loop cannot rest, and for terminals, at which people look.
   var moderation: Moderation?
 
   init(
     _ end: consuming OwnedDescriptor, _ stream: StandardStream, of lifecycle: Lifecycle,
-    on pump: Pump
+    on eventLoop: EventLoop
   ) {
     descriptor = end.number
-    let width = PipeWidth(descriptor, pump.pipeBudget)
-    if pump.canRest, width.capacity != nil { moderation = Moderation(at: .now) }
+    let width = PipeWidth(descriptor, eventLoop.pipeBudget)
+    if eventLoop.canRest, width.capacity != nil { moderation = Moderation(at: .now) }
     self.width = consume width
-    self.pump = pump
+    self.eventLoop = eventLoop
     self.end = consume end
     self.stream = stream
     self.lifecycle = lifecycle
   }
 
-  override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+  func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
     try unsafe poller.add(descriptor, token: token)
   }
 
-  override func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
+  func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
   /// Whether nothing is to be read for now. What has ended is read to its end.
   private var isHeldUp: Bool { !hasEnded && lifecycle.sink.gate?.isShut == true }
 
-  override func handleEvent() -> Next {
+  func handleEvent() -> EventLoop.Next {
     if !hasEnded, let gate = lifecycle.sink.gate,
       gate.holdsUp(until: { [weak self] in self?.resume() })
     {
@@ -76,7 +77,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     var total = read()
     if total < Self.littleLeft { return (total, true) }
     // Only a pipe that brings much needs to know how much it may bring.
-    let share = pump.share
+    let share = eventLoop.share
     while total < share, !isHeldUp {
       let count = read()
       total += count
@@ -85,10 +86,11 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     return (total, false)
   }
 
-  /// Lets the pump ask this again, from any thread.
+  /// Lets the event loop ask this again, from any thread.
   private func resume() {
-    pump.expectVisit()
-    pump.visit { self.pump.resume(self) }
+    eventLoop.execute {
+      if let registration = self.registration { self.eventLoop.resume(registration) }
+    }
   }
 
   private func rests(after count: Int, _ isEmptied: Bool) -> Bool {
@@ -99,25 +101,25 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   /// Looks again and again whether the pipe needs to be wide, until it is not.
   private func watchWidth() {
     // A pipe that has ended shall not be held for this.
-    pump.schedule(after: Self.widthInterval) { [weak self] in
+    eventLoop.schedule(after: Self.widthInterval) { [weak self] in
       guard let self else { return }
       width?.narrowIfUnneeded()
       if width?.isWide == true { watchWidth() }
     }
   }
 
-  /// Closes the descriptor; the pump must not be waiting for it.
+  /// Closes the descriptor; the event loop must not be waiting for it.
   func close() {
     width = nil
     end = nil
   }
 
-  override func didFinish() {
+  func didFinish() {
     close()
     lifecycle.pipeEnded()
   }
 
-  /// Ends it although others may hold the other end; it has been withdrawn from the pump.
+  /// Ends it although others may hold the other end; it has been withdrawn from the event loop.
   func abandon() {
     hasEnded = true
     didFinish()
@@ -134,7 +136,8 @@ final class OutputPipe: EventSource, @unchecked Sendable {
         drop()
       } else {
         // Straight into the ring.
-        unsafe lifecycle.sink.append(reserving: Self.readSize, to: stream, at: pump.turnStart) {
+        unsafe lifecycle.sink.append(reserving: Self.readSize, to: stream, at: eventLoop.turnStart)
+        {
           first, second in unsafe read(into: first, second)
         }
       }

@@ -3,7 +3,7 @@ import Synchronization
 
 /// One thread that moves the output of any number of processes into their sessions.
 ///
-/// It sleeps until something is ready, and then gives each source that is one turn. A pipe's turn
+/// It sleeps until something is ready, and then gives each source that is ready one turn. A pipe's turn
 /// ends when the pipe is empty, or with its share of what all processes get: 1 MiB for one alone, a
 /// single `readv` of 64 KiB for each of sixteen or more. So a flood from one process holds
 /// another's line up by no more than one such turn. There is one producer per session: this thread.
@@ -13,16 +13,16 @@ import Synchronization
 /// else is ready.
 ///
 /// The thread runs until `stop()` was called and no source is left.
-final class Pump: Sendable {
+final class EventLoop: Sendable {
   private let poller: Poller
-  /// Sources, visits to come and processes: whatever the thread must not end before.
+  /// Counts sources, jobs to come and processes: whatever the thread must not end before.
   private let sourceCount = Atomic<Int>(0)
   private let isStopping = Atomic<Bool>(false)
   /// Nil once the thread has ended.
-  private let visits = LockedState<[@Sendable () -> Void]?>([])
+  private let jobs = LockedState<[@Sendable () -> Void]?>([])
   /// Nil likewise.
   private let timers = LockedState<Timers?>(Timers())
-  private let population = LockedState(Population())
+  private let processes = LockedState(ProcessTable())
   /// What ``turnStart`` has read; 0 before the first source of a round asks.
   private let turnNanoseconds = Atomic<Int64>(0)
   /// What its pipes may be widened from.
@@ -32,14 +32,14 @@ final class Pump: Sendable {
   /// How long a source rests.
   private let pause: Duration
 
-  /// The processes that are not over.
-  private struct Population {
-    var members: [ObjectIdentifier: (lifecycle: Lifecycle, outputs: Outputs)] = [:]
+  /// The processes that have not been released.
+  private struct ProcessTable {
+    var members: [ObjectIdentifier: (lifecycle: Lifecycle, outputs: ChildOutput)] = [:]
     /// Those that are being started.
     var launches: [ObjectIdentifier: Launch] = [:]
     /// The processes that could not be ended.
     var survivors: [Lifecycle] = []
-    /// The grace for those that enter when the pump has been told to end.
+    /// The grace for processes that register after the event loop has been told to end.
     var grace: Duration?
   }
 
@@ -52,33 +52,41 @@ final class Pump: Sendable {
     poller = try Poller()
   }
 
-  /// Starts a pump without sources.
+  /// Starts an event loop without sources.
   ///
   /// - Parameter pause: How long a source rests; another for tests alone.
   static func start(
     pipeBudget: PipeBudget = .shared, groupWatch: GroupWatch = GroupWatch(),
     pause: Duration = Moderation.pause
-  ) throws(SystemError) -> Pump {
-    let pump = try Pump(pipeBudget, groupWatch, pause)
-    try startThread { pump.run() }
-    return pump
+  ) throws(SystemError) -> EventLoop {
+    let eventLoop = try EventLoop(pipeBudget, groupWatch, pause)
+    try startThread { eventLoop.run() }
+    return eventLoop
   }
 
   /// Adds a source, and keeps it until it finishes.
-  func add(_ source: EventSource) throws(SystemError) {
-    let reference = unsafe Unmanaged.passRetained(source)
+  func add(_ source: any EventSource) throws(SystemError) {
+    let registration = Registration(source)
+    source.registration = registration
+    let reference = unsafe Unmanaged.passRetained(registration)
     sourceCount.add(1, ordering: .relaxed)
     do throws(SystemError) {
       try unsafe source.add(to: poller, token: reference.toOpaque())
     } catch {
-      sourceCount.subtract(1, ordering: .relaxed)
-      unsafe reference.release()
+      release(registration)
       throw error
     }
   }
 
+  /// Forgets a source that the poller does not know any more.
+  private func release(_ registration: Registration) {
+    registration.source.registration = nil
+    sourceCount.subtract(1, ordering: .relaxed)
+    unsafe Unmanaged.passUnretained(registration).release()
+  }
+
   /// Adds all of several sources or none.
-  func add(_ sources: [EventSource]) throws(SystemError) {
+  func add(_ sources: [any EventSource]) throws(SystemError) {
     for index in sources.indices {
       do throws(SystemError) {
         try add(sources[index])
@@ -90,25 +98,21 @@ final class Pump: Sendable {
   }
 
   /// Withdraws a source that has not finished: before its first event, or between two turns.
-  func withdraw(_ source: EventSource) {
-    if source.isResting {
-      source.isResting = false
-    } else {
-      source.remove(from: poller)
-    }
-    sourceCount.subtract(1, ordering: .relaxed)
-    unsafe Unmanaged.passUnretained(source).release()
+  func withdraw(_ source: any EventSource) {
+    guard let registration = source.registration else { return }
+    if !registration.isResting { source.remove(from: poller) }
+    // A timer that was to end its rest finds that it does not rest any more.
+    registration.isResting = false
+    release(registration)
   }
 
-  /// Keeps the thread from ending until a visit, as a source would.
-  func expectVisit() { sourceCount.add(1, ordering: .relaxed) }
-
-  /// Calls a closure on the thread, once, between two turns of the sources; `expectVisit()` came
-  /// first.
+  /// Calls a closure on the thread, once, between two turns of the sources. The thread does not end
+  /// before that.
   ///
-  /// Drops the closure if the thread had ended before that.
-  func visit(_ body: @escaping @Sendable () -> Void) {
-    visits.withLock { $0?.append(body) }
+  /// Drops the closure if the thread has ended already.
+  func execute(_ body: @escaping @Sendable () -> Void) {
+    sourceCount.add(1, ordering: .relaxed)
+    jobs.withLock { $0?.append(body) }
     poller.wake()
   }
 
@@ -117,14 +121,14 @@ final class Pump: Sendable {
   func schedule(after time: Duration, _ body: @escaping @Sendable () -> Void) {
     let instant = ContinuousClock.Instant.now + max(time, .zero).upToACentury
     let isNext = timers.withLock { timers in
-      // Kept after the thread's end, it would keep the pump.
+      // Kept after the thread's end, it would keep the event loop.
       timers?.add(at: instant, body)
       return timers?.next == instant
     }
     if isNext { poller.wake() }
   }
 
-  /// How many timers, and how many visits, come between two looks at the sources: so many that few
+  /// How many timers, and how many jobs, come between two looks at the sources: so many that few
   /// looks are needed, and so few that a source does not wait when thousands of processes end at
   /// once.
   private static let batch = 64
@@ -139,10 +143,10 @@ final class Pump: Sendable {
     }
   }
 
-  private func receiveVisits() {
-    let bodies = visits.withLock { visits in
-      let bodies = (visits ?? []).prefix(Self.batch)
-      visits?.removeFirst(bodies.count)
+  private func runJobs() {
+    let bodies = jobs.withLock { jobs in
+      let bodies = (jobs ?? []).prefix(Self.batch)
+      jobs?.removeFirst(bodies.count)
       return bodies
     }
     for body in bodies {
@@ -154,28 +158,28 @@ final class Pump: Sendable {
   /// Gives a source one turn.
   ///
   /// - Parameter isWatched: Whether the poller knows it.
-  private func giveTurn(to source: EventSource, isWatched: Bool) {
-    let reference = unsafe Unmanaged.passUnretained(source)
+  private func giveTurn(to registration: Registration, isWatched: Bool) {
+    let source = registration.source
     switch source.handleEvent() {
     case .wait:
       if isWatched { return }
       do throws(SystemError) {
+        let reference = unsafe Unmanaged.passUnretained(registration)
         try unsafe source.add(to: poller, token: reference.toOpaque())
       } catch {
         // The system is short of memory. Until it is not, the source is asked again and again.
-        rest(source)
+        rest(registration)
       }
     case .rest:
       if isWatched { source.remove(from: poller) }
-      rest(source)
+      rest(registration)
     case .hold:
       if isWatched { source.remove(from: poller) }
-      source.isResting = true
+      registration.isResting = true
     case .finish:
       if isWatched { source.remove(from: poller) }
       source.didFinish()
-      sourceCount.subtract(1, ordering: .relaxed)
-      unsafe reference.release()
+      release(registration)
     }
   }
 
@@ -183,20 +187,20 @@ final class Pump: Sendable {
   var canRest: Bool { poller.isExact }
 
   /// Gives a source that the poller does not know its next turn after a pause.
-  private func rest(_ source: EventSource) {
-    source.isResting = true
-    // Nobody has to be woken: this is the thread, which looks at its timers before it waits.
+  private func rest(_ registration: Registration) {
+    registration.isResting = true
+    // Needs no wake-up: this is the thread, which looks at its timers before it waits.
     timers.withLock { timers in
-      timers?.add(at: .now + pause) { [self] in resume(source) }
+      timers?.add(at: .now + pause) { [self] in resume(registration) }
     }
   }
 
   /// Gives a source that rests or is held its next turn, unless it was withdrawn. On the thread,
   /// between two turns.
-  func resume(_ source: EventSource) {
-    guard source.isResting else { return }
-    source.isResting = false
-    giveTurn(to: source, isWatched: false)
+  func resume(_ registration: Registration) {
+    guard registration.isResting else { return }
+    registration.isResting = false
+    giveTurn(to: registration, isWatched: false)
   }
 
   /// When the sources that were ready began to get their turns: one reading of the system's
@@ -219,65 +223,65 @@ final class Pump: Sendable {
       && sourceCount.load(ordering: .sequentiallyConsistent) == 0)
     {
       let limit =
-        visits.withLock { $0?.isEmpty ?? true }
+        jobs.withLock { $0?.isEmpty ?? true }
         ? timers.withLock { $0?.next }.map { $0 - .now } : .zero
       turnNanoseconds.store(0, ordering: .relaxed)
       unsafe poller.wait(events, upTo: limit) { token in
         guard let token = unsafe token else { return }
-        let source = unsafe Unmanaged<EventSource>.fromOpaque(token).takeUnretainedValue()
-        giveTurn(to: source, isWatched: true)
+        let registration = unsafe Unmanaged<Registration>.fromOpaque(token).takeUnretainedValue()
+        giveTurn(to: registration, isWatched: true)
       }
       // Between turns, since they may withdraw a source that has an event in this one.
-      receiveVisits()
+      runJobs()
       runTimers()
     }
-    // They hold what holds the pump. Released outside of the locks: that may run any code.
-    let rest = (timers.withLock { $0.take() }, visits.withLock { $0.take() })
+    // They hold what holds the event loop. Released outside of the locks: that may run any code.
+    let rest = (timers.withLock { $0.take() }, jobs.withLock { $0.take() })
     extendLifetime(rest)
   }
 
   /// Whether the thread has come to its end.
-  var hasEnded: Bool { visits.withLock { $0 == nil } }
+  var hasEnded: Bool { jobs.withLock { $0 == nil } }
 }
 
 // MARK: Processes
 
-extension Pump {
-  /// A process is being started, whose sources will be here.
+extension EventLoop {
+  /// Registers a launch, whose process's sources will be here.
   ///
-  /// - Returns: Whether it may; not if the pump has been told to end.
+  /// - Returns: Whether it may; not if the event loop has been told to end.
   func begin(_ launch: Launch) -> Bool {
-    population.withLock { population in
-      guard population.grace == nil else { return false }
-      population.launches[ObjectIdentifier(launch)] = launch
+    processes.withLock { processes in
+      guard processes.grace == nil else { return false }
+      processes.launches[ObjectIdentifier(launch)] = launch
       sourceCount.add(1, ordering: .relaxed)
       return true
     }
   }
 
-  /// A launch has come to its end; its process, if there is one, has entered.
+  /// Unregisters a launch that has come to its end; its process, if there is one, has registered.
   func finish(_ launch: Launch) {
-    population.withLock { _ = $0.launches.removeValue(forKey: ObjectIdentifier(launch)) }
+    processes.withLock { _ = $0.launches.removeValue(forKey: ObjectIdentifier(launch)) }
     launch.settled.set(())
     removeSource()
   }
 
-  /// A process has been started, whose sources are here.
-  func enter(_ lifecycle: Lifecycle, _ outputs: Outputs) {
+  /// Registers a process that has been started, whose sources are here.
+  func register(_ lifecycle: Lifecycle, _ outputs: ChildOutput) {
     sourceCount.add(1, ordering: .relaxed)
-    let grace = population.withLock { population in
-      population.members[ObjectIdentifier(lifecycle)] = (lifecycle, outputs)
-      return population.grace
+    let grace = processes.withLock { processes in
+      processes.members[ObjectIdentifier(lifecycle)] = (lifecycle, outputs)
+      return processes.grace
     }
     if let grace { end(lifecycle, outputs, grace: grace) }
   }
 
-  /// A process has been reaped.
-  func leave(_ lifecycle: Lifecycle) {
-    let hadEntered = population.withLock { population in
-      population.members.removeValue(forKey: ObjectIdentifier(lifecycle)) != nil
+  /// Unregisters a process that has been released.
+  func unregister(_ lifecycle: Lifecycle) {
+    let wasRegistered = processes.withLock { processes in
+      processes.members.removeValue(forKey: ObjectIdentifier(lifecycle)) != nil
     }
-    if hadEntered { removeSource() }
+    if wasRegistered { removeSource() }
   }
 
   private func removeSource() {
@@ -285,34 +289,35 @@ extension Pump {
     if isStopping.load(ordering: .sequentiallyConsistent) { poller.wake() }
   }
 
-  /// A process could not be ended.
-  func note(survivor: Lifecycle) { population.withLock { $0.survivors.append(survivor) } }
+  /// Notes a process that could not be ended.
+  func note(survivor: Lifecycle) { processes.withLock { $0.survivors.append(survivor) } }
 
   /// The processes that could not be ended, and those that are being started still.
   var survivors: (lifecycles: [Lifecycle], launches: [Launch]) {
-    population.withLock { ($0.survivors, Array($0.launches.values)) }
+    processes.withLock { ($0.survivors, Array($0.launches.values)) }
   }
 
-  /// The processes that are not over.
-  var lifecycles: [Lifecycle] { population.withLock { $0.members.values.map(\.lifecycle) } }
+  /// The processes that have not been released.
+  var lifecycles: [Lifecycle] { processes.withLock { $0.members.values.map(\.lifecycle) } }
 
   /// How many bytes a pipe may bring in one turn, so that all get theirs: 1 MiB among all
   /// processes, and at least one read.
-  var share: Int { Self.share(among: population.withLock(\.members.count)) }
+  var share: Int { Self.share(among: processes.withLock(\.members.count)) }
 
   static func share(among processes: Int) -> Int {
     max(OutputPipe.readSize, 1_048_576 / max(1, processes))
   }
 
-  /// Ends all launches and processes, those as well that still enter, and then the thread.
+  /// Terminates all launches and processes, including any that register during shutdown, then the
+  /// thread.
   ///
   /// - Returns: The launches, of which those settle late that hang for want of a file system.
   @discardableResult
   func stop(grace: Duration) -> [Launch] {
     let grace = grace.upToACentury
-    let (members, launches) = population.withLock { population in
-      population.grace = min(grace, population.grace ?? grace)
-      return (population.members.values.map { $0 }, Array(population.launches.values))
+    let (members, launches) = processes.withLock { processes in
+      processes.grace = min(grace, processes.grace ?? grace)
+      return (processes.members.values.map { $0 }, Array(processes.launches.values))
     }
     isStopping.store(true, ordering: .sequentiallyConsistent)
     for launch in launches {
@@ -331,13 +336,13 @@ extension Pump {
   /// How long after its `SIGKILL` to wait for a process that has got it: the system may be busy.
   static let patience: Duration = .seconds(10)
 
-  /// What the killed have written may take this long to arrive.
-  private static let lastWords: Duration = .milliseconds(100)
+  /// How long after the `SIGKILL` to wait for what the processes had written before it.
+  private static let drainTimeout: Duration = .milliseconds(100)
 
-  private func end(_ lifecycle: Lifecycle, _ outputs: Outputs, grace: Duration) {
+  private func end(_ lifecycle: Lifecycle, _ outputs: ChildOutput, grace: Duration) {
     lifecycle.terminate(grace: grace)
     // A process that has left the group and holds the output open is not waited for.
-    schedule(after: max(grace, .zero) + Self.lastWords) { [weak outputs] in outputs?.abandon() }
+    schedule(after: max(grace, .zero) + Self.drainTimeout) { [weak outputs] in outputs?.abandon() }
     lifecycle.giveUp(after: max(grace, .zero), on: self)
   }
 }

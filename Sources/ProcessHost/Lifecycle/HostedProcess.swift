@@ -39,7 +39,7 @@ public final class HostedProcess: Sendable, Identifiable {
   }
 
   /// How the process ended; nil while it runs.
-  public var exit: ProcessExit? { lifecycle.exit.value }
+  public var exit: ProcessExit? { lifecycle.exited.value }
 
   /// Whether the process has not ended yet; as the system knows it, a moment before ``exit`` tells
   /// how.
@@ -52,7 +52,7 @@ public final class HostedProcess: Sendable, Identifiable {
   ///
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
   public func waitForExit() async throws(CancellationError) -> ProcessExit {
-    try await lifecycle.exit.wait()
+    try await lifecycle.exited.wait()
   }
 
   /// The bytes that were written to its output after the session had been closed; see
@@ -71,8 +71,8 @@ public final class HostedProcess: Sendable, Identifiable {
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
   @discardableResult
   public func waitUntilClosed() async throws(CancellationError) -> ProcessExit {
-    try await lifecycle.done.wait()
-    return try await lifecycle.exit.wait()
+    try await lifecycle.closed.wait()
+    return try await lifecycle.exited.wait()
   }
 
   /// Whether the process has left others behind that live on though its session is closed: others
@@ -83,7 +83,9 @@ public final class HostedProcess: Sendable, Identifiable {
   public var hasLingeringGroup: Bool { lifecycle.hasRest }
 
   /// Waits, whether the task is cancelled or not, until nothing is left of the process.
-  func waitUntilOver() async { await Task.detached { try? await self.lifecycle.over.wait() }.value }
+  func waitUntilOver() async {
+    await Task.detached { try? await self.lifecycle.released.wait() }.value
+  }
 
   /// Sends a signal to the process and all others in its group: those that it started, and those
   /// that they started, unless they made groups of their own and there is no cgroup: see

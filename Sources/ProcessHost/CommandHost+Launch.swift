@@ -46,23 +46,23 @@ extension CommandHost {
   ) async throws(LaunchError) -> HostedProcess {
     try command.validate()
     if Task.isCancelled { throw .cancelled }
-    let pump = try runningPump()
+    let eventLoop = try runningEventLoop()
     guard let sink = OutputSink(session, heldUpBy: gate) else {
       throw .sessionInUse(id: session.id)
     }
     let launch: Launch
     do throws(LaunchError) {
-      launch = try Launch(command, on: pump, into: sink, cgroups: cgroups)
+      launch = try Launch(command, on: eventLoop, into: sink, cgroups: cgroups)
     } catch {
       sink.giveBack()
       throw error
     }
-    guard pump.begin(launch) else {
+    guard eventLoop.begin(launch) else {
       sink.giveBack()
       throw .hostClosed
     }
     willBegin(launch)
-    switch await run(launch, on: pump) {
+    switch await run(launch, on: eventLoop) {
     case .failure(let error):
       sink.giveBack()
       throw launch.cancellation ?? error
@@ -80,11 +80,11 @@ extension CommandHost {
   }
 
   /// Runs a launch to its end, on a thread that it may block.
-  private func run(_ launch: Launch, on pump: Pump) async -> Launch.Answer {
+  private func run(_ launch: Launch, on eventLoop: EventLoop) async -> Launch.Answer {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let answer: @Sendable (Launch.Answer) -> Void = { answer in
-          pump.finish(launch)
+          eventLoop.finish(launch)
           continuation.resume(returning: answer)
         }
         do throws(SystemError) {

@@ -8,7 +8,7 @@
 
 /// A thread that sleeps until it is woken or its time is up: `pthread_cond_wait(3)`.
 @safe
-final class ThreadWaiter: @unchecked Sendable {
+final class Parker: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   /// Guarded by the mutex.

@@ -27,7 +27,7 @@ public final class CommandHost: Sendable {
   public static let defaultGrace: Duration = .seconds(2)
 
   private struct State {
-    var pump: Pump?
+    var eventLoop: EventLoop?
     var isClosed = false
   }
 
@@ -57,7 +57,7 @@ public final class CommandHost: Sendable {
     self.cgroups = cgroups
   }
 
-  deinit { state.withLock { _ = $0.pump?.stop(grace: Self.defaultGrace) } }
+  deinit { state.withLock { _ = $0.eventLoop?.stop(grace: Self.defaultGrace) } }
 
   /// Ends all processes, and starts no more.
   ///
@@ -82,25 +82,25 @@ public final class CommandHost: Sendable {
   ///   process, no descriptor and no thread of this host is left.
   @discardableResult
   public func close(grace: Duration = CommandHost.defaultGrace) async -> [Survivor] {
-    let pump = state.withLock { state in
+    let eventLoop = state.withLock { state in
       state.isClosed = true
-      return state.pump
+      return state.eventLoop
     }
-    guard let pump else { return [] }
-    let launches = pump.stop(grace: grace)
+    guard let eventLoop else { return [] }
+    let launches = eventLoop.stop(grace: grace)
     await Task.detached {
       for launch in launches { try? await launch.settled.wait() }
-      for lifecycle in pump.lifecycles { try? await lifecycle.settled.wait() }
+      for lifecycle in eventLoop.lifecycles { try? await lifecycle.settled.wait() }
     }.value
-    let survivors = await survivors(on: pump)
+    let survivors = await survivors(on: eventLoop)
     // Until there are none, another call tries again to end them.
-    if survivors.isEmpty { state.withLock { $0.pump = nil } }
+    if survivors.isEmpty { state.withLock { $0.eventLoop = nil } }
     return survivors
   }
 
   /// What is left of the processes that could not be ended.
-  private func survivors(on pump: Pump) async -> [Survivor] {
-    let (lifecycles, launches) = pump.survivors
+  private func survivors(on eventLoop: EventLoop) async -> [Survivor] {
+    let (lifecycles, launches) = eventLoop.survivors
     if lifecycles.isEmpty && launches.isEmpty { return [] }
     let survivors = await withCheckedContinuation { continuation in
       Launchers.shared.runAnyway {
@@ -117,17 +117,17 @@ public final class CommandHost: Sendable {
   ///
   /// - Complexity: O(processes).
   public var lingeringGroupCount: Int {
-    state.withLock { $0.pump }?.lifecycles.count(where: \.hasRest) ?? 0
+    state.withLock { $0.eventLoop }?.lifecycles.count(where: \.hasRest) ?? 0
   }
 
-  /// The pump, started if need be.
-  func runningPump() throws(LaunchError) -> Pump {
+  /// The event loop, started if need be.
+  func runningEventLoop() throws(LaunchError) -> EventLoop {
     try state.withLock { state throws(LaunchError) in
       if state.isClosed { throw .hostClosed }
-      if let pump = state.pump { return pump }
+      if let eventLoop = state.eventLoop { return eventLoop }
       do throws(SystemError) {
-        let started = try Pump.start(pipeBudget: pipeBudget, groupWatch: groupWatch)
-        state.pump = started
+        let started = try EventLoop.start(pipeBudget: pipeBudget, groupWatch: groupWatch)
+        state.eventLoop = started
         return started
       } catch {
         throw error.launchError("cannot start the thread that captures output")

@@ -3,7 +3,7 @@ import Processes
 /// Where the output of one process goes: the exclusive producer of a session, which the process's
 /// pipes and its exit have in common.
 ///
-/// Only the pump's thread uses it, from when the process runs.
+/// Only the event loop's thread uses it, from when the process runs.
 final class OutputSink: @unchecked Sendable {
   let session: Session
   /// What holds the process up, if it is to be held up at all.

@@ -1,23 +1,23 @@
 /// What a child writes to, from its exit on: others may hold it open, and write, or do nothing.
 ///
-/// Used by the pump's thread alone once the child runs.
-final class Outputs: Sendable {
+/// Used by the event loop's thread alone once the child runs.
+final class ChildOutput: Sendable {
   private let pipes: [OutputPipe]
   private let lifecycle: Lifecycle
-  private let pump: Pump
+  private let eventLoop: EventLoop
   /// How long nothing may come before the session is closed; nil for as long as it takes.
   private let quietGrace: Duration?
   /// How long anything may come; nil likewise.
   private let lingerLimit: Duration?
 
   init(
-    _ pipes: [OutputPipe], of lifecycle: Lifecycle, on pump: Pump, quietGrace: Duration?,
+    _ pipes: [OutputPipe], of lifecycle: Lifecycle, on eventLoop: EventLoop, quietGrace: Duration?,
     lingerLimit: Duration? = nil
   ) {
     self.lingerLimit = lingerLimit
     self.pipes = pipes
     self.lifecycle = lifecycle
-    self.pump = pump
+    self.eventLoop = eventLoop
     self.quietGrace = quietGrace
   }
 
@@ -28,16 +28,16 @@ final class Outputs: Sendable {
     // All that the child wrote itself is in the pipes by now, and must be in the session before its
     // exit is.
     for pipe in pipes { pipe.drain() }
-    lifecycle.exited(exit)
+    lifecycle.childExited(exit)
     if haveEnded { return }
     if let quietGrace { waitForQuiet(quietGrace, since: receivedBytes) }
     if let lingerLimit {
-      pump.schedule(after: lingerLimit) { [weak self] in self?.stopLingering() }
+      eventLoop.schedule(after: lingerLimit) { [weak self] in self?.stopLingering() }
     }
   }
 
   private func waitForQuiet(_ grace: Duration, since received: Int) {
-    pump.schedule(after: grace) { [weak self] in
+    eventLoop.schedule(after: grace) { [weak self] in
       guard let self, !haveEnded, !hasStoppedLingering else { return }
       if receivedBytes == received {
         stopLingering()
@@ -55,10 +55,10 @@ final class Outputs: Sendable {
     lifecycle.stopLingering()
   }
 
-  /// Closes what is still open, whichever other process has it; between two turns of the pump.
+  /// Closes what is still open, whichever other process has it; between two turns of the event loop.
   func abandon() {
     for pipe in pipes where !pipe.hasEnded {
-      pump.withdraw(pipe)
+      eventLoop.withdraw(pipe)
       pipe.abandon()
     }
   }

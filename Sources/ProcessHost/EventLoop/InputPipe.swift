@@ -9,7 +9,7 @@ import Processes
 
 /// The writing end of a child's stdin, be it a pipe or a terminal, and what waits to be written.
 ///
-/// Written to by the pump's thread alone, and by nobody else: that thread has SIGPIPE blocked,
+/// Written to by the event loop's thread alone, and by nobody else: that thread has SIGPIPE blocked,
 /// which the system sends to the thread that writes where nobody reads.
 final class InputPipe: EventSource, @unchecked Sendable {
   typealias Answer = Result<Void, InputError>
@@ -21,10 +21,10 @@ final class InputPipe: EventSource, @unchecked Sendable {
   }
 
   fileprivate struct State: ~Copyable {
-    /// Closed only after the pump has let go of it: a child that is just being started has a copy
+    /// Closed only after the event loop has let go of it: a child that is just being started has a copy
     /// for a moment, which would keep the poller's entry alive.
     var end: OwnedDescriptor?
-    var pump: Pump?
+    var eventLoop: EventLoop?
     /// Nothing can be written any more.
     var isOver = false
     var pieces: [Piece] = []
@@ -38,13 +38,14 @@ final class InputPipe: EventSource, @unchecked Sendable {
   private let state: LockedState<State>
   private let descriptor: Int32
   private let isTerminal: Bool
-  /// Whether the pump waits until the pipe takes more; its thread alone asks.
+  /// Whether the event loop waits until the pipe takes more; its thread alone asks.
   private var isWatched = false
+  var registration: EventLoop.Registration?
 
-  init(_ end: consuming OwnedDescriptor, isTerminal: Bool, on pump: Pump) {
+  init(_ end: consuming OwnedDescriptor, isTerminal: Bool, on eventLoop: EventLoop) {
     descriptor = end.number
     self.isTerminal = isTerminal
-    state = LockedState(State(end: end, pump: pump))
+    state = LockedState(State(end: end, eventLoop: eventLoop))
   }
 
   // MARK: For any thread
@@ -61,16 +62,16 @@ final class InputPipe: EventSource, @unchecked Sendable {
     _ bytes: [UInt8], as ticket: UInt64, isCancelled: () -> Bool = { false },
     _ continuation: CheckedContinuation<Answer, Never>?
   ) {
-    let (error, pump): (InputError?, Pump?) = state.withLock { state in
+    let (error, eventLoop): (InputError?, EventLoop?) = state.withLock { state in
       if isCancelled() { return (.cancelled, nil) }
       if state.isClosing { return (.closed, nil) }
       if state.isOver { return (.brokenPipe, nil) }
       state.pieces.append(Piece(ticket: ticket, rest: bytes[...], continuation: continuation))
       if let last = bytes.last { state.isAtLineStart = last == UInt8(ascii: "\n") }
-      return (nil, state.pump)
+      return (nil, state.eventLoop)
     }
     if let error { continuation?.resume(returning: .failure(error)) }
-    if let pump { visit(pump) }
+    if let eventLoop { scheduleFlush(on: eventLoop) }
   }
 
   /// Takes back what is left of a write.
@@ -83,7 +84,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
 
   /// Closes the pipe after all that was given before.
   func close() {
-    let pump: Pump? = state.withLock { state in
+    let eventLoop: EventLoop? = state.withLock { state in
       guard !state.isClosing else { return nil }
       state.isClosing = true
       if isTerminal, !state.isOver {
@@ -91,9 +92,9 @@ final class InputPipe: EventSource, @unchecked Sendable {
         let end = Array(repeating: UInt8(4), count: state.isAtLineStart ? 1 : 2)
         state.pieces.append(Piece(ticket: 0, rest: end[...], continuation: nil))
       }
-      return state.pump
+      return state.eventLoop
     }
-    if let pump { visit(pump) }
+    if let eventLoop { scheduleFlush(on: eventLoop) }
   }
 
   /// Calls a closure with the descriptor, unless it is closed.
@@ -101,22 +102,21 @@ final class InputPipe: EventSource, @unchecked Sendable {
     state.withLock { state in state.end == nil ? nil : body(descriptor) }
   }
 
-  private func visit(_ pump: Pump) {
-    pump.expectVisit()
-    pump.visit { self.flush() }
+  private func scheduleFlush(on eventLoop: EventLoop) {
+    eventLoop.execute { self.flush() }
   }
 
-  // MARK: On the pump's thread
+  // MARK: On the event loop's thread
 
-  override func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+  func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
     try unsafe poller.addWritable(descriptor, token: token)
   }
 
-  override func remove(from poller: borrowing Poller) { poller.removeWritable(descriptor) }
+  func remove(from poller: borrowing Poller) { poller.removeWritable(descriptor) }
 
-  override func handleEvent() -> Next { writePieces() ? .wait : .finish }
+  func handleEvent() -> EventLoop.Next { writePieces() ? .wait : .finish }
 
-  override func didFinish() {
+  func didFinish() {
     isWatched = false
     // Something may have been given in between.
     flush()
@@ -125,13 +125,13 @@ final class InputPipe: EventSource, @unchecked Sendable {
   private func flush() {
     if isWatched { return }
     guard writePieces() else { return closeIfOver() }
-    guard let pump = state.withLock({ $0.pump }) else { return }
+    guard let eventLoop = state.withLock({ $0.eventLoop }) else { return }
     do throws(SystemError) {
-      try pump.add(self)
+      try eventLoop.add(self)
       isWatched = true
     } catch {
       // For want of memory, which may come.
-      pump.schedule(after: .milliseconds(10)) { self.flush() }
+      eventLoop.schedule(after: .milliseconds(10)) { self.flush() }
     }
   }
 
@@ -185,18 +185,18 @@ final class InputPipe: EventSource, @unchecked Sendable {
     }
   }
 
-  /// The pump must not be waiting for it.
+  /// The event loop must not be waiting for it.
   private func closeIfOver() { state.withLock { if $0.isOver { $0.end = nil } } }
 
-  /// Nobody is left to read it; between two turns of the pump.
+  /// Nobody is left to read it; between two turns of the event loop.
   func abandon() {
-    let (pump, pieces) = state.withLock { state in
+    let (eventLoop, pieces) = state.withLock { state in
       defer { state.finish() }
-      return (state.pump, state.pieces)
+      return (state.eventLoop, state.pieces)
     }
     if isWatched {
       isWatched = false
-      pump?.withdraw(self)
+      eventLoop?.withdraw(self)
     }
     closeIfOver()
     for piece in pieces { piece.continuation?.resume(returning: .failure(.brokenPipe)) }
@@ -206,7 +206,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
 extension InputPipe.State {
   fileprivate mutating func finish() {
     isOver = true
-    pump = nil
+    eventLoop = nil
     pieces = []
   }
 }
