@@ -155,7 +155,8 @@ import Testing
     #expect(composed == decomposed)
     let manager = SessionManager(idleTimeout: .seconds(10))
     for number in 0..<200 {
-      let (one, other) = (Session(id: "\(number)" + composed), Session(id: "\(number)" + decomposed))
+      let one = Session(id: "\(number)" + composed)
+      let other = Session(id: "\(number)" + decomposed)
       #expect(manager.register(one) == nil && manager.register(other) == nil)
       #expect(manager.session(id: one.id) === one && manager.session(id: other.id) === other)
       #expect(manager.forget(id: one.id) === one)

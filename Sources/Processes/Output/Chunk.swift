@@ -1,20 +1,21 @@
 /// What one append stored.
 ///
-/// Chunks are never decoded, split or joined: `data` is what the process wrote, in the pieces in
-/// which it arrived. Text that spans two chunks is the caller's to put together.
+/// The library never decodes, splits or joins chunks: `data` is what the process wrote, in the
+/// pieces in which it arrived. Joining text that spans two chunks is up to the caller.
 public struct Chunk: Sendable {
   let base: RingChunk
 
-  /// The stream it was written to.
+  /// The stream to which the chunk was written.
   public var stream: StandardStream { StandardStream(tag: base.tag) }
 
-  /// 1 for a session's first chunk, then one more for each; never reused, unchanged by loss.
+  /// The chunk's sequence number: 1 for a session's first chunk, then one more for each. Never
+  /// reused, and unchanged by loss.
   public var seq: Int { base.seq }
 
   /// The bytes of this session's output before this chunk, both streams counted.
   ///
-  /// Chunks that follow each other without loss have touching offsets; a jump is loss, and its
-  /// size.
+  /// Chunks that follow each other without loss have touching offsets. A jump is a loss, and tells
+  /// its size.
   public var offset: Int { base.offset }
 
   /// The payload: at least one byte, and at most the session's capacity.
@@ -47,11 +48,11 @@ public struct Chunks: RandomAccessCollection, Sendable {
   /// - Complexity: O(1).
   public subscript(index: Int) -> Chunk { Chunk(base: batch[index]) }
 
-  /// The payload of all of them, one behind the other, both streams in the order in which they
-  /// were appended.
+  /// The payload of all chunks, concatenated, both streams in the order in which they were
+  /// appended.
   ///
-  /// That is not always the order in which a command wrote them: two pipes keep none between them.
-  /// One pipe for both does (`Command.mergesStandardError`), and so does a terminal.
+  /// That need not be the order in which a command wrote them: two pipes keep no order between
+  /// them. One pipe for both streams does (`Command.mergesStandardError`), and so does a terminal.
   ///
   /// - Complexity: O(1); nothing is copied.
   public var payload: ChunkBytes { batch.payload }

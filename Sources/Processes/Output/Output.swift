@@ -1,12 +1,12 @@
-/// What a session had to say to one reader: chunks and state, as of one instant.
+/// The result of one read of a session: chunks and state, as of one instant.
 ///
-/// All parts agree with each other. In particular a reader that sees an exit code has, in this
-/// output or an earlier one, every chunk appended before the exit was set (with `maxBytes`: or is
-/// told by ``hasMore`` that they are waiting). Only ``isForgotten`` is not the process's state but
-/// the manager's, as of when the read ended.
+/// All parts agree with each other. In particular, a reader that sees an exit code has, in this
+/// output or an earlier one, every chunk appended before the exit was set. With `maxBytes`, some
+/// may still be due, as ``hasMore`` tells. Only ``isForgotten`` is the manager's state and not the
+/// process's; it is as of the end of the read.
 public struct Output: Sendable {
   @usableFromInline var batch: RingBatch
-  // Three that fit behind a batch without making it longer.
+  // These three fit into a batch's padding, so an output is no larger than a batch.
   @usableFromInline var hasForeignCursor = false
   @usableFromInline var hasForgottenSession = false
   /// The session's ``SessionEpoch``; 0 if there was none.
@@ -20,20 +20,21 @@ public struct Output: Sendable {
     epoch = session.epoch
   }
 
-  /// An output to read into: it says that nothing was ever written.
+  /// Creates an output to read into: the output of a session without chunks.
   public init() { batch = RingBatch() }
 
-  /// An output to read into, with room, for readers that must not allocate.
+  /// Creates an output to read into, with room, for readers that must not allocate.
   ///
   /// - Parameters:
-  ///   - bytes: The most payload a read will find; ``Session/capacity`` is always enough.
-  ///   - chunks: The most chunks a read will find; ``Session/maxBufferedChunks`` is always enough.
+  ///   - bytes: The most payload that a read will find; ``Session/capacity`` is always enough.
+  ///   - chunks: The most chunks that a read will find; ``Session/maxBufferedChunks`` is always
+  ///     enough.
   /// - Precondition: neither is negative.
   public init(reservingBytes bytes: Int, chunks: Int) {
     batch = RingBatch(reservingBytes: bytes, chunks: chunks)
   }
 
-  /// The chunks that were due: newer than what was asked for, and retained.
+  /// The chunks that were due: newer than `since`, and retained.
   public var chunks: Chunks { Chunks(batch: batch) }
 
   /// The exit status, as it was given to ``Session/setExit(_:closing:)``; nil while there is none.
@@ -44,10 +45,10 @@ public struct Output: Sendable {
 
   /// Whether no more output can ever come.
   ///
-  /// Having an exit status is something else: a grandchild may hold the pipes open, and write.
+  /// An exit status alone does not say so: a grandchild may hold the pipes open, and write.
   public var isClosed: Bool { SessionStatus(word: batch.status).isClosed }
 
-  /// The session's bytes that are no longer retained, since it began.
+  /// The number of the session's bytes that are no longer retained, since it began.
   public var lostBytes: Int { batch.lostBytes }
 
   /// How many chunks this reader asked for and can no longer have.
@@ -55,18 +56,17 @@ public struct Output: Sendable {
 
   /// How many bytes this reader asked for and can no longer have.
   ///
-  /// Always known to a reader that starts at 0 or passes a cursor with its offset; nil only for a
-  /// bare seq (or a cursor whose offset is negative, which says as much) so old that its descriptor
-  /// is gone too.
+  /// Always known to a reader that starts at 0 or passes a cursor with its offset. Nil only for a
+  /// cursor without an offset, such as a bare seq, that is so old that its descriptor is gone too.
   public var missedBytes: Int? { batch.missedBytes }
 
-  /// The last seq that this reader has dealt with: pass it, or ``cursor``, as the next `since`.
+  /// The last seq that this reader has dealt with.
   @inlinable public var lastSeq: Int { batch.lastSeq }
 
-  /// Where the next read continues.
+  /// Where the next read continues: pass it as the next `since`.
   public var cursor: Cursor { Cursor(batch.cursor, status: batch.status, epoch: epoch) }
 
-  /// Whether chunks are due that this read left for the next one.
+  /// Whether this read left chunks that are due for the next one.
   public var hasMore: Bool { batch.hasMore }
 
   /// Whether `since` was beyond the newest chunk, as a bare seq of another session may be.
@@ -77,18 +77,18 @@ public struct Output: Sendable {
   /// Whether `since` was a cursor from a read of another session, as after a session was replaced
   /// by one with the same id.
   ///
-  /// Such a read begins at the start: its chunks are all that are retained, what is missed counts
-  /// from seq 0, and ``cursor`` is of this session. Never true for a bare seq, nor for a cursor
-  /// made of a seq and an offset.
+  /// Such a read begins at the start: it returns all retained chunks, counts as missed what was
+  /// lost since seq 0, and its ``cursor`` is of this session. Never true for a cursor made from a
+  /// seq, with or without an offset.
   public var isCursorForeign: Bool { hasForeignCursor }
 
   /// Whether a manager had dropped the session when this read ended; see ``Session/isForgotten``.
   ///
-  /// This tells the end of a wait from a time-out, and with ``isClosed`` from the end of the
-  /// output.
+  /// Tells the end of such a wait from a time-out, and, together with ``isClosed``, from the end of
+  /// the output.
   public var isForgotten: Bool { hasForgottenSession }
 
-  /// Whether this reader has come to the end: nothing is left to read, and nothing more to wait
-  /// for, because the session is closed or was dropped by its manager.
+  /// Whether this reader has reached the end: nothing is left to read, and nothing to wait for,
+  /// because the session is closed or was dropped by its manager.
   public var isComplete: Bool { (isClosed || isForgotten) && !hasMore }
 }

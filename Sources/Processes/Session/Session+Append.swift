@@ -3,25 +3,25 @@ import OutputRing
 extension Session {
   /// Appends one chunk.
   ///
-  /// While the payload retained exceeds the capacity, whole chunks leave at the head. A chunk
-  /// larger than the capacity is kept as its last `capacity` bytes. Whatever leaves counts as lost.
-  /// An empty append makes no chunk; it refreshes ``lastActivity``.
+  /// While the retained payload exceeds the capacity, the oldest chunks are evicted whole. Of a
+  /// chunk larger than the capacity, the last `capacity` bytes are kept. Evicted and cut bytes
+  /// count as lost. An empty append makes no chunk; it refreshes ``lastActivity``.
   ///
   /// After ``setExit(_:closing:)`` or ``close()`` this is late output: stored and counted like any
   /// other, but readers that have seen ``Output/isComplete`` may be gone.
   ///
-  /// A chunk of more than 64 KiB is copied in pieces of 64 KiB, and readers find what each piece
-  /// overwrites dropped from when its copy begins. So the readers of a chunk of size c have a head
-  /// start of ``capacity`` + 64 KiB − c: they receive it if the producer appends no more than that
-  /// while they copy it.
+  /// A chunk of more than 64 KiB is copied in pieces of 64 KiB. Each piece evicts what it
+  /// overwrites when its copy begins. So readers of a chunk of size c have a head start of
+  /// ``capacity`` + 64 KiB − c: they receive it if the producer appends no more than that while
+  /// they copy it.
+  ///
+  /// An append that ends a wait wakes the readers. It wakes blocked threads and up to 8 tasks by
+  /// itself, which costs some microseconds and allocations; more tasks are woken by another task.
   ///
   /// - Parameters:
   ///   - bytes: The chunk's payload, stored as it is.
   ///   - stream: The stream that it was written to.
   /// - Precondition: the session has no ``Producer`` of its own.
-  /// An append that ends a wait wakes the readers: blocked threads and up to 8 tasks by itself,
-  /// which costs it some microseconds and allocations; of more tasks another task wakes all.
-  ///
   /// - Complexity: O(`bytes.byteCount`), and O(blocked threads) if readers wait. No allocation
   ///   unless readers wait. Waits for another producer of the same session, and, to wake readers,
   ///   for the lock of their list.
@@ -68,9 +68,9 @@ extension Session {
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
   /// can.
   ///
-  /// See ``RingWriter/append(reserving:tag:filling:)``, with one thing more to heed: other
-  /// producers of this session wait until the closure returns. It must not wait for anything, and
-  /// must not append to this session or change its exit state.
+  /// As ``RingWriter/append(reserving:tag:filling:)``. Besides, other producers of this session
+  /// wait until the closure returns. So the closure must not wait for anything, and must not append
+  /// to this session or change its exit state.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.

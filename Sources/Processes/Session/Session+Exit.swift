@@ -3,13 +3,13 @@ import OutputRing
 extension Session {
   /// Records that the process has an exit status. The last one set stands.
   ///
-  /// A reader that sees it has every chunk appended before. Appending afterwards is still possible:
-  /// late output, such as a grandchild's; the process does not come back to life by it.
+  /// A reader that sees the status has every chunk appended before it. Appending is still possible
+  /// afterwards: late output, such as a grandchild's. ``isAlive`` stays false.
   ///
   /// - Parameters:
   ///   - code: The status; by convention 128 + n for a process ended by signal n.
-  ///   - closing: Whether no more output can come, which is the rule. Pass false if the pipes are
-  ///     still open, and call ``close()`` when they are not.
+  ///   - closing: Whether no more output can come. Pass false if the pipes are still open, and call
+  ///     ``close()`` once they are closed.
   /// - Precondition: the session has no ``Producer`` of its own.
   public func setExit(_ code: Int32, closing: Bool = true) {
     changeStatus { $0.setExit(code, closing: closing) }
@@ -30,7 +30,8 @@ extension Session {
   /// Whether no more output can ever come.
   public var isClosed: Bool { SessionStatus(word: reader.status).isClosed }
 
-  /// The status changes in turn with appends: readers must be able to say which came first.
+  /// Changes the status under the producers' lock: readers must be able to tell whether an append
+  /// or the change came first.
   private func changeStatus(_ change: (inout RingWriter) -> Void) {
     producers.withLock { $0.withWriter(of: id, change) }
     waiters.wakeIfAwaited()

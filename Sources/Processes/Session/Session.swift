@@ -4,11 +4,11 @@ public import Synchronization
 /// The output of one process: appended by its producers, read by any number of readers, in bounded
 /// memory and with exact accounting of what was lost.
 ///
-/// Readers take no lock, and no producer waits for one; a reader that comes too late is told what
-/// it missed. A producer pays for readers that wait (it wakes them; see
+/// Readers take no lock, and no producer waits for a reader. A reader that falls behind is told
+/// exactly what it missed. A producer pays for waiting readers, which it wakes (see
 /// ``append(_:to:)-(RawSpan,_)``), and for the transfer of cache lines to readers on other
-/// processors. Several threads may append: they take turns, by a lock that no read ever touches.
-/// Where one thread alone appends, a ``Producer`` of its own does so without a lock.
+/// processors. Several threads may append: they take turns, by a lock that no read ever takes.
+/// Where one thread alone appends, an exclusive ``Producer`` does so without a lock.
 ///
 /// ```swift
 /// let session = Session(id: "build-7")
@@ -24,7 +24,7 @@ public final class Session: Sendable, Identifiable {
   public static let maxBufferBytes = 1 << 20
 
   /// The most chunks that a session retains, whatever their size, so that many tiny ones are
-  /// bounded in memory as well; the oldest beyond it are dropped and counted exactly like those
+  /// bounded in memory as well. The oldest beyond it are evicted and counted exactly like those
   /// beyond the cap.
   public static let maxBufferedChunks = 64_512
 
@@ -35,19 +35,19 @@ public final class Session: Sendable, Identifiable {
   /// The most payload bytes this session retains.
   public let capacity: Int
 
-  /// The ring behind the session, for readers that want it without the session's words.
+  /// The reader of the session's ring.
   public let reader: RingReader
 
-  /// What tells this session's cursors from those of others.
+  /// Distinguishes this session's cursors from those of others.
   @usableFromInline let epoch = SessionEpoch.next()
   @usableFromInline let forgotten = Atomic(false)
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
   let producers: LockedState<SharedProducer>
-  // A sweep looks at these two, and at nothing else of most sessions.
+  // Of most sessions, a sweep reads these two and nothing else.
   let activity: Atomic<Int64>
-  /// By what clock this session measures its activity.
+  /// The clock by which this session measures its activity.
   public let clock: ActivityClock
   let waiters = WaitList()
 
@@ -116,7 +116,7 @@ public final class Session: Sendable, Identifiable {
     return String(repeating: "0", count: 32 - digits.utf8.count) + digits
   }
 
-  /// The geometry of a session's ring.
+  /// Returns the geometry of a session's ring.
   static func layout(capacity: Int) -> RingLayout {
     precondition(
       1...maxBufferBytes ~= capacity,
@@ -126,8 +126,8 @@ public final class Session: Sendable, Identifiable {
       reservationLimit: reservationLimit(capacity: capacity))
   }
 
-  /// The most bytes one direct read fills: what a pipe holds, or less for a session that holds
-  /// less.
+  /// Returns the most bytes that one direct read fills: what a pipe holds, or less for a session
+  /// with a smaller capacity.
   private static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
 }
 
@@ -137,11 +137,11 @@ extension Session {
   /// Whether a manager that knew this session dropped it: forgot it, swept it, or gave its id to
   /// another session.
   ///
-  /// Nothing may come any more that a reader could wait for, so a wait for news of such a session
-  /// ends at once, and one that is under way is woken; ``Output/isForgotten`` tells the reason.
-  /// Reads and appends work as before. Registering the session with a manager makes this false
-  /// again, and waits wait again. Where several managers know a session, the last of them that
-  /// registered or dropped it decides. The end of a ``SessionManager`` itself drops no session.
+  /// A reader of such a session might wait for ever, so waits for news end: those under way are
+  /// woken, and later ones return at once. ``Output/isForgotten`` gives the reason. Reads and
+  /// appends work as before. Registering the session with a manager makes this false again, and
+  /// waits wait again. Where several managers know a session, the last one that registered or
+  /// dropped it decides. The end of a ``SessionManager`` itself drops no session.
   ///
   /// - Complexity: O(1); one load.
   @inlinable
@@ -150,10 +150,10 @@ extension Session {
     set { forgotten.store(newValue, ordering: .relaxed) }
   }
 
-  /// Makes this session ``isForgotten``, for its manager, and ends the waits that are under way.
+  /// Makes this session ``isForgotten`` on behalf of its manager, and ends the waits under way.
   package func noteForgotten() {
     isForgotten = true
-    // A waiter that is not on the list yet has still to take the list's lock, and looks behind it.
+    // A waiter that is not on the list yet takes the list's lock later, and looks again after that.
     waiters.wakeAll()
   }
 }
@@ -161,8 +161,8 @@ extension Session {
 // MARK: Activity
 
 extension Session {
-  /// When something was last appended or an exit set, or ``noteActivity()`` called; at first, when
-  /// the session was made. Registering it with a manager counts too.
+  /// When the session was last active: created, appended to, given an exit status, registered with
+  /// a manager, or told so by ``noteActivity()``.
   public var lastActivity: ActivityClock.Instant {
     ActivityClock.Instant(nanoseconds: activity.load(ordering: .relaxed))
   }
@@ -170,18 +170,18 @@ extension Session {
   /// How long ago ``lastActivity`` was.
   public var idleTime: Duration { lastActivity.duration(to: clock.now) }
 
-  /// Whether nothing has happened for longer than a time, given the present by the session's own
+  /// Returns whether the session has been idle for longer than a time, given the present by its own
   /// clock.
   ///
-  /// The clock may have stood still since before the activity; as long as it might have, the
-  /// session does not count as idle.
+  /// A coarse clock may be behind by up to its resolution. The session counts as idle only if it is
+  /// so in any case.
   @inline(__always)
   func isIdle(forMoreThan nanoseconds: Int64, at now: Int64) -> Bool {
     let idle = now &- activity.load(ordering: .relaxed)
     return idle.subtractingReportingOverflow(clock.resolution).partialValue > nanoseconds
   }
 
-  /// Counts as activity, without output: a session whose readers do this is not idle.
+  /// Counts as activity without output, such as a request of a client that still watches.
   ///
   /// - Complexity: O(1).
   public func noteActivity() { noteActivity(at: now) }

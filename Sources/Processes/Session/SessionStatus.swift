@@ -7,8 +7,8 @@
 ///  └───────────────┴────────┴────────┴──────────────────────┘
 /// ```
 ///
-/// The version grows with every change, so that a reader can tell whether one happened between two
-/// loads even if it was back to the same state.
+/// The version grows with every change. So a reader notices a change between two loads even if the
+/// state is the same at both.
 struct SessionStatus {
   private(set) var word: UInt64
 

@@ -1,13 +1,13 @@
 import OutputRing
 
-/// What the threads that append to a session take turns with.
+/// The ring's writer, as the threads that append to a session share it, in turns.
 struct SharedProducer: ~Copyable {
-  /// The ring's producing end; nil where a ``Session/Producer`` has it.
+  /// The ring's writer; nil while a ``Session/Producer`` has it.
   private var writer: RingWriter?
 
   init(writer: consuming RingWriter?) { self.writer = writer }
 
-  /// The ring's producing end.
+  /// Calls a closure with the ring's writer.
   ///
   /// - Precondition: no ``Session/Producer`` has it.
   @inline(__always)
@@ -23,9 +23,9 @@ struct SharedProducer: ~Copyable {
     return try body(&writer!)
   }
 
-  /// Gives the producing end away; nil if that has happened before.
+  /// Gives the writer away; returns nil if it was given away before.
   mutating func take() -> RingWriter? { writer.take() }
 
-  /// Takes back what ``take()`` gave.
+  /// Takes back the writer that ``take()`` gave away.
   mutating func put(back writer: consuming RingWriter) { self.writer = consume writer }
 }

@@ -1,10 +1,10 @@
-/// The sessions of a server, by id; those that have been idle for too long are swept out.
+/// A server's sessions by id. Sweeps drop those that have been idle for too long.
 ///
-/// A session that is dropped, because it was forgotten, swept, or its id registered anew, is
-/// ``Session/isForgotten``: waits for its output end.
+/// A session that is dropped is ``Session/isForgotten``, whether it was forgotten, swept, or
+/// replaced by another with its id. Waits for its output end.
 ///
-/// All operations are safe from any thread. Looking a session up never waits for a sweep longer
-/// than it takes to go through one of 256 parts of the table.
+/// All operations are safe from any thread. A look-up waits for a sweep no longer than the sweep
+/// takes for one of 256 parts of the table.
 ///
 /// ```swift
 /// let manager = SessionManager(idleTimeout: .seconds(30 * 60))
@@ -17,19 +17,18 @@ public final class SessionManager: Sendable {
   public let idleTimeout: Duration
   /// How long ``run(onSweep:)`` waits between sweeps.
   public let sweepInterval: Duration
-  /// Whether sweeps leave sessions alone whose process has no exit status yet, however idle they
-  /// are.
+  /// Whether sweeps spare sessions whose process has no exit status yet, however idle they are.
   public let sparesRunning: Bool
 
   private let table: SessionTable
   private let sweeper = LockedState<Task<Void, Never>?>(nil)
 
-  /// Creates a manager without sessions, which does not sweep by itself until ``run(onSweep:)``.
+  /// Creates a manager without sessions. It sweeps by itself only after ``run(onSweep:)``.
   ///
   /// - Parameters:
   ///   - idleTimeout: How long a session may be idle; one idle for longer is swept.
   ///   - sweepInterval: How often ``run(onSweep:)`` sweeps.
-  ///   - sparesRunning: Whether sweeps leave sessions alone whose process has no exit status yet.
+  ///   - sparesRunning: Whether sweeps spare sessions whose process has no exit status yet.
   /// - Precondition: `sweepInterval` is positive.
   public convenience init(
     idleTimeout: Duration, sweepInterval: Duration = .seconds(60), sparesRunning: Bool = false
@@ -39,8 +38,8 @@ public final class SessionManager: Sendable {
       forgetsDropped: true)
   }
 
-  /// Creates a manager that leaves it to its owner to call ``Session/noteForgotten()`` of what it
-  /// drops.
+  /// Creates a manager whose owner calls ``Session/noteForgotten()`` of each dropped session
+  /// itself.
   package init(
     idleTimeout: Duration, sweepInterval: Duration, sparesRunning: Bool, forgetsDropped: Bool
   ) {
@@ -53,12 +52,12 @@ public final class SessionManager: Sendable {
 
   deinit { stop() }
 
-  /// Makes a session known under its id, and counts as activity of it. One that was dropped before
-  /// is not ``Session/isForgotten`` any more.
+  /// Registers a session under its id. This counts as the session's activity. A session that was
+  /// dropped before is no longer ``Session/isForgotten``.
   ///
-  /// - Returns: The session that had the id before, if there was one; unless it is the same, it is
-  ///   no longer known.
-  /// - Complexity: O(1), and a wake-up for each reader that waits for the session replaced.
+  /// - Returns: The session that had the id before, if there was one; unless it is the same
+  ///   session, the manager no longer knows it.
+  /// - Complexity: O(1), and a wake-up for each reader that waits for the replaced session.
   @discardableResult
   public func register(_ session: Session) -> Session? {
     session.noteActivity()
@@ -67,21 +66,21 @@ public final class SessionManager: Sendable {
     return replaced
   }
 
-  /// Ends the waits on a session that has left the table.
+  /// Ends the waits on a session that was removed from the table.
   private func wakeForgotten(_ session: Session?) {
-    // One that was registered again is not forgotten; its waiters would only look and sleep on.
+    // A session that was registered again is not forgotten: its waiters would look and sleep on.
     if let session, session.isForgotten { session.waiters.wakeAll() }
   }
 
-  /// The session with an id, if it is known. Looking it up is not activity.
+  /// Returns the session with an id, if it is known. A look-up is not activity.
   ///
   /// - Complexity: O(1).
   public func session(id: String) -> Session? { table.session(id: id) }
 
-  /// Makes a session unknown, and ends the waits on it: it ``Session/isForgotten``. A caller that
-  /// holds it can go on reading and appending.
+  /// Drops a session: it is ``Session/isForgotten``, and waits on it end. A caller that holds it
+  /// can go on reading and appending.
   ///
-  /// - Returns: The session, so that its process can be ended.
+  /// - Returns: The session, so that the caller can terminate its process.
   /// - Complexity: O(1), and a wake-up for each reader that waits.
   @discardableResult
   public func forget(id: String) -> Session? {
@@ -90,7 +89,7 @@ public final class SessionManager: Sendable {
     return forgotten
   }
 
-  /// The number of sessions known; if others register or forget meanwhile, at some moment or other.
+  /// The number of sessions known. While other threads register or forget, it may be out of date.
   public var count: Int { table.count }
 
   /// The sessions known, in no particular order.
@@ -100,21 +99,21 @@ public final class SessionManager: Sendable {
 // MARK: Sweeping
 
 extension SessionManager {
-  /// Drops the sessions that have been idle for longer than the timeout, each by its own clock; but
-  /// for those that ``sparesRunning`` spares. Waits on them end, as with ``forget(id:)``.
+  /// Drops the sessions that have been idle for longer than the timeout, each by its own clock,
+  /// except those that ``sparesRunning`` spares. Waits on them end, as with ``forget(id:)``.
   ///
-  /// - Returns: The sessions dropped, so that their processes can be ended.
-  /// - Complexity: O(sessions), and a wake-up for each reader that waits for one dropped.
+  /// - Returns: The dropped sessions, so that the caller can terminate their processes.
+  /// - Complexity: O(sessions), and a wake-up for each reader that waits for a dropped session.
   @discardableResult
   public func sweep() -> [Session] {
     let timeout = idleTimeout.saturatedNanoseconds
     func hasExpired(_ session: borrowing Session, at now: Int64) -> Bool {
-      // A session that was closed without an exit has nothing that runs.
+      // A session that was closed without an exit status has no running process.
       session.isIdle(forMoreThan: timeout, at: now)
         && !(sparesRunning && session.isAlive && !session.isClosed)
     }
     let now = ActivityClock.system.nanoseconds
-    // A clock of the caller's may do anything, so none is read under the table's locks.
+    // A caller's clock may do anything, so it is not read under the table's locks.
     var others: [Session] = []
     var dropped = table.removeAll { session in
       if session.clock.isSystem { return hasExpired(session, at: now) }
@@ -128,14 +127,14 @@ extension SessionManager {
     return dropped
   }
 
-  /// Sweeps every ``sweepInterval`` from now on, until ``stop()`` or the end of the manager.
+  /// Starts to sweep every ``sweepInterval``, until ``stop()`` or the end of the manager.
   ///
-  /// Does nothing if that is so already.
+  /// Does nothing if the manager sweeps already.
   ///
-  /// - Parameter onSweep: Receives the sessions dropped by each sweep that dropped any, on a
-  ///   concurrent task, so that their processes can be ended. It is kept until ``stop()``: a
-  ///   closure that refers to the manager must do so weakly, or the manager lives, and sweeps,
-  ///   until then.
+  /// - Parameter onSweep: Receives the dropped sessions after each sweep that dropped any, on a
+  ///   concurrent task, so that the caller can terminate their processes. The manager keeps the
+  ///   closure until ``stop()``. A closure that refers to the manager must do so weakly; otherwise
+  ///   the manager lives, and sweeps, until then.
   public func run(onSweep: (@Sendable ([Session]) -> Void)? = nil) {
     let interval = sweepInterval.upToACentury
     sweeper.withLock { sweeper in
@@ -151,9 +150,9 @@ extension SessionManager {
     }
   }
 
-  /// Ends what ``run(onSweep:)`` began. Does nothing if that is so already.
+  /// Stops the sweeping that ``run(onSweep:)`` started. Does nothing if it is stopped already.
   ///
-  /// Does not wait for a sweep that is under way on another thread, nor for its `onSweep`.
+  /// Does not wait for a sweep under way on another thread, nor for its `onSweep`.
   public func stop() {
     sweeper.withLock { sweeper in
       sweeper?.cancel()

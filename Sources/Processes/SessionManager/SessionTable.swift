@@ -1,5 +1,5 @@
-/// Sessions by id, in shards with a lock each, so that neither look-ups nor a sweep through all of
-/// them hold each other up for longer than one shard takes.
+/// Sessions by id, in shards with a lock each. So a look-up and a sweep through all sessions hold
+/// each other up for no longer than one shard takes.
 @safe
 struct SessionTable: ~Copyable, @unchecked Sendable {
   private let shards: UnsafeMutablePointer<Shard>
@@ -10,7 +10,7 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
   /// - Parameter forgetsDropped: Whether a session is forgotten (``Session/isForgotten``) when it
   ///   leaves the table.
   init(forgetsDropped: Bool) {
-    // Not an array of objects: counting references to a shard would cost as much as its lock.
+    // No array of objects: counting references to a shard would cost as much as its lock.
     unsafe shards = .allocate(capacity: Self.shardCount)
     for index in 0..<Self.shardCount {
       unsafe (shards + index).initialize(to: Shard(forgetsDropped: forgetsDropped))
@@ -33,7 +33,7 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
   /// - Complexity: O(1).
   func remove(id: String) -> Session? { withShard(of: id) { $0.remove(id: id) } }
 
-  /// Removes a session, unless another has its id by now.
+  /// Removes a session, unless another session has its id by now.
   ///
   /// - Complexity: O(1).
   func remove(_ session: Session) -> Bool {
@@ -43,7 +43,7 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
     }
   }
 
-  /// Removes whatever has expired, one shard after the other.
+  /// Removes the expired sessions, one shard after the other.
   func removeAll(where hasExpired: (borrowing Session) -> Bool) -> [Session] {
     var removed: [Session] = []
     forEachShard { $0.removeAll(where: hasExpired, into: &removed) }
@@ -74,9 +74,9 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
     for index in 0..<Self.shardCount { unsafe shards[index].contents.withLock { body(&$0) } }
   }
 
-  /// A hash of the id's first and last bytes and its length. It only spreads the load: ids chosen
-  /// to meet in one shard wait for one lock, and find a dictionary with the standard library's
-  /// keyed hashing behind it.
+  /// Returns a hash of the id's first and last bytes and its length. It only spreads the load: ids
+  /// chosen to collide share one lock, and the dictionary behind it uses the standard library's
+  /// keyed hashing.
   @inline(__always)
   private static func shardIndex(_ id: String) -> Int {
     let hash = unsafe id.utf8.withContiguousStorageIfAvailable { unsafe mix($0) }
@@ -114,8 +114,8 @@ private struct Shard: ~Copyable {
 
 /// A dictionary for look-ups, and an array for sweeps, which run through it in order.
 ///
-/// Whether a session is forgotten changes with the table, under the same lock: else a thread that
-/// registers a session and one that drops it could leave the two at odds.
+/// Whether a session is forgotten changes together with the table, under the same lock. Otherwise a
+/// thread that registers a session and one that drops it could leave the two inconsistent.
 private struct ShardContents {
   private let forgetsDropped: Bool
 
@@ -139,7 +139,7 @@ private struct ShardContents {
     let key = SessionKey(session.id)
     session.isForgotten = false
     if let replaced = entries[key] {
-      if replaced.session !== session { leave(replaced.session) }
+      if replaced.session !== session { markForgotten(replaced.session) }
       entries[key]!.session = session
       sessions[replaced.place] = session
       return replaced.session
@@ -149,12 +149,14 @@ private struct ShardContents {
     return nil
   }
 
-  private func leave(_ session: Session) { if forgetsDropped { session.isForgotten = true } }
+  private func markForgotten(_ session: Session) {
+    if forgetsDropped { session.isForgotten = true }
+  }
 
   /// The last session takes the place of the one removed.
   mutating func remove(id: String) -> Session? {
     guard let removed = entries.removeValue(forKey: SessionKey(id)) else { return nil }
-    leave(removed.session)
+    markForgotten(removed.session)
     let last = sessions.removeLast()
     if removed.place < sessions.count {
       sessions[removed.place] = last
@@ -169,8 +171,8 @@ private struct ShardContents {
     var expired: [String] = []
     unsafe sessions.withUnsafeBufferPointer { sessions in
       for index in sessions.indices {
-        // Looked at without counting a reference: that would be an atomic operation on a cold line
-        // for each session, most of what a sweep costs.
+        // Read without counting a reference, which would be an atomic operation on a cold line for
+        // each session, and most of a sweep's cost.
         unsafe Unmanaged.passUnretained(sessions[index])._withUnsafeGuaranteedRef { session in
           if hasExpired(session) { expired.append(session.id) }
         }

@@ -1,4 +1,4 @@
-/// A session's output as it comes, to its end: see ``Session/outputs(since:maxBytes:)``.
+/// A session's output as it arrives, to its end; see ``Session/outputs(since:maxBytes:)``.
 public struct OutputSequence: AsyncSequence, Sendable {
   /// One read's chunks and state.
   public typealias Element = Output
@@ -21,12 +21,12 @@ public struct OutputSequence: AsyncSequence, Sendable {
     let maxBytes: Int?
     var isAtEnd = false
 
-    /// The next news, when there is some; nil behind the end, or if the task is cancelled.
+    /// Waits for news, and returns it; nil after the end, or if the task is cancelled.
     public mutating func next() async -> Output? {
       await next(isolation: #isolation)
     }
 
-    /// The next news, when there is some; nil behind the end, or if the task is cancelled.
+    /// Waits for news, and returns it; nil after the end, or if the task is cancelled.
     public mutating func next(isolation actor: isolated (any Actor)?) async -> Output? {
       if isAtEnd { return nil }
       let output = await session.output(since: cursor, maxBytes: maxBytes, waitingUpTo: nil)
@@ -39,8 +39,8 @@ public struct OutputSequence: AsyncSequence, Sendable {
 }
 
 extension Session {
-  /// The session's output as it comes: an element for whatever a read finds, until the session is
-  /// closed, or dropped by its manager, and all of it has been read.
+  /// Returns the session's output as it arrives: one element for each read that finds news, until
+  /// the session is closed, or dropped by its manager, and all of its output has been read.
   ///
   /// ```swift
   /// for await output in session.outputs() {
@@ -49,16 +49,16 @@ extension Session {
   /// }
   /// ```
   ///
-  /// Nothing is buffered beside the session itself. A consumer that falls behind finds the gap in
-  /// the next element, exactly counted; neither the process nor other consumers, of which there can
-  /// be any number, wait for it. The last element is the one that ``Output/isComplete``; it always
-  /// comes, with or without chunks, and holds the exit code, if there is one by then: a session
-  /// that its manager dropped (``Output/isForgotten``) may have none.
+  /// The sequence buffers nothing. A consumer that falls behind finds the gap in the next element,
+  /// exactly counted. Neither the process nor other consumers wait for it; there can be any number
+  /// of consumers. The last element is the one that ``Output/isComplete``. It always comes, with or
+  /// without chunks, and holds the exit code if there is one by then. A session that its manager
+  /// dropped (``Output/isForgotten``) may have none.
   ///
   /// - Parameters:
-  ///   - cursor: Where to begin, such as where an earlier sequence was left. One of another session
-  ///     begins at the start; the first element comes at once then, and says
-  ///     ``Output/isCursorForeign``.
+  ///   - cursor: Where to begin, such as where an earlier sequence ended. A cursor from another
+  ///     session begins at the start: the first element then comes at once, and
+  ///     ``Output/isCursorForeign`` is true.
   ///   - maxBytes: A limit on the payload of one element, or nil for none.
   public func outputs(since cursor: Cursor = .start, maxBytes: Int? = nil) -> OutputSequence {
     OutputSequence(session: self, start: cursor, maxBytes: maxBytes)

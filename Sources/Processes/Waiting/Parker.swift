@@ -6,7 +6,7 @@
   import Musl
 #endif
 
-/// A thread that sleeps until it is woken or its time is up: `pthread_cond_wait(3)`.
+/// Parks one thread until another unparks it or its time is up: `pthread_cond_wait(3)`.
 @safe
 final class Parker: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -22,7 +22,7 @@ final class Parker: @unchecked Sendable {
     #if canImport(Darwin)
       error = unsafe pthread_cond_init(condition, nil)
     #else
-      // By default a deadline is one of the wall clock, which can be set.
+      // The default clock is the wall clock, which can be set.
       var attributes = pthread_condattr_t()
       unsafe pthread_condattr_init(&attributes)
       unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
@@ -40,15 +40,15 @@ final class Parker: @unchecked Sendable {
   }
 
   /// Ends the wait, now or when it begins.
-  func wake() {
+  func unpark() {
     unsafe pthread_mutex_lock(mutex)
     isWoken = true
     unsafe pthread_cond_signal(condition)
     unsafe pthread_mutex_unlock(mutex)
   }
 
-  /// Sleeps until woken, or for a time at most.
-  func wait(for time: Duration?) {
+  /// Blocks the calling thread until it is unparked, or for a time at most.
+  func park(for time: Duration?) {
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }
     guard let time else {

@@ -1,18 +1,18 @@
 import CRingShims
 import Synchronization
 
-/// A full fence of every thread of this process, paid for by the thread that asks for it.
+/// A full fence of every thread of this process, paid for by the thread that issues it.
 ///
-/// A producer publishes and then looks whether a reader waits; a reader says that it waits and then
-/// looks for news. Without a full fence between the two steps on each side, both could miss the
+/// A producer publishes, then checks whether a reader waits. A reader notes that it waits, then
+/// checks for news. Without a full fence between the two steps on each side, each could miss the
 /// other. On Linux the waiting reader issues both fences: `membarrier(2)`, private expedited,
 /// interrupts every processor that runs a thread of this process. It costs the reader less than a
-/// microsecond and the producer nothing. Elsewhere the producer has a fence of its own.
+/// microsecond and the producer nothing. On other systems the producer issues a fence of its own.
 enum ProcessFence {
-  /// Whether producers fence by themselves, because the system cannot do it for them.
+  /// Whether producers must fence by themselves, because the system cannot do it for them.
   static let producersMustFence = !isSupported(by: ring_membarrier(Int32(RingMembarrierQuery)))
 
-  /// Whether the commands that the query named, or -1, hold what is needed.
+  /// Returns whether the query's answer, a set of commands or -1, contains the one needed here.
   private static func isSupported(by commands: Int32) -> Bool {
     commands >= 0 && commands & Int32(RingMembarrierPrivateExpedited) != 0
   }
@@ -23,13 +23,12 @@ enum ProcessFence {
 
   /// Issues the fence.
   ///
-  /// Before the first one the system wants to be told that this process will issue some, which
-  /// takes some ten milliseconds where there are several threads. A task does that, and no caller
-  /// waits for it.
+  /// The process must register with the system before its first fence. That takes some ten
+  /// milliseconds where there are several threads, so a task does it, and no caller waits for it.
   ///
-  /// - Returns: Whether every thread has passed a full fence since the call. If not, which is so
-  ///   until the registration is done, and for good where a filter of system calls forbids it later
-  ///   than ``producersMustFence`` was found out, the caller cannot rely on being woken.
+  /// - Returns: Whether every thread has passed a full fence since the call. This is false until
+  ///   the registration is done. It stays false where a system-call filter was installed after
+  ///   ``producersMustFence`` was determined. The caller then cannot rely on being woken.
   static func issue() -> Bool {
     if producersMustFence {
       ring_fence_full()

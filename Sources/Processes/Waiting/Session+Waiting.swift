@@ -12,25 +12,26 @@ extension Session {
   /// }
   /// ```
   ///
-  /// A cursor made of a seq does not say whether its owner knows of the exit: once the process has
-  /// one, such a wait ends at once, even while late output may still come. To wait for that, pass a
-  /// read's own cursor.
+  /// A cursor made from a seq does not record whether its owner knows of the exit. Once the process
+  /// has an exit status, a wait with such a cursor ends at once, even while late output may still
+  /// come. To wait for late output, pass a read's own cursor.
   ///
-  /// News is: a chunk after the cursor, retained or missed; an exit status that the cursor does not
-  /// know of; that the cursor is ahead of the newest chunk, or of another session. A session that
-  /// is closed, or that its manager has dropped (``isForgotten``), has nothing to wait for: the
-  /// wait ends at once, with an output that ``Output/isComplete`` unless more is left to read.
+  /// News is any of these: a chunk after the cursor, retained or missed; an exit status that the
+  /// cursor does not know of; a cursor that is ahead of the newest chunk, or from another session.
+  /// A session that is closed, or that its manager has dropped (``isForgotten``), has nothing to
+  /// wait for: the wait ends at once, with an output that ``Output/isComplete`` unless more is left
+  /// to read.
   ///
-  /// No thread is kept waiting. An append while no reader waits pays one load for the possibility.
+  /// The wait blocks no thread. Without waiters, an append pays for one load.
   ///
   /// - Parameters:
   ///   - cursor: Where the last read ended: its ``Output/cursor``.
   ///   - maxBytes: A limit on the payload read, or nil for none.
   ///   - limit: The longest time to wait; nil for as long as it takes, zero or less not to wait.
-  /// - Returns: The news; or, if the time is up or the task is cancelled, an output without any. It
-  ///   ends the wait promptly if the task is cancelled.
-  /// - Complexity: as for the read. A wait costs some allocations, and the producer that ends it a
-  ///   wake-up: see ``append(_:to:)-(RawSpan,_)``.
+  /// - Returns: The news; or, if the time is up or the task is cancelled, an output without any.
+  ///   Cancelling the task ends the wait promptly.
+  /// - Complexity: as for the read. A wait costs some allocations, and a wake-up to the producer
+  ///   that ends it: see ``append(_:to:)-(RawSpan,_)``.
   public func output(
     since cursor: Cursor = .start, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
@@ -51,18 +52,18 @@ extension Session {
     let deadline = deadline(limit)
     while !hasNews(past: cursor) {
       if let deadline, deadline <= .now { break }
-      let thread = Parker()
+      let parker = Parker()
       let ticket = waiters.makeTicket()
-      _ = waiters.add(.thread(thread), as: ticket)
+      _ = waiters.add(.thread(parker), as: ticket)
       if let sleep = sleep(as: ticket, past: cursor, until: deadline) {
-        thread.wait(for: sleep.end.map { $0 - .now })
+        parker.park(for: sleep.end.map { $0 - .now })
       }
       waiters.wake(ticket)
     }
     return output(since: cursor, maxBytes: maxBytes)
   }
 
-  /// When a wait ends.
+  /// Returns when a wait ends at the latest.
   private func deadline(_ limit: Duration?) -> ContinuousClock.Instant? {
     limit.map { .now + $0.upToACentury }
   }
@@ -73,8 +74,8 @@ extension Session {
     var timer: Task<Void, Never>?
     await withTaskCancellationHandler {
       await unsafe withUnsafeContinuation { continuation in
-        // Asked for under the list's lock: the handler below may have run already, and found
-        // nobody.
+        // Evaluated under the list's lock: the handler below may have run already, and found no
+        // waiter.
         let waiter = unsafe WaitList.Waiter.task(continuation)
         guard waiters.add(waiter, as: ticket, unless: { Task.isCancelled }) else {
           return waiter.wake()
@@ -82,7 +83,7 @@ extension Session {
         guard let sleep = sleep(as: ticket, past: cursor, until: deadline) else { return }
         timer = sleep.end.map { end in
           Task {
-            // Cancelled, if something else came first.
+            // The sleep is cancelled if something else ends the wait first.
             guard (try? await Task.sleep(until: end, clock: .continuous)) != nil else { return }
             waiters.wake(ticket)
           }
@@ -94,14 +95,14 @@ extension Session {
     timer?.cancel()
   }
 
-  /// How long a waiter sleeps that nothing wakes.
+  /// How long a waiter sleeps if nothing wakes it.
   struct Sleep {
     /// Its end; nil for none.
     var end: ContinuousClock.Instant?
   }
 
-  /// Sees to it that producers wake a waiter that is on the list, or wakes it if they have been too
-  /// quick: steps 2 to 4 of ``WaitList``.
+  /// Asks the producers to wake a waiter that is on the list, or wakes it at once if there is news
+  /// already: steps 2 to 4 of ``WaitList``.
   ///
   /// - Returns: How long to sleep; nil if the waiter has been woken.
   func sleep(
@@ -118,9 +119,9 @@ extension Session {
     return Sleep(end: deadline.map { min($0, soon) } ?? soon)
   }
 
-  /// Whether a wait for something after a cursor has come to its end: there is a chunk after the
-  /// cursor, or the cursor is ahead of the newest, or of another session; the exit status is
-  /// another than the cursor knows of; or there is nothing to wait for any more.
+  /// Returns whether a wait for news past a cursor is over: there is a chunk after the cursor; the
+  /// cursor is ahead of the newest chunk, or from another session; the exit status is not the one
+  /// that the cursor knows of; or there is nothing left to wait for.
   func hasNews(past cursor: Cursor) -> Bool {
     let status = reader.status
     return reader.lastSeq != cursor.seq || status != cursor.status
@@ -130,8 +131,7 @@ extension Session {
 
 // MARK: White-box testing
 
-/// A wait for news without the thread that it would block, for tests that do everything on one
-/// thread.
+/// A wait for news that blocks no thread, for tests that do everything on one thread.
 package struct PendingWait: Sendable {
   private let session: Session
   private let ticket: WaitList.Ticket

@@ -1,17 +1,16 @@
 import CRingShims
 import Synchronization
 
-/// The readers that wait for news of one session, each for the next change of anything: an append,
-/// an exit, the close.
+/// The readers that wait for one session's next change: an append, an exit, or the close.
 ///
 /// ## Why no wake-up is lost
 ///
 /// A waiter that has found nothing new:
 ///
-///  1. puts itself on the list;
+///  1. adds itself to the list;
 ///  2. sets `isAwaited`;
-///  3. issues a full fence for all threads of the process, ``ProcessFence``;
-///  4. looks once more, and leaves the list again if there is news; else it sleeps.
+///  3. issues a full fence for all threads of the process (``ProcessFence``);
+///  4. looks once more; if there is news, it removes itself from the list, else it sleeps.
 ///
 /// A producer:
 ///
@@ -19,14 +18,14 @@ import Synchronization
 ///  b. loads `isAwaited`;
 ///  c. if it was set, clears it, takes all waiters off the list, and wakes them.
 ///
-/// The fence of step 3 is at some place in the producer's program. If the producer has published
-/// before that place, then step 4 sees what it published. If not, then the producer loads
-/// `isAwaited` behind that place, and sees that it was set; unless another producer has cleared it
-/// since, which then takes the list's lock after the waiter did in step 1, and finds it there.
+/// The fence of step 3 takes effect at one point of the producer's program. If the producer has
+/// published before that point, step 4 sees what it published. Otherwise the producer loads
+/// `isAwaited` after that point and finds it set. The exception is that another producer has
+/// cleared it since. That producer takes the list's lock after the waiter did in step 1, and so
+/// finds the waiter on the list.
 ///
-/// An append that no reader waits for pays for one load. Readers that do not wait never touch this,
-/// and readers that wait never touch a lock of the producer's. `Fuzz/Model` checks this very order
-/// of steps.
+/// Without waiters, an append pays for one load. Plain reads never touch the list. Waiting readers
+/// never take a lock of the producers. `Tests/ProtocolModel` checks this order of steps.
 struct WaitList: ~Copyable, Sendable {
   /// A task or a thread that sleeps.
   @safe
@@ -37,12 +36,12 @@ struct WaitList: ~Copyable, Sendable {
     func wake() {
       switch self {
       case .task(let continuation): unsafe continuation.resume()
-      case .thread(let thread): thread.wake()
+      case .thread(let parker): parker.unpark()
       }
     }
   }
 
-  /// What a list knows a waiter by.
+  /// Identifies a waiter.
   typealias Ticket = UInt64
 
   struct State {
@@ -50,16 +49,17 @@ struct WaitList: ~Copyable, Sendable {
     var nextTicket: Ticket = 0
   }
 
-  /// What a producer has to do after it has published: one word, so that it looks but once.
+  /// What a producer has to do after it has published, in one word, so that one load is enough.
   ///
-  /// Bit 0 is `isAwaited`. Bit 1 never changes: the producer must fence before it looks at bit 0.
+  /// Bit 0 is `isAwaited`. Bit 1 never changes: if it is set, the producer must fence before it
+  /// loads bit 0.
   private let duties = Atomic<UInt8>(ProcessFence.producersMustFence ? mustFence : 0)
   private static let isAwaited: UInt8 = 1
   private static let mustFence: UInt8 = 2
 
   private let state = LockedState(State())
 
-  /// A ticket that no other waiter has.
+  /// Returns a ticket that no other waiter has.
   func makeTicket() -> Ticket {
     state.withLock { state in
       state.nextTicket += 1
@@ -67,7 +67,7 @@ struct WaitList: ~Copyable, Sendable {
     }
   }
 
-  /// Puts a waiter on the list, unless a condition, looked at under the list's lock, forbids it.
+  /// Adds a waiter to the list, unless a condition, evaluated under the list's lock, forbids it.
   func add(_ waiter: Waiter, as ticket: Ticket, unless isForbidden: () -> Bool = { false }) -> Bool
   {
     state.withLock { state in
@@ -77,11 +77,11 @@ struct WaitList: ~Copyable, Sendable {
     }
   }
 
-  /// Asks producers to wake a waiter that is on the list: steps 2 and 3.
+  /// Asks the producers to wake the waiters on the list: steps 2 and 3.
   ///
-  /// - Returns: Whether they will. If not, the waiter must look again by itself before long.
+  /// - Returns: Whether they will. If not, the waiter must look again by itself, soon.
   func requestWakeup() -> Bool {
-    // Releases step 1: a producer that clears this finds the waiter on the list.
+    // Releases step 1: a producer that clears the bit finds the waiter on the list.
     duties.bitwiseOr(Self.isAwaited, ordering: .releasing)
     return ProcessFence.issue()
   }
@@ -91,8 +91,7 @@ struct WaitList: ~Copyable, Sendable {
     state.withLock { $0.waiters.removeValue(forKey: ticket) }?.wake()
   }
 
-  /// Wakes the waiters that there may be, now that the calling producer has published something:
-  /// steps b and c.
+  /// Wakes the waiters, if there are any, after the calling producer has published: steps b and c.
   @inline(__always)
   func wakeIfAwaited() {
     ring_fence_compiler()
@@ -106,7 +105,7 @@ struct WaitList: ~Copyable, Sendable {
     if before & Self.isAwaited != 0 { wakeAll() }
   }
 
-  /// For a test: whether a waiter has asked to be woken.
+  /// Whether a waiter has asked to be woken; for tests.
   var isWakeupRequested: Bool {
     get { duties.load(ordering: .relaxed) & Self.isAwaited != 0 }
     nonmutating set {
@@ -118,14 +117,14 @@ struct WaitList: ~Copyable, Sendable {
     }
   }
 
-  /// More tasks than this are woken by a task, so that they do not hold up the producer. Threads
-  /// are not: where blocked threads occupy the whole pool, no task would run to wake them.
+  /// The most tasks that a producer wakes by itself. A larger number would hold it up, so a task
+  /// wakes them instead. The producer always wakes threads by itself: where blocked threads occupy
+  /// the whole pool, no task would run to wake them.
   private static let most = 8
 
   /// Wakes every waiter.
   ///
-  /// - Complexity: O(threads that wait) for the caller; the waking of tasks, if there are many, is
-  ///   left to a task.
+  /// - Complexity: O(waiting threads) for the caller. If many tasks wait, another task wakes them.
   func wakeAll() {
     let waiters = state.withLock { state in
       let waiters = state.waiters
@@ -143,10 +142,10 @@ struct WaitList: ~Copyable, Sendable {
     }
   }
 
-  /// Whether a waiter is on the list.
+  /// Returns whether a waiter is on the list.
   func contains(_ ticket: Ticket) -> Bool { state.withLock { $0.waiters[ticket] != nil } }
 
-  /// How many are on the list.
+  /// The number of waiters on the list.
   var count: Int { state.withLock { $0.waiters.count } }
 }
 
