@@ -33,7 +33,7 @@ func readCases() -> [Case] {
         Contender("ring") { count in
           var batch = RingBatch()
           for _ in 0..<count {
-            reader.read(since: newest, into: &batch)
+            reader.read(since: RingCursor(seq: newest), into: &batch)
             consume(batch.count)
           }
         },

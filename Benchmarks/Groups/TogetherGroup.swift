@@ -151,7 +151,7 @@ private func ringRound(
 ) -> Round {
   let writer = unsafe producer.writer
   let reader = unsafe writer.pointee.reader
-  let start = reader.read(since: .max).cursor
+  let start = reader.read(since: RingCursor(seq: .max)).cursor
   let crew = Readers()
   crew.start(readers) { crew in
     var sums = ReaderSums()

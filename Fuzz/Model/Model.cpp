@@ -1,13 +1,13 @@
-// Runs every scenario with the protocol as it is, and with every mutant; prints a table, and fails
-// if the protocol has an error or a mutant survives all scenarios. See docs/memory-ordering.md.
+// Runs every scenario with the protocol as it is, and with every mutant. Prints a table, and fails if
+// the protocol has an error or a mutant survives all scenarios. See docs/memory-ordering.md.
 
 #include <cstdio>
 #include <cstring>
 #include <cstdlib>
 #include <ostream>
 
-#include "Note.hpp"
 #include "Waiting.hpp"
+#include "WindowCache.hpp"
 
 // A producer, and readers that read as often as given.
 template <int Scenario, int ReaderCount, int Reads>
@@ -54,28 +54,28 @@ SCENARIO(12, 2, 2, GEOMETRY(2, 2, 8, 2, 2, 8, 99, 1, true), 0, 5, APPEND(1), APP
 SCENARIO(13, 1, 1, GEOMETRY(4, 1, 8, 4, 2, 1, 99, 2), 0, 6, APPEND(2), APPEND(2), APPEND(2), APPEND(2),
          APPEND(2), APPEND(1))
 
-// Readers that note a window, and one that looks for a note.
-struct NoteScenario : rl::test_suite<NoteScenario, 3> {
-  Note note;
+// Readers that store a window in the cache, and one that loads it.
+struct CacheScenario : rl::test_suite<CacheScenario, 3> {
+  WindowCache cache;
 
-  void before() { note.before(); }
+  void before() { cache.before(); }
 
   void thread(unsigned index) {
     if (index == 0) {
-      Window window;
-      if (note.load(window)) CHECK(window == of(window.newest));  // not torn
+      RetainedWindow window;
+      if (cache.load(window)) CHECK(window == of(window.newestSeq));  // not torn
       return;
     }
-    note.store(of(index));
-    if (index == 1) note.store(of(3));
+    cache.store(of(index));
+    if (index == 1) cache.store(of(3));
   }
 
-  static Window of(int newest) {
-    Window window;
-    window.newest = newest;
-    window.end = stamp(newest);
-    window.head = 10 + newest;
-    window.lost = 20 + newest;
+  static RetainedWindow of(int newestSeq) {
+    RetainedWindow window;
+    window.newestSeq = newestSeq;
+    window.end = stamp(newestSeq);
+    window.oldestSeq = 10 + newestSeq;
+    window.lost = 20 + newestSeq;
     return window;
   }
 };
@@ -101,7 +101,7 @@ struct Result {
   unsigned long executions;
 };
 
-// Every schedule of at most so many forced switches is tried where the search is not by chance.
+// Tries every schedule of at most so many forced switches, unless the search is random.
 template <class Scenario, int forcedSwitches = 2>
 Result simulate(rl::scheduler_type_e search, unsigned long executions) {
   std::ostream silence(nullptr);
@@ -118,13 +118,13 @@ Result simulate(rl::scheduler_type_e search, unsigned long executions) {
 struct Case {
   const char* name;
   Result (*run)(rl::scheduler_type_e, unsigned long);
-  // Whether there are more schedules than can be tried.
+  // Whether there are too many schedules to try them all.
   bool isLarge = false;
 };
 
 const Case cases[] = {
-    {"one reader, reads twice, overtaken", simulate<Scenario1>},
-    {"two readers, overtaken", simulate<Scenario2>},
+    {"one reader, reads twice, lapped", simulate<Scenario1>},
+    {"two readers, lapped", simulate<Scenario2>},
     {"several chunks retained", simulate<Scenario3>},
     {"a reservation filled in part, reader lapped", simulate<Scenario4>},
     {"reservations filled in part, wrapping", simulate<Scenario7>},
@@ -132,11 +132,11 @@ const Case cases[] = {
     {"chunks larger than the slack, in pieces", simulate<Scenario8>},
     {"chunks as large as the cap, two readers", simulate<Scenario9>},
     {"an exit between appends", simulate<Scenario6>},
-    {"overtaken twice: the rest newest first", simulate<Scenario10, 1>},
+    {"lapped twice: the rest newest first", simulate<Scenario10, 1>},
     {"the same with chunks of two pieces", simulate<Scenario13, 1>},
     {"a limit on bytes", simulate<Scenario11, 1>},
-    {"searches from a note, two readers", simulate<Scenario12>, true},
-    {"the note of the window: two write, one reads", simulate<NoteScenario>},
+    {"searches from a cached window, two readers", simulate<Scenario12>, true},
+    {"the window cache: two store, one loads", simulate<CacheScenario>},
     {"waiting: two waiters, one producer", simulate<WaitScenario<Fencing::bySystem, 0, 2, 1, 2>>},
     {"waiting: one waiter, two producers", simulate<WaitScenario<Fencing::bySystem, 3, 1, 2, 1>>},
     {"waiting: the same, without the system's fence",
@@ -174,7 +174,7 @@ int main(int count, char** arguments) {
     return 64;
   }
   bool isGood = true;
-  std::printf("%-50s %12s  %s\n", "the protocol as it is, by chance", "executions", "result");
+  std::printf("%-50s %12s  %s\n", "the protocol as it is, random schedules", "executions", "result");
   for (const Case& scenario : cases) isGood &= check(scenario, rl::sched_random, executions);
 
   std::printf("\nthe protocol as it is, every schedule with at most 2 forced switches, or 1\n");

@@ -1,4 +1,4 @@
-// Mistakes, each of which the model must be able to notice.
+// Mistakes, each of which the model must notice.
 #pragma once
 
 enum Mutant {
@@ -30,15 +30,15 @@ enum Mutant {
   PayloadOneLate,
   HintAhead,
   PageUnconfirmed,
-  BackwardUnfenced,
-  BackwardUnconfirmed,
-  BackwardLate,
-  // The note of the window.
-  NoteStoreUnfenced,
-  NoteReleasedRelaxed,
-  NoteLoadRelaxed,
-  NoteLoadUnfenced,
-  NoteUnlocked,
+  NewestFirstUnfenced,
+  NewestFirstUnconfirmed,
+  NewestFirstLate,
+  // The window cache.
+  CacheStoreUnfenced,
+  CacheReleasedRelaxed,
+  CacheLoadRelaxed,
+  CacheLoadUnfenced,
+  CacheUnlocked,
   // Waiting.
   NoSecondLook,
   NoRequest,
@@ -81,11 +81,11 @@ inline const char* const mutantNames[mutantCount] = {
     "newest first: no fence",
     "newest first: payload not confirmed",
     "newest first: confirmed at the end of the piece",
-    "note: stored without a fence",
-    "note: released relaxed",
-    "note: loaded relaxed",
-    "note: loaded without a fence",
-    "note: stored by two at once",
+    "window cache: stored without a fence",
+    "window cache: released relaxed",
+    "window cache: loaded relaxed",
+    "window cache: loaded without a fence",
+    "window cache: stored by two at once",
     "wait: no second look",
     "wait: no request to be woken",
     "wait: no fence of the waiter's",

@@ -1,24 +1,25 @@
 // The ring's protocol, as small as it can be and still have everything that Sources/OutputRing has:
 // descriptors that are reused, payload that wraps, slack, reservations, chunks larger than the cap.
 //
-// The labels are those of Sources/OutputRing/Layout/OrderingPoints.swift:
+// The steps W1 to W4 and R1 to R6, and the labels of the ordering points, are those of
+// Sources/OutputRing/RingCounters.swift:
 //
-//   RING(announce)     producer  release fence   pairs with RING(descriptors) and RING(payload)
-//   RING(publish)      producer  release store   pairs with RING(observe)
-//   RING(observe)      reader    acquire load    pairs with RING(publish)
-//   RING(descriptors)  reader    acquire fence   pairs with RING(announce)
-//   RING(payload)      reader    acquire fence   pairs with RING(announce)
+//   RING(announce)     W1          release fence   pairs with RING(descriptors) and RING(payload)
+//   RING(publish)      W4          release store   pairs with RING(observe)
+//   RING(observe)      R1          acquire load    pairs with RING(publish)
+//   RING(descriptors)  R2, R3, R4  acquire fence   pairs with RING(announce)
+//   RING(payload)      R5          acquire fence   pairs with RING(announce)
 //
-// What races by design, descriptors and payload, is relaxed atomics here: in the source it is
-// inline assembly, which the C memory model leaves alone as long as each word is loaded and stored
-// once.
+// Descriptors and payload, which race by design, are relaxed atomics here. In the source, descriptors
+// are that too, and payload is copied by inline assembly, which the C memory model leaves alone as
+// long as each word is loaded and stored once.
 #pragma once
 
 #include <relacy/relacy.hpp>
 
 #include <algorithm>
 
-#include "Note.hpp"
+#include "WindowCache.hpp"
 
 struct Geometry {
   int capacity;    // payload words retained
@@ -30,7 +31,7 @@ struct Geometry {
   int piece = 8;         // payload words that a reader copies before it confirms them
   int budget = 99;       // payload words that a read returns, or one chunk
   int attempts = 1;      // of a read; the source has sixteen
-  bool isNoted = false;  // whether readers note windows, and search from what others noted
+  bool isCached = false; // whether readers cache windows, and search from what others cached
 };
 
 // What the producer does: appends, or fills a reservation in part.
@@ -42,7 +43,7 @@ struct Step {
 // The most that any scenario needs.
 constexpr int maxWords = 8, maxSlots = 8, maxSeq = 12;
 
-// Values that no valid word has: a thread that uses one has not waited for it.
+// Values that no valid word has: a thread that uses one has loaded what was never stored.
 constexpr int bias = 1000, junk = -7;
 
 // What belongs at an offset.
@@ -73,13 +74,13 @@ class Ring {
     // Seq 0 ends at offset 0.
     descriptors[0]($).store(bias, mo_relaxed);
     for (int place = 0; place < physical(); ++place) payload[place]($).store(junk, mo_relaxed);
-    if (g.isNoted) note.before();
+    if (g.isCached) cache.before();
     for (int index = 0; index < g.prefilled; ++index) perform(script.steps[index]);
   }
 
   // MARK: Producer
 
-  // Does all steps; sets the status to the seq after which it is set.
+  // Does all steps of the script; sets the status to the seq after which it is set.
   void produce() {
     for (int index = g.prefilled; index < script.count; ++index) {
       perform(script.steps[index]);
@@ -94,19 +95,19 @@ class Ring {
     int seq = 0, offset = 0, received = 0, missed = 0;
   };
 
-  // A read from where the reader was: RingReader+Read.swift.
+  // Reads from where the reader was: the retry policy of RingReader.swift.
   void read(Reader& reader) {
+    Summary summary, found;
+    bool isFound = false;
     for (int attempt = 1; attempt <= g.attempts; ++attempt) {
-      int newest, seen;
-      observe(newest, seen);
-      // Status and seq are as of one instant. An exit seen: then every append made before it is in
-      // this read or before it. An append seen that was made after the exit: then the exit too.
-      CHECK(newest >= seen);
-      CHECK(script.statusAfter == 0 || newest <= script.statusAfter || seen == script.statusAfter);
-      if (newest <= reader.seq) return;
-      Window window;
-      if (find(newest, window) && copyChunks(reader, window, attempt)) return;
+      const Outcome outcome = run(reader, attempt > 1, found);
+      if (outcome == Outcome::stale) continue;
+      summary = found;
+      isFound = true;
+      if (outcome == Outcome::complete) break;
     }
+    // If no attempt was complete, the account of the last one that was lapped stands.
+    if (isFound) account(reader, summary);
   }
 
  private:
@@ -117,13 +118,14 @@ class Ring {
   // Shared.
   rl::atomic<int> announcedSeq, announcedOffset, publishedSeq, status;
   rl::atomic<int> descriptors[maxSlots], payload[maxWords];
-  Note note;
+  WindowCache cache;
 
   // The producer's own.
   int lastSeq = 0, endOffset = 0, reservedOffset = 0;
 
   int physical() const { return g.capacity + g.slack; }
 
+  // W1
   void announce(int seq, int offset, bool fences = true) {
     const rl::memory_order order =
         is(AnnounceBySeqCst) ? mo_seq_cst : is(AnnounceByRelease) ? mo_release : mo_relaxed;
@@ -133,19 +135,21 @@ class Ring {
       rl::atomic_thread_fence(mo_release, $);  // RING(announce)
   }
 
+  // W3 and W4
   void publish(int end) {
     const int seq = lastSeq + 1;
     if (is(PublishBeforeDescriptor)) publishedSeq($).store(seq, mo_release);
-    descriptors[seq % g.slots]($).store(bias + end, mo_relaxed);
+    descriptors[seq % g.slots]($).store(bias + end, mo_relaxed);  // W3
     if (!is(PublishBeforeDescriptor))
-      publishedSeq($).store(seq, is(PublishRelaxed) ? mo_relaxed : mo_release);  // RING(publish)
+      // W4: RING(publish)
+      publishedSeq($).store(seq, is(PublishRelaxed) ? mo_relaxed : mo_release);
     lastSeq = seq;
     endOffset = end;
   }
 
   void append(int count) {
     const int end = endOffset + count;
-    // Of a chunk larger than the cap, the last words; in pieces no larger than the slack.
+    // Of a chunk larger than the cap, the last words are stored; in pieces no larger than the slack.
     const int begin = std::max(endOffset, end - g.capacity);
     for (int from = begin; from < end; from += g.slack) {
       const int to = std::min(from + g.slack, end);
@@ -153,7 +157,7 @@ class Ring {
       const bool isFirst = from == begin;
       if (!is(AnnounceAfterCopy) && (isFirst || !is(FirstPieceAnnounced)))
         announce(lastSeq + 1, announced, isFirst || !is(FirstPieceFenced));
-      for (int offset = from; offset < to; ++offset)
+      for (int offset = from; offset < to; ++offset)  // W2
         payload[offset % physical()]($).store(stamp(offset), mo_relaxed);
       if (is(AnnounceAfterCopy)) announce(lastSeq + 1, announced);
     }
@@ -163,7 +167,7 @@ class Ring {
   void reserve(int count, int written) {
     reservedOffset = std::max(reservedOffset, endOffset + count);
     announce(lastSeq + 1, reservedOffset);
-    // The kernel may write past what it returns.
+    // W2: the kernel may write beyond what it returns.
     for (int offset = endOffset; offset < endOffset + count; ++offset) {
       const int word = offset < endOffset + written ? stamp(offset) : junk;
       payload[offset % physical()]($).store(word, mo_relaxed);
@@ -189,14 +193,40 @@ class Ring {
 
   int announcedOffsetHint() { return announcedOffset($).load(mo_relaxed); }
 
-  // The newest seq and a status that belongs to it: RingReader.observe. One status is set, so two
-  // rounds are enough where the source has 64.
-  void observe(int& newest, int& seen) {
+  // How an attempt ends: ReadAttempt.Outcome.
+  enum class Outcome { complete, lapped, stale };
+
+  // What an attempt found: ReadSummary.
+  struct Summary {
+    int received, keptBegin, last, end;
+  };
+
+  // One attempt, R1 to R6: ReadAttempt.run.
+  Outcome run(Reader& reader, bool newestFirst, Summary& summary) {
+    int newestSeq, seen;
+    observe(newestSeq, seen);
+    // Status and seq are as of one instant. If the exit is seen, every append made before it is in
+    // this read or before it. If an append is seen that was made after the exit, so is the exit.
+    CHECK(newestSeq >= seen);
+    CHECK(script.statusAfter == 0 || newestSeq <= script.statusAfter || seen == script.statusAfter);
+    // Nothing is due.
+    if (newestSeq <= reader.seq) {
+      summary = {0, reader.offset, reader.seq, reader.offset};
+      return Outcome::complete;
+    }
+    RetainedWindow window;
+    if (!retainedWindow(newestSeq, window)) return Outcome::stale;
+    return readChunks(reader, window, newestFirst, summary);
+  }
+
+  // R1: the newest seq and a status that belongs to it: RingMemory.observe. One status is set, so
+  // two rounds are enough where the source has 64.
+  void observe(int& newestSeq, int& seen) {
     const rl::memory_order order = is(ObserveRelaxed) ? mo_relaxed : mo_acquire;
     const rl::memory_order statusOrder = is(StatusLoadRelaxed) ? mo_relaxed : mo_acquire;
     seen = is(StatusAfterSeq) ? 0 : status($).load(statusOrder);
     for (int round = 0; round < 3; ++round) {
-      newest = publishedSeq($).load(order);  // RING(observe)
+      newestSeq = publishedSeq($).load(order);  // RING(observe)
       if (is(StatusNotAgain)) return;
       const int again = status($).load(statusOrder);
       if (is(StatusAfterSeq)) seen = again;
@@ -205,61 +235,62 @@ class Ring {
     }
   }
 
-  // The window as of a published seq: RingReader.window; false if the search's slots were reused.
-  bool find(int newest, Window& window) {
-    Window noted;
-    const bool isNoted = g.isNoted && note.load(noted);
-    if (isNoted && noted.newest == newest && announcedOffsetHint() <= noted.end + g.slack) {
-      window = noted;
-      CHECK(window == retained(newest, ends[newest] - g.capacity));
+  // R2: the window as of a published seq: RingMemory.retainedWindow. False if the search's slots
+  // were reused.
+  bool retainedWindow(int newestSeq, RetainedWindow& window) {
+    RetainedWindow hint;
+    const bool hasHint = g.isCached && cache.load(hint);
+    if (hasHint && hint.newestSeq == newestSeq && announcedOffsetHint() <= hint.end + g.slack) {
+      window = hint;
+      CHECK(window == expectedWindow(newestSeq, ends[newestSeq] - g.capacity));
       return true;
     }
-    const int end = descriptor(newest);
+    const int end = descriptor(newestSeq);
     const int overwritten = announcedOffsetHint() - physical();
     const int bound = std::max(end - g.capacity, overwritten);
-    int low = oldest(newest);
-    if (isNoted && (noted.newest <= newest || is(HintAhead)))
-      low = std::max(low, std::min(noted.head, newest));
-    int head = low;
-    while (head <= newest && descriptor(head - 1) < bound) ++head;
-    int lost = descriptor(head - 1);
-    if (head > newest && end - g.capacity >= bound) {
-      head = newest;
+    int low = oldest(newestSeq);
+    if (hasHint && (hint.newestSeq <= newestSeq || is(HintAhead)))
+      low = std::max(low, std::min(hint.oldestSeq, newestSeq));
+    int oldestSeq = low;
+    while (oldestSeq <= newestSeq && descriptor(oldestSeq - 1) < bound) ++oldestSeq;
+    int lost = descriptor(oldestSeq - 1);
+    if (oldestSeq > newestSeq && end - g.capacity >= bound) {
+      oldestSeq = newestSeq;
       lost = end - g.capacity;
     }
     const int announced = announcedSeqAfterDescriptors();
     if (!is(SearchUnconfirmed) && !(low - 1 + g.slots > announced)) return false;
-    // Values are used from here on, and not before: they must be what was stored, and the window a
+    // Values are used from here on, and not before. They must be what was stored, and the window a
     // function of them, wherever the search began.
-    CHECK(end == ends[newest]);
-    window.newest = newest;
+    CHECK(end == ends[newestSeq]);
+    window.newestSeq = newestSeq;
     window.end = end;
-    window.head = head;
+    window.oldestSeq = oldestSeq;
     window.lost = lost;
-    CHECK(window == retained(newest, bound));
-    if (g.isNoted && overwritten <= end - g.capacity) note.store(window);
+    CHECK(window == expectedWindow(newestSeq, bound));
+    if (g.isCached && overwritten <= end - g.capacity) cache.store(window);
     return true;
   }
 
-  int oldest(int newest) const { return std::max(1, newest - g.chunkLimit + 1); }
+  int oldest(int newestSeq) const { return std::max(1, newestSeq - g.chunkLimit + 1); }
 
-  // The window by what was sent.
-  Window retained(int newest, int bound) const {
-    Window window;
-    window.newest = newest;
-    window.end = ends[newest];
-    window.head = oldest(newest);
-    while (window.head <= newest && ends[window.head - 1] < bound) ++window.head;
-    window.lost = ends[window.head - 1];
-    if (window.head > newest && window.end - g.capacity >= bound) {
-      window.head = newest;
+  // The window according to what was sent.
+  RetainedWindow expectedWindow(int newestSeq, int bound) const {
+    RetainedWindow window;
+    window.newestSeq = newestSeq;
+    window.end = ends[newestSeq];
+    window.oldestSeq = oldest(newestSeq);
+    while (!window.isEmpty() && ends[window.oldestSeq - 1] < bound) ++window.oldestSeq;
+    window.lost = ends[window.oldestSeq - 1];
+    if (window.isEmpty() && window.end - g.capacity >= bound) {
+      window.oldestSeq = newestSeq;
       window.lost = window.end - g.capacity;
     }
     return window;
   }
 
-  // Chunks copied out, and what is known of them.
-  struct Local {
+  // Chunks copied out, and what is known of them: BatchStorage.
+  struct Copied {
     int first, last;
     int ends[maxSeq + 1];
     int words[maxSeq * maxWords];
@@ -271,123 +302,124 @@ class Ring {
   }
 
   // Where a chunk begins; for the one after the last, where that ends.
-  int begin(const Local& local, int seq) const {
-    return seq > local.last ? local.ends[local.last] : beginning(seq, local.ends);
+  int begin(const Copied& copied, int seq) const {
+    return seq > copied.last ? copied.ends[copied.last] : beginning(seq, copied.ends);
   }
 
   // The first chunk from `seq` on that begins at an offset or after it.
-  int firstBeginning(const Local& local, int offset, int seq) const {
-    while (seq <= local.last && begin(local, seq) < offset) ++seq;
+  int firstChunk(const Copied& copied, int offset, int seq) const {
+    while (seq <= copied.last && begin(copied, seq) < offset) ++seq;
     return seq;
   }
 
-  // Reads chunks that are due; false to be called again with a newer window.
-  bool copyChunks(Reader& reader, const Window& window, int attempt) {
-    const bool isLastAttempt = attempt == g.attempts;
-    const int newest = window.newest;
-    if (window.head > newest) {
-      // An append in flight is overwriting everything that is retained.
-      if (!isLastAttempt && publishedSeq($).load(mo_acquire) != newest) return false;
-      return account(reader, 0, window.end, newest, window.end);
+  // R3 to R6: reads the chunks that are due, of which there is at least one.
+  Outcome readChunks(Reader& reader, const RetainedWindow& window, bool newestFirst,
+                     Summary& summary) {
+    const int newestSeq = window.newestSeq;
+    if (window.isEmpty()) {
+      summary = {0, window.end, newestSeq, window.end};
+      // If the append in flight is complete by now, there is something newer to read.
+      return publishedSeq($).load(mo_acquire) == newestSeq ? Outcome::complete : Outcome::lapped;
     }
 
-    // Which chunks, by descriptors that are confirmed together.
-    Local local;
-    local.first = std::max(reader.seq + 1, window.head);
-    const int base = descriptor(local.first - 1);
-    const int from = std::max(base, descriptor(local.first) - g.capacity);
-    local.last = lastChunk(local.first, from, window);
-    const int end = local.last == newest ? window.end : descriptor(local.last);
-    if (!is(PageUnconfirmed) && !(local.first - 1 + g.slots > announcedSeqAfterDescriptors()))
-      return false;
-    CHECK(from == beginning(local.first, ends));
-    CHECK(end == ends[local.last]);
+    // R3 select: which chunks, by descriptors that are confirmed together.
+    Copied copied;
+    copied.first = std::max(reader.seq + 1, window.oldestSeq);
+    const int base = descriptor(copied.first - 1);
+    const int from = std::max(base, descriptor(copied.first) - g.capacity);
+    copied.last = lastChunk(copied.first, from, window);
+    const int end = copied.last == newestSeq ? window.end : descriptor(copied.last);
+    if (!is(PageUnconfirmed) && !(copied.first - 1 + g.slots > announcedSeqAfterDescriptors()))
+      return Outcome::stale;
+    CHECK(from == beginning(copied.first, ends));
+    CHECK(end == ends[copied.last]);
 
-    // Their descriptors, copied out and confirmed.
-    for (int seq = local.first - 1; seq <= local.last; ++seq) local.ends[seq] = descriptor(seq);
-    int firstIntact = announcedSeqAfterDescriptors() - g.slots + 1;
-    if (is(DescriptorsOneLate)) --firstIntact;
-    if (is(DescriptorsUnconfirmed)) firstIntact = 0;
-    const int intact = std::max(local.first - 1, firstIntact);
-    if (intact >= local.last) return false;
-    for (int seq = intact; seq <= local.last; ++seq) CHECK(local.ends[seq] == ends[seq]);
+    // R4 describe: their descriptors, copied out and confirmed.
+    for (int seq = copied.first - 1; seq <= copied.last; ++seq) copied.ends[seq] = descriptor(seq);
+    int firstIntactSlot = announcedSeqAfterDescriptors() - g.slots + 1;
+    if (is(DescriptorsOneLate)) --firstIntactSlot;
+    if (is(DescriptorsUnconfirmed)) firstIntactSlot = 0;
+    const int intact = std::max(copied.first - 1, firstIntactSlot);
+    if (intact >= copied.last) return Outcome::stale;
+    for (int seq = intact; seq <= copied.last; ++seq) CHECK(copied.ends[seq] == ends[seq]);
 
-    const int kept = copyPayload(local, intact + 1, attempt > 1);
-    if (kept > local.last) {
-      if (!isLastAttempt) return false;
-      return account(reader, 0, end, local.last, end);
-    }
-    for (int seq = kept; seq <= local.last; ++seq)
-      for (int offset = begin(local, seq); offset < local.ends[seq]; ++offset)
-        CHECK(local.words[offset] == stamp(offset));  // not torn
-    return account(reader, end - begin(local, kept), begin(local, kept), local.last, end);
+    // R5 copy.
+    const int kept = copyPayload(copied, intact + 1, newestFirst);
+    for (int seq = kept; seq <= copied.last; ++seq)
+      for (int offset = begin(copied, seq); offset < copied.ends[seq]; ++offset)
+        CHECK(copied.words[offset] == stamp(offset));  // not torn
+
+    // R6 account.
+    const int keptBegin = begin(copied, kept);
+    summary = {end - keptBegin, keptBegin, copied.last, end};
+    return kept <= copied.last ? Outcome::complete : Outcome::lapped;
   }
 
   // The last chunk that a read of at most `budget` words includes; at least the first.
-  int lastChunk(int first, int begin, const Window& window) {
-    if (window.end - begin <= g.budget) return window.newest;
+  int lastChunk(int first, int begin, const RetainedWindow& window) {
+    if (window.end - begin <= g.budget) return window.newestSeq;
     int last = first;
-    while (last + 1 < window.newest && descriptor(last + 1) - begin <= g.budget) ++last;
+    while (last + 1 < window.newestSeq && descriptor(last + 1) - begin <= g.budget) ++last;
     return last;
   }
 
-  // Payload, copied out and confirmed piece by piece; the first chunk that is intact.
-  int copyPayload(Local& local, int start, bool newestFirst) {
-    const int end = local.ends[local.last];
+  // R5: payload, copied out and confirmed piece by piece. Returns the first chunk that is intact.
+  int copyPayload(Copied& copied, int start, bool newestFirst) {
+    const int end = copied.ends[copied.last];
     int kept = start;
-    int overtaken = newestFirst ? 2 : 0;
-    int from = begin(local, start);
-    while (from < end && overtaken < 2) {
+    int laps = newestFirst ? 2 : 0;
+    int from = begin(copied, start);
+    while (from < end && laps < 2) {
       const int to = std::min(from + g.piece, end);
-      const int edge = copyPiece(local, from, to, true);
+      const int edge = copyPiece(copied, from, to, true);
       if (edge > from) {
-        kept = firstBeginning(local, edge, kept);
-        ++overtaken;
+        kept = firstChunk(copied, edge, kept);
+        ++laps;
       }
-      from = std::max(to, begin(local, kept));
+      from = std::max(to, begin(copied, kept));
     }
-    return copyNewestFirst(local, kept, from);
+    return copyNewestFirst(copied, kept, from);
   }
 
-  // The rest from the newest chunk back, down to an offset below which all is copied.
-  int copyNewestFirst(Local& local, int start, int confirmed) {
-    int next = local.last + 1;
-    int end = local.ends[local.last];
+  // R5: the rest newest first, down to an offset below which all is copied.
+  int copyNewestFirst(Copied& copied, int start, int confirmed) {
+    int next = copied.last + 1;
+    int end = copied.ends[copied.last];
     while (confirmed < end) {
-      const int first = std::min(firstBeginning(local, end - g.piece, start), next - 1);
-      int from = std::max(begin(local, first), confirmed);
+      const int first = std::min(firstChunk(copied, end - g.piece, start), next - 1);
+      int from = std::max(begin(copied, first), confirmed);
       while (from < end) {
         const int to = std::min(from + g.piece, end);
-        const int edge = copyPiece(local, from, to, !is(BackwardUnfenced));
-        if (edge > (is(BackwardLate) ? to : from) && !is(BackwardUnconfirmed))
-          return firstBeginning(local, std::min(edge, end), first);
+        const int edge = copyPiece(copied, from, to, !is(NewestFirstUnfenced));
+        if (edge > (is(NewestFirstLate) ? to : from) && !is(NewestFirstUnconfirmed))
+          return firstChunk(copied, std::min(edge, end), first);
         from = to;
       }
       next = first;
-      end = begin(local, first);
+      end = begin(copied, first);
     }
     return start;
   }
 
-  // Copies words to their places; what lies below the offset returned was overtaken.
-  int copyPiece(Local& local, int from, int to, bool fences) {
+  // R5: copies words to their places. Returns the offset up to which they were overwritten before
+  // they were copied.
+  int copyPiece(Copied& copied, int from, int to, bool fences) {
     for (int offset = from; offset < to; ++offset)
-      local.words[offset] = payload[offset % physical()]($).load(mo_relaxed);
+      copied.words[offset] = payload[offset % physical()]($).load(mo_relaxed);
     if (fences && !is(PayloadUnfenced)) rl::atomic_thread_fence(mo_acquire, $);  // RING(payload)
     const int edge = announcedOffset($).load(mo_relaxed) - physical();
     return is(PayloadUnconfirmed) ? 0 : is(PayloadOneLate) ? edge - 1 : edge;
   }
 
-  // Chunks up to `last` are dealt with: `received` words of them, all else before `keptBegin`
-  // missed.
-  bool account(Reader& reader, int received, int keptBegin, int last, int end) {
-    CHECK(last > reader.seq && keptBegin >= reader.offset && keptBegin <= end);
-    reader.missed += keptBegin - reader.offset;
-    reader.received += received;
-    reader.seq = last;
-    reader.offset = end;
+  // R6: chunks up to the summary's last are dealt with; what it did not receive of them is missed.
+  void account(Reader& reader, const Summary& summary) {
+    CHECK(summary.last >= reader.seq && summary.keptBegin >= reader.offset);
+    CHECK(summary.keptBegin <= summary.end);
+    reader.missed += summary.keptBegin - reader.offset;
+    reader.received += summary.received;
+    reader.seq = summary.last;
+    reader.offset = summary.end;
     // Received and missed are all that was sent up to there.
-    CHECK(reader.received + reader.missed == ends[last]);
-    return true;
+    CHECK(reader.received + reader.missed == ends[summary.last]);
   }
 };

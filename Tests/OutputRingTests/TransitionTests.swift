@@ -190,7 +190,7 @@ import Testing
       unsafe writer.append(bytes.span.bytes)
     }
     _ = reader.read()  // notes the window, which must not serve while the append is in flight
-    writer.control.announce(seq: 7, offset: 18 + size)
+    writer.counters.announce(seq: 7, offset: 18 + size)
     let overwritten = 18 + size - layout.payloadSize
     let firstIntact = (1...7).first { 3 * ($0 - 1) >= max(6, overwritten) } ?? 7
     let batch = reader.read()
@@ -223,9 +223,9 @@ import Testing
     let bytes = Stamp.bytes(40, at: 0)
     unsafe writer.append(bytes.span.bytes)
     #expect(reader.read().map(\.offset) == [28])
-    writer.control.announce(seq: 2, offset: 44)
+    writer.counters.announce(seq: 2, offset: 44)
     #expect(reader.read().map(\.offset) == [28])
-    writer.control.announce(seq: 2, offset: 45)
+    writer.counters.announce(seq: 2, offset: 45)
     let batch = reader.read()
     #expect(batch.isEmpty)
     #expect(batch.missedChunks == 1 && batch.missedBytes == 40 && batch.lostBytes == 40)
@@ -274,8 +274,7 @@ import Testing
       harness.append(1)
       harness.status = changes
     }
-    harness.reader.read(
-      from: Position(seq: 0, offset: nil), maxBytes: nil, into: &batch, probe: relentless)
+    harness.reader.read(since: .start, maxBytes: nil, into: &batch, probe: relentless)
     #expect(relentless.reached.filter { $0 == .observing }.count == 64)
     #expect(batch.cursor.seq >= 2 + Int(batch.status) - 9)
     harness.status = 7

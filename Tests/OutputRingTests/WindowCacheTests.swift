@@ -13,12 +13,13 @@ import Testing
 
   deinit { unsafe words.deallocate() }
 
-  private func window(_ newest: Int) -> Window {
-    Window(newest: newest, end: 10 * newest, head: newest - 1, lost: 10 * (newest - 2))
+  private func window(_ newest: Int) -> RetainedWindow {
+    RetainedWindow(
+      newestSeq: newest, end: 10 * newest, oldestSeq: newest - 1, lostBytes: 10 * (newest - 2))
   }
 
   private var noted: [Int]? {
-    cache.load().map { [$0.newest, $0.end, $0.head, $0.lost] }
+    cache.load().map { [$0.newestSeq, $0.end, $0.oldestSeq, $0.lostBytes] }
   }
 
   @Test func theNewestStands() {
@@ -42,10 +43,10 @@ import Testing
   }
 
   @Test func whatWasToldNeverFalls() {
-    cache.tell(lost: 7)
-    cache.tell(lost: 3)
-    #expect(cache.lostTold == 7)
-    cache.tell(lost: 8)
-    #expect(cache.lostTold == 8)
+    cache.raiseReportedLoss(to: 7)
+    cache.raiseReportedLoss(to: 3)
+    #expect(cache.reportedLoss == 7)
+    cache.raiseReportedLoss(to: 8)
+    #expect(cache.reportedLoss == 8)
   }
 }

@@ -157,7 +157,7 @@ import Testing
     #expect(isAdded)
     #expect(session.sleep(as: ticket, past: .start, until: nil) == nil)
     #expect(session.waiters.count == 0)
-    thread.wait(for: nil)
+    thread.park(for: nil)
   }
 
   @Test(

@@ -43,7 +43,7 @@ extension Observed {
       exitCode: exited ? Int32(truncatingIfNeeded: batch.status) : nil, isAlive: !exited,
       isClosed: batch.status & 1 << 33 != 0, lostBytes: batch.lostBytes,
       missedChunks: batch.missedChunks, missedBytes: batch.missedBytes, lastSeq: batch.lastSeq,
-      cursorSeq: batch.cursor.seq, cursorOffset: batch.cursor.offset, hasMore: batch.hasMore,
+      cursorSeq: batch.cursor.seq, cursorOffset: batch.cursor.offset ?? -1, hasMore: batch.hasMore,
       isCursorAhead: batch.isCursorAhead)
   }
 }

@@ -6,23 +6,25 @@ package final class RingHarness {
   private var writer: RingWriter
   package private(set) var model: SessionModel
   package let layout: RingLayout
-  package var reader: RingReader
-  /// The most bytes that a read has called lost.
-  private var lostTold = 0
+  package let reader: RingReader
+  /// The size of the pieces in which disturbed reads copy payload.
+  let pieceSize: Int
+  /// The most bytes that a read has reported as lost.
+  private var reportedLoss = 0
   /// All statuses so far, and the newest seq when each was set.
   private var statuses: [(status: UInt64, lastSeq: Int)] = [(0, 0)]
 
-  package init(_ layout: RingLayout, pieceSize: Int? = nil) {
+  package init(_ layout: RingLayout, pieceSize: Int = 32_768) {
     self.layout = layout
     writer = RingWriter(layout)
     reader = writer.reader
-    if let pieceSize { reader.pieceSize = pieceSize }
+    self.pieceSize = pieceSize
     model = SessionModel(
       capacity: layout.capacity, chunkLimit: layout.chunkLimit, slotCount: layout.slotCount)
   }
 
   package convenience init(
-    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int? = nil
+    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int = 32_768
   ) {
     self.init(
       RingLayout(
@@ -108,12 +110,8 @@ extension RingHarness {
   package func compare(
     since start: ReadStart, maxBytes: Int? = nil, into batch: inout RingBatch
   ) -> String? {
-    if let offset = start.offset {
-      reader.read(
-        since: RingCursor(seq: start.seq, offset: offset), maxBytes: maxBytes, into: &batch)
-    } else {
-      reader.read(since: start.seq, maxBytes: maxBytes, into: &batch)
-    }
+    reader.read(
+      since: RingCursor(seq: start.seq, offset: start.offset), maxBytes: maxBytes, into: &batch)
     return Observed(batch).difference(from: model.read(start, maxBytes: maxBytes))
   }
 }
@@ -122,6 +120,7 @@ extension RingHarness {
 
 /// Lets the writer go on between the steps of a read.
 package final class Interruption: ReadProbe {
+  package fileprivate(set) var pieceSize = 32_768
   package private(set) var steps = 0
   package private(set) var reached: [ReadStep] = []
   private let action: (_ index: Int, _ step: ReadStep) -> Void
@@ -141,7 +140,7 @@ package final class Interruption: ReadProbe {
 extension RingHarness {
   /// Reads while a probe appends, and returns what is wrong with the outcome, if anything is.
   ///
-  /// What a read must deliver while it is being overtaken is not one exact answer; but whatever it
+  /// What a read must deliver while it is being lapped is not one exact answer; but whatever it
   /// delivers must be intact, in order, and add up, and nothing may be called missed that is
   /// retained even after the read.
   package func read(
@@ -149,9 +148,10 @@ extension RingHarness {
   ) -> String? {
     let before = model
     let settled = statuses.count - 1
+    probe.pieceSize = pieceSize
     reader.read(
-      from: Position(seq: start.seq, offset: start.offset.flatMap { $0 < 0 ? nil : $0 }),
-      maxBytes: maxBytes, into: &batch, probe: probe)
+      since: RingCursor(seq: start.seq, offset: start.offset), maxBytes: maxBytes, into: &batch,
+      probe: probe)
     return fault(in: batch, since: start, maxBytes: maxBytes, before: before)
       ?? fault(inStatusOf: batch, settled: settled)
       ?? fault(inWorkOf: probe)
@@ -190,11 +190,11 @@ extension RingHarness {
     let received = batch.reduce(0) { $0 + $1.data.count }
     if let maxBytes, batch.count > 1, received > maxBytes { return "\(received) bytes" }
     let from = since == 0 ? 0 : start.offset ?? -1
-    if cursor.offset >= 0 || from >= 0 || cursor.seq > since {
+    if cursor.offset != nil || from >= 0 || cursor.seq > since {
       if cursor.offset != model.ends[cursor.seq] { return "cursor \(cursor)" }
     }
     if let missedBytes = batch.missedBytes {
-      if cursor.seq > since, received + missedBytes != cursor.offset - model.ends[since] {
+      if cursor.seq > since, received + missedBytes != model.ends[cursor.seq] - model.ends[since] {
         return "\(received) + \(missedBytes) bytes from \(model.ends[since]) to \(cursor)"
       }
     } else if from >= 0 || since + layout.slotCount > model.lastSeq + 1 {
@@ -216,16 +216,16 @@ extension RingHarness {
     return nil
   }
 
-  /// Lost is as of some moment during the read. A reader that gave up can only say what readers
-  /// were told before.
+  /// Lost is as of some moment during the read. A read that gave up can only report what reads
+  /// reported before.
   private func fault(
     inLostBytesOf batch: RingBatch, gaveUp: Bool, before: SessionModel
   ) -> String? {
-    let least = gaveUp ? lostTold : before.lostBytes
+    let least = gaveUp ? reportedLoss : before.lostBytes
     if batch.lostBytes < least || batch.lostBytes > model.lostBytes {
       return "lost \(batch.lostBytes), not \(least)...\(model.lostBytes)"
     }
-    lostTold = max(lostTold, batch.lostBytes)
+    reportedLoss = max(reportedLoss, batch.lostBytes)
     return nil
   }
 
@@ -239,7 +239,7 @@ extension RingHarness {
     if !batch.isEmpty || batch.missedChunks > 0 || batch.missedBytes != 0 {
       return "ahead, and \(batch.count) chunks, \(batch.missedChunks) missed"
     }
-    if cursor.offset != (batch.hasMore ? -1 : model.ends[cursor.seq]) { return "cursor \(cursor)" }
+    if cursor.offset != (batch.hasMore ? nil : model.ends[cursor.seq]) { return "cursor \(cursor)" }
     return fault(inLostBytesOf: batch, gaveUp: batch.hasMore, before: before)
   }
 
@@ -252,11 +252,11 @@ extension RingHarness {
     return isExplained ? nil : "status \(batch.status) with chunks to \(batch.cursor.seq)"
   }
 
-  /// A read must end, whatever the writer does: it starts over a fixed number of times, and goes
-  /// over the payload of each attempt at most twice; on the way back by whole chunks, two of which
-  /// may make no more than one piece.
+  /// A read must end, whatever the writer does. It makes a fixed number of attempts, and each goes
+  /// over its payload at most twice; newest first by whole chunks, two of which may make no more
+  /// than one piece.
   private func fault(inWorkOf probe: Interruption) -> String? {
-    let pieces = (layout.capacity + reader.pieceSize - 1) / reader.pieceSize
+    let pieces = (layout.capacity + pieceSize - 1) / pieceSize
     let bound = 16 * (7 + 3 * (pieces + 1))
     return probe.steps <= bound ? nil : "\(probe.steps) steps"
   }

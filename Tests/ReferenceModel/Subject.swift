@@ -160,12 +160,9 @@ package final class RingSubject: Subject, @unchecked Sendable {
   package func read(
     _ start: ReadStart, maxBytes: Int?, into memory: inout ReadMemory
   ) -> Observed {
-    if let offset = start.offset {
-      reader.read(
-        since: RingCursor(seq: start.seq, offset: offset), maxBytes: maxBytes, into: &memory.batch)
-    } else {
-      reader.read(since: start.seq, maxBytes: maxBytes, into: &memory.batch)
-    }
+    reader.read(
+      since: RingCursor(seq: start.seq, offset: start.offset), maxBytes: maxBytes,
+      into: &memory.batch)
     return Observed(memory.batch)
   }
 }

@@ -20,7 +20,7 @@ public struct Cursor: Sendable {
   @inlinable public var seq: Int { position.seq }
   /// The bytes of output up to and including that chunk, both streams counted; nil if not known,
   /// which makes the cursor as good as its seq.
-  @inlinable public var offset: Int? { position.offset < 0 ? nil : position.offset }
+  @inlinable public var offset: Int? { position.offset }
 
   @usableFromInline let position: RingCursor
   /// The session's status word as the read that made this cursor found it; 0 if not known.
@@ -35,13 +35,11 @@ public struct Cursor: Sendable {
   ///   - offset: Where it ended, in bytes of the session's output; nil, or less than 0, if that is
   ///     not known.
   public init(seq: Int, offset: Int? = nil) {
-    self.init(RingCursor(seq: seq, offset: offset ?? -1), status: 0, epoch: 0)
+    self.init(RingCursor(seq: seq, offset: offset), status: 0, epoch: 0)
   }
 
-  /// Every cursor is made here: whatever is before the first chunk is the beginning.
+  /// Every cursor is made here.
   init(_ position: RingCursor, status: UInt64, epoch: UInt32) {
-    var position = position.seq > 0 ? position : .start
-    position.offset = max(position.offset, -1)
     self.position = position
     self.status = status
     self.epoch = epoch
@@ -76,7 +74,7 @@ extension Cursor: Codable {
     self.init(
       RingCursor(
         seq: try container.decode(Int.self, forKey: .seq),
-        offset: try container.decodeIfPresent(Int.self, forKey: .offset) ?? -1),
+        offset: try container.decodeIfPresent(Int.self, forKey: .offset)),
       status: try container.decodeIfPresent(UInt64.self, forKey: .status) ?? 0,
       epoch: try container.decodeIfPresent(UInt32.self, forKey: .epoch) ?? 0)
   }

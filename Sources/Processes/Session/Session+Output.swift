@@ -17,11 +17,6 @@ extension Session {
   public func output(since cursor: Cursor = .start, maxBytes: Int? = nil) -> Output {
     let isForeign = isForeign(cursor)
     let position = isForeign ? .start : cursor.position
-    let idle = reader.idle(since: position.seq)
-    if idle.isIdle {
-      return Output(
-        batch: RingBatch(idle, since: position.seq), of: self, hasForeignCursor: isForeign)
-    }
     return Output(
       batch: reader.read(since: position, maxBytes: maxBytes), of: self, hasForeignCursor: isForeign
     )

@@ -8,22 +8,21 @@ import CRingShims
   import Musl
 #endif
 
-/// The region of one ring, owned: mapped when created, unmapped when its last user is gone.
+/// The memory of one ring: mapped when it is created, unmapped with its last reference.
 ///
-/// Fresh pages cost about a millisecond per MiB when first touched, so the region is mapped and not
-/// cleared: an empty ring occupies one page.
+/// Fresh pages cost about a millisecond per MiB when they are first touched, so the region is mapped
+/// and not cleared. An empty ring occupies one page.
 @safe
 final class RingMemory: @unchecked Sendable {
   let layout: RingLayout
   let copyMethod: RingCopyMethod
   private let base: UnsafeMutableRawPointer
 
-  /// Announced and published counters; see ``ControlLine``.
-  let control: ControlLine
-  /// The readers' shared note of where the retained window begins; see ``WindowCache``.
+  /// The control line: announced and published counters.
+  let counters: RingCounters
+  /// The reader line: the retained window that a reader found last, and the reported loss.
   let windowCache: WindowCache
-  /// The owner's status word.
-  let status: UnsafeMutablePointer<UInt64>
+  private let statusWord: UnsafeMutablePointer<UInt64>
   let descriptors: UnsafeMutablePointer<UInt64>
   let payload: UnsafeMutableRawPointer
 
@@ -45,9 +44,9 @@ final class RingMemory: @unchecked Sendable {
       unsafe madvise(base, layout.regionSize, Int32(MADV_NOHUGEPAGE))
     #endif
     unsafe self.base = base
-    unsafe self.control = ControlLine(at: base + RingLayout.controlStart)
+    unsafe self.counters = RingCounters(at: base + RingLayout.controlStart)
     unsafe self.windowCache = WindowCache(at: base + RingLayout.readerLineStart)
-    unsafe self.status = (base + RingLayout.statusByte).assumingMemoryBound(to: UInt64.self)
+    unsafe self.statusWord = (base + RingLayout.statusByte).assumingMemoryBound(to: UInt64.self)
     unsafe self.descriptors =
       (base + RingLayout.descriptorStart).assumingMemoryBound(to: UInt64.self)
     unsafe self.payload = base + layout.payloadStart
@@ -59,22 +58,32 @@ final class RingMemory: @unchecked Sendable {
 
   deinit { unsafe munmap(base, layout.regionSize) }
 
-  /// The end offset and tag of a seq's chunk, as its slot holds them now.
+  /// Returns the end and the tag of a seq's chunk, as its slot holds them now.
   ///
-  /// The slot may have been reused: the value must not serve as an address or a length before
-  /// ``ControlLine/announcedSeqAfterDescriptors()`` has confirmed it.
+  /// The slot may have been reused. The value must not serve as an address or a length before
+  /// ``RingCounters/announcedSeqAfterDescriptors()`` has confirmed it.
   @inline(__always)
   func descriptor(_ seq: Int) -> Descriptor {
     unsafe Descriptor(word: ring_load_relaxed(descriptors + (seq & slotMask)))
   }
 
-  /// Where a chunk begins, from its own and its predecessor's end: at its predecessor's end, unless
-  /// it is larger than the cap, in which case only its last `capacity` bytes were stored.
+  /// Returns where a chunk begins: where its predecessor ends, or, if it is larger than the cap, at
+  /// the first of its last `capacity` bytes, which alone are stored.
   @inline(__always)
   func begin(predecessorEnd: Int, end: Int) -> Int { max(predecessorEnd, end - layout.capacity) }
+
+  /// The owner's status word.
+  ///
+  /// Storing it releases and loading it acquires, so a reader that sees a status also sees every
+  /// chunk that was published before that status was stored.
+  @inline(__always)
+  var status: UInt64 {
+    get { unsafe ring_load_acquire(statusWord) }
+    set { unsafe ring_store_release(statusWord, newValue) }
+  }
 }
 
-/// One word per chunk: where it ends, and its tag.
+/// One word per chunk: where the chunk ends, and its tag.
 struct Descriptor {
   let word: UInt64
 
@@ -86,4 +95,21 @@ struct Descriptor {
   /// The offset just behind the chunk's last byte.
   @inline(__always) var end: Int { Int(truncatingIfNeeded: word >> 1) }
   @inline(__always) var tag: Bool { word & 1 != 0 }
+}
+
+/// An error that says that the system has no memory for a ring, or no room for another mapping.
+public struct RingAllocationError: Error, Sendable, Hashable {
+  /// The size of the ring's region in bytes.
+  public let byteCount: Int
+  /// What `mmap(2)` reported: `ENOMEM`, or `EAGAIN` where memory is locked.
+  public let code: Int32
+}
+
+extension RingAllocationError: CustomStringConvertible {
+  /// What was wrong, and what to do.
+  public var description: String {
+    let reason = unsafe String(cString: strerror(code))
+    return "no memory for an output ring of \(byteCount) bytes (\(reason)): "
+      + "use fewer or smaller rings, raise the limit on memory (ulimit -v), or vm.max_map_count"
+  }
 }

@@ -1,0 +1,289 @@
+/// What a read found: chunks, and the state of the ring that goes with them, as of one instant.
+///
+/// A random-access collection of its chunks. All of them lie in one piece of memory; see
+/// ``payload`` for all their bytes at once.
+public struct RingBatch: Sendable {
+  @usableFromInline var storage: BatchStorage?
+  /// The index of the first chunk within the storage; those before it were lapped.
+  @usableFromInline var firstIndex = 0
+  @usableFromInline var firstSeq = 1
+  @usableFromInline var chunkCount = 0
+  @usableFromInline var summary = ReadSummary()
+
+  /// The number of chunks.
+  public var count: Int { chunkCount }
+  /// The owner's status word; see ``RingWriter/status``.
+  public var status: UInt64 { summary.status }
+  /// The bytes no longer retained, since the beginning.
+  public var lostBytes: Int { summary.lostBytes }
+  /// How many chunks this reader asked for and can no longer have.
+  public var missedChunks: Int { summary.missedChunks }
+  /// How many bytes this reader asked for and can no longer have; nil if the reader gave a cursor
+  /// without an offset, and one so old that its chunk's descriptor is gone.
+  public var missedBytes: Int? { summary.missedBytes }
+  /// Where the next read continues.
+  public var cursor: RingCursor { summary.cursor }
+  /// Whether chunks are due that this read left for the next one.
+  public var hasMore: Bool { summary.hasMore }
+  /// Whether the reader's position was beyond the newest chunk.
+  public var isCursorAhead: Bool { summary.isCursorAhead }
+
+  /// The last seq dealt with: where the next read continues.
+  @inlinable public var lastSeq: Int { summary.cursor.seq }
+
+  /// Creates an empty batch.
+  @inlinable
+  public init() {}
+
+  /// Creates an empty batch with room, for reads that must not allocate.
+  ///
+  /// - Parameters:
+  ///   - bytes: The most payload a read will find; the ring's capacity is always enough.
+  ///   - chunks: The most chunks a read will find; the ring's `chunkLimit` is always enough.
+  /// - Precondition: neither is negative.
+  public init(reservingBytes bytes: Int, chunks: Int) {
+    precondition(bytes >= 0 && chunks >= 0, "a batch cannot have room for less than nothing")
+    storage = BatchStorage(bytes: bytes, descriptors: chunks + 1)
+  }
+}
+
+/// One chunk, as a read found it.
+public struct RingChunk: Sendable {
+  /// 1 for the first chunk appended, then one more for each; never reused.
+  public let seq: Int
+  /// The bytes of output before this chunk, both tags counted.
+  public let offset: Int
+  /// The owner's bit; see ``RingWriter/append(_:tag:)-(RawSpan,_)``.
+  public let tag: Bool
+  /// The payload; never empty.
+  public let data: ChunkBytes
+}
+
+extension RingBatch: RandomAccessCollection {
+  /// 0.
+  public var startIndex: Int { 0 }
+  /// The number of chunks.
+  public var endIndex: Int { count }
+
+  /// The chunk at an index.
+  ///
+  /// - Precondition: `index` is within the collection.
+  /// - Complexity: O(1).
+  public subscript(index: Int) -> RingChunk {
+    precondition(0 <= index && index < count, "chunk \(index) is not among the batch's \(count)")
+    let storage = storage!
+    let own = storage.descriptor(firstIndex + index + 1)
+    let begin = storage.begin(firstIndex + index)
+    return RingChunk(
+      seq: firstSeq + index, offset: begin, tag: own.tag,
+      data: ChunkBytes(storage: storage, origin: begin - storage.begin(0), count: own.end - begin))
+  }
+
+  /// The payload of all chunks, one behind the other.
+  ///
+  /// - Complexity: O(1); nothing is copied.
+  public var payload: ChunkBytes {
+    guard count > 0 else { return ChunkBytes(storage: nil, origin: 0, count: 0) }
+    let storage = storage!
+    let begin = storage.begin(firstIndex)
+    return ChunkBytes(
+      storage: storage, origin: begin - storage.begin(0),
+      count: storage.begin(firstIndex + count) - begin)
+  }
+}
+
+// MARK: Filling
+
+extension RingBatch {
+  /// Removes all chunks, and keeps the memory.
+  @inline(__always)
+  mutating func removeAll() { chunkCount = 0 }
+
+  /// Returns room for a read: this batch's own memory if nothing else refers to it and it is large
+  /// enough, else fresh memory.
+  mutating func makeRoom(bytes: Int, chunks: Int) -> BatchStorage {
+    if storage == nil || !storage!.reuse(bytes: bytes, descriptors: chunks + 1) {
+      storage = BatchStorage(bytes: bytes, descriptors: chunks + 1)
+    }
+    return storage!
+  }
+
+  /// Takes a range of the chunks in the storage that `makeRoom` returned.
+  mutating func setChunks(_ indices: Range<Int>, firstSeq: Int) {
+    firstIndex = indices.lowerBound
+    self.firstSeq = firstSeq
+    chunkCount = indices.count
+  }
+}
+
+// MARK: Summary
+
+/// What a read found out besides the chunks.
+@usableFromInline
+struct ReadSummary: Sendable {
+  @usableFromInline var status: UInt64 = 0
+  @usableFromInline var lostBytes = 0
+  @usableFromInline var missedChunks = 0
+  @usableFromInline var missedByteCount = KnownCount(count: 0)
+  @usableFromInline var cursor = RingCursor.start
+  @usableFromInline var hasMore = false
+  @usableFromInline var isCursorAhead = false
+
+  @inlinable init() {}
+
+  var missedBytes: Int? {
+    get { missedByteCount.value }
+    set { missedByteCount = KnownCount(newValue) }
+  }
+}
+
+extension ReadSummary {
+  /// The summary of a read that found nothing new after a seq.
+  @inline(__always)
+  init(status: UInt64, window: RetainedWindow, since seq: Int) {
+    self.init(
+      IdleState(
+        status: status, newestSeq: window.newestSeq, end: window.end, lostBytes: window.lostBytes),
+      since: seq)
+  }
+
+  /// The summary of a poll that found nothing new after a seq.
+  @inlinable @inline(__always)
+  init(_ idle: IdleState, since seq: Int) {
+    self.init()
+    status = idle.status
+    lostBytes = idle.lostBytes
+    cursor = RingCursor(publishedSeq: idle.newestSeq, end: idle.end)
+    isCursorAhead = seq > idle.newestSeq
+  }
+}
+
+/// What a poll that finds nothing new reports: four words, which a call returns in registers.
+///
+/// Most polls find nothing, so they do not go the way through a batch in memory. An optional would
+/// be a word too long for that.
+@usableFromInline
+struct IdleState {
+  @usableFromInline let status: UInt64
+  @usableFromInline let newestSeq: Int
+  @usableFromInline let end: Int
+  @usableFromInline let lostBytes: Int
+
+  init(status: UInt64, newestSeq: Int, end: Int, lostBytes: Int) {
+    self.status = status
+    self.newestSeq = newestSeq
+    self.end = end
+    self.lostBytes = lostBytes
+  }
+
+  /// Says that there is something to read, or that a search is needed to tell.
+  static var busy: IdleState { IdleState(status: 0, newestSeq: -1, end: 0, lostBytes: 0) }
+
+  /// Whether there is nothing to read, so that the rest means something.
+  @inlinable var isIdle: Bool { newestSeq >= 0 }
+}
+
+extension RingBatch {
+  /// Creates the batch of a poll that found nothing new.
+  @inlinable @inline(__always)
+  init(_ idle: IdleState, since seq: Int) {
+    summary = ReadSummary(idle, since: seq)
+  }
+}
+
+// MARK: Memory
+
+/// The memory of one batch: one allocation, which the batch and its chunks share.
+///
+/// ```
+///  ┌───────────────┬──────────────────────────────────────┬─────────────────────────────┐
+///  │ object header │ descriptors: where the first chunk   │ payload, from the first     │
+///  │ and counts    │ begins, then one per chunk           │ chunk's first byte          │
+///  └───────────────┴──────────────────────────────────────┴─────────────────────────────┘
+/// ```
+///
+/// It is written only while one batch alone refers to it. After that, what it holds never changes.
+@safe
+@usableFromInline
+struct BatchStorage: @unchecked Sendable {
+  @usableFromInline
+  struct Counts {
+    /// The words allocated, for descriptors and payload together.
+    let words: Int
+    /// The words in use for descriptors; the payload begins behind them.
+    @usableFromInline var descriptors: Int
+  }
+
+  @usableFromInline var buffer: ManagedBuffer<Counts, UInt64>
+
+  /// Allocates room for a batch.
+  init(bytes: Int, descriptors: Int) {
+    let words = Self.wordsNeeded(bytes: bytes, descriptors: descriptors)
+    buffer = .create(minimumCapacity: words) { _ in Counts(words: words, descriptors: descriptors) }
+  }
+
+  /// Makes room in the memory that is there, if it is large enough and nothing else refers to it.
+  ///
+  /// - Returns: Whether there is room.
+  mutating func reuse(bytes: Int, descriptors: Int) -> Bool {
+    guard isKnownUniquelyReferenced(&buffer),
+      buffer.header.words >= Self.wordsNeeded(bytes: bytes, descriptors: descriptors)
+    else { return false }
+    buffer.header.descriptors = descriptors
+    return true
+  }
+
+  private static func wordsNeeded(bytes: Int, descriptors: Int) -> Int {
+    descriptors + (bytes + 7) / 8
+  }
+
+  /// - Safety: valid while the storage is referenced; see `extendLifetime`.
+  @unsafe
+  @inlinable
+  var descriptors: UnsafeMutablePointer<UInt64> {
+    @inline(__always) get { unsafe buffer.withUnsafeMutablePointerToElements { unsafe $0 } }
+  }
+
+  /// - Safety: valid while the storage is referenced; see `extendLifetime`.
+  @unsafe
+  @inlinable
+  var payload: UnsafeMutableRawPointer {
+    @inline(__always) get {
+      // By the header's address: `buffer.header` would be checked for exclusive access each time.
+      unsafe buffer.withUnsafeMutablePointers { header, elements in
+        unsafe UnsafeMutableRawPointer(elements + header.pointee.descriptors)
+      }
+    }
+  }
+}
+
+extension BatchStorage {
+  /// The descriptor at an index: 0 for the predecessor of chunk 0, one more for each chunk.
+  @inline(__always)
+  func descriptor(_ index: Int) -> Descriptor { unsafe Descriptor(word: descriptors[index]) }
+
+  /// Returns where a chunk begins; for the number of chunks, where the last one ends.
+  @inline(__always)
+  func begin(_ index: Int) -> Int { descriptor(index).end }
+
+  /// Stores where chunk 0 begins, which is not where its predecessor ends if the chunk is larger
+  /// than the cap.
+  ///
+  /// No other chunk can be so large: it would have evicted all that came before it.
+  func setBegin(_ begin: Int) {
+    unsafe descriptors[0] = Descriptor(end: begin, tag: false).word
+  }
+
+  /// Returns the first chunk of a range that begins at an offset or after it; the range's upper
+  /// bound if none does.
+  ///
+  /// Descriptors before the range may have been reused while they were copied; they are not used.
+  func firstChunk(beginningAt offset: Int, in chunks: Range<Int>) -> Int {
+    var (left, right) = (chunks.lowerBound, chunks.upperBound)
+    while left < right {
+      let middle = (left + right) / 2
+      if begin(middle) < offset { left = middle + 1 } else { right = middle }
+    }
+    return left
+  }
+}

@@ -1,0 +1,158 @@
+/// The consumers' end of a ring. Any number of readers may read on any threads; neither the producer
+/// nor another reader ever waits for one.
+///
+/// Reading does not consume: the same question gets the same chunks for as long as they are
+/// retained. A read takes no lock and ends after a bounded amount of work, however fast the producer
+/// is.
+public struct RingReader: Sendable {
+  let memory: RingMemory
+
+  init(_ memory: RingMemory) { self.memory = memory }
+
+  /// The ring's geometry.
+  public var layout: RingLayout { memory.layout }
+
+  /// The newest published seq; 0 before the first append.
+  ///
+  /// - Complexity: O(1); one load.
+  public var lastSeq: Int { memory.counters.observe() }
+
+  /// The owner's status word; see ``RingWriter/status``.
+  ///
+  /// - Complexity: O(1); one load.
+  public var status: UInt64 { memory.status }
+
+  /// The bytes appended so far that are no longer retained.
+  ///
+  /// - Complexity: O(1) if nothing was appended since any reader last asked, else O(log chunks).
+  public var lostBytes: Int { state.lostBytes }
+
+  /// The bytes appended so far, whether they are retained or not.
+  ///
+  /// - Complexity: as ``lostBytes``.
+  public var totalBytes: Int { state.cursor.offset! }
+
+  /// Everything but chunks.
+  ///
+  /// Other reads may report that they found out nothing; here that is no answer. An attempt finds
+  /// out nothing only if the producer appends ``RingLayout/slotCount`` − ``RingLayout/chunkLimit``
+  /// chunks during it (1,024 in a session's ring, more where fewer chunks are retained), as when
+  /// this thread is stopped in the middle of it. This loop goes on only while that happens to every
+  /// attempt.
+  private var state: RingBatch {
+    while true {
+      let batch = read(since: RingCursor(seq: .max))
+      if !batch.hasMore { return batch }
+    }
+  }
+
+  /// Returns every retained chunk after a cursor, in fresh memory.
+  ///
+  /// - Parameters:
+  ///   - cursor: The last chunk that the caller has dealt with, such as ``RingBatch/cursor`` of its
+  ///     last read, or a seq. By default the read begins with the oldest retained chunk.
+  ///   - maxBytes: A limit on the payload read in bytes, or nil for none. At least one chunk is read
+  ///     if any is due; ``RingBatch/hasMore`` tells whether chunks were left.
+  /// - Returns: The chunks and the ring's state, as of one instant.
+  /// - Complexity: O(payload read) plus O(log chunks); at most one allocation, and none if there is
+  ///   nothing to read.
+  @inlinable
+  public func read(since cursor: RingCursor = .start, maxBytes: Int? = nil) -> RingBatch {
+    let idle = idle(since: cursor.seq)
+    if idle.isIdle { return RingBatch(idle, since: cursor.seq) }
+    return readNews(since: cursor, maxBytes: maxBytes)
+  }
+
+  /// Reads every retained chunk after a cursor, into the memory of an earlier batch.
+  ///
+  /// Allocates nothing if the batch has room and neither it nor one of its chunks has been copied;
+  /// otherwise the batch gets fresh memory, so that the bytes of a chunk never change.
+  /// ``RingBatch/init(reservingBytes:chunks:)`` makes a batch with room.
+  ///
+  /// The parameters and the complexity are those of ``read(since:maxBytes:)``.
+  public func read(
+    since cursor: RingCursor = .start, maxBytes: Int? = nil, into batch: inout RingBatch
+  ) {
+    read(since: cursor, maxBytes: maxBytes, into: &batch, probe: NoProbe())
+  }
+}
+
+// MARK: Polls that find nothing
+
+extension RingReader {
+  /// Returns the ring's state, if there is nothing to read after a seq and the window is cached.
+  @usableFromInline
+  func idle(since seq: Int) -> IdleState {
+    let (status, newestSeq) = memory.observe(probe: NoProbe())
+    guard seq >= newestSeq, let window = memory.cachedWindow(newestSeq: newestSeq) else {
+      return .busy
+    }
+    return IdleState(
+      status: status, newestSeq: newestSeq, end: window.end, lostBytes: window.lostBytes)
+  }
+
+  /// Reads into fresh memory when ``idle(since:)`` did not settle it.
+  @usableFromInline
+  func readNews(since cursor: RingCursor, maxBytes: Int?) -> RingBatch {
+    var batch = RingBatch()
+    read(since: cursor, maxBytes: maxBytes, into: &batch)
+    return batch
+  }
+}
+
+// MARK: Retry policy
+
+extension RingReader {
+  /// How many attempts a read makes before it settles for reporting what it missed.
+  private static var attemptLimit: Int { 16 }
+
+  /// Makes attempts until one is complete.
+  ///
+  /// The first attempt copies the oldest chunks first, so that a producer slower than the copy costs
+  /// nothing. All others copy the newest first, so that a faster producer cannot lap them as a
+  /// whole. If none is complete, the account of the last one that was lapped stands.
+  @inline(__always)
+  package func read<Probe: ReadProbe>(
+    since cursor: RingCursor, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
+  ) {
+    batch.removeAll()
+    let maxBytes = max(maxBytes ?? .max, 0)
+    var order = ReadAttempt<Probe>.PayloadOrder.oldestFirst
+    var lapped: ReadSummary?
+    for _ in 0..<Self.attemptLimit {
+      let attempt = ReadAttempt(
+        memory: memory, cursor: cursor, maxBytes: maxBytes, order: order, probe: probe)
+      switch attempt.run(into: &batch) {
+      case .complete(let summary): return report(summary, in: &batch)
+      case .lapped(let summary): lapped = summary
+      case .stale: break
+      }
+      order = .newestFirst
+    }
+    report(lapped ?? nothingFound(since: cursor, probe: probe), in: &batch)
+  }
+
+  /// Completes a batch, and sees to it that no later read reports less loss.
+  @inline(__always)
+  private func report(_ summary: ReadSummary, in batch: inout RingBatch) {
+    memory.windowCache.raiseReportedLoss(to: summary.lostBytes)
+    batch.summary = summary
+  }
+
+  /// Returns the account of a read under each of whose attempts the producer went round the
+  /// descriptors: nothing is new but the status, nothing is missed yet as far as this reader is
+  /// concerned, and there is more to read.
+  @inline(never)
+  private func nothingFound<Probe: ReadProbe>(since cursor: RingCursor, probe: Probe) -> ReadSummary
+  {
+    let (status, newestSeq) = memory.observe(probe: probe)
+    var summary = ReadSummary()
+    summary.status = status
+    summary.lostBytes = memory.windowCache.reportedLoss
+    summary.isCursorAhead = cursor.seq > newestSeq
+    // The newest chunk's end is not known, and its seq alone will do.
+    summary.cursor = summary.isCursorAhead ? RingCursor(seq: newestSeq) : cursor
+    summary.hasMore = true
+    return summary
+  }
+}

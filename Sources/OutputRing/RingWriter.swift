@@ -1,0 +1,328 @@
+package import CRingShims
+
+/// The producer's end of a ring: appends chunks, overwriting the oldest.
+///
+/// Every operation is wait-free: it takes no lock, has no loop but the copy, and takes no account of
+/// readers, which cannot hold the producer up. A ring has exactly one writer, created with it. The
+/// writer cannot be copied, so the compiler checks that there is one producer at a time.
+///
+/// ```swift
+/// var writer = RingWriter(RingLayout(capacity: 1 << 20))
+/// let reader = writer.reader
+/// writer.append("hello".utf8)
+/// for chunk in reader.read() { print(chunk.seq, chunk.data.count) }
+/// ```
+@safe
+public struct RingWriter: ~Copyable, @unchecked Sendable {
+  let memory: RingMemory
+
+  // The producer's private view. It is here and not in the shared region, so that writing it takes
+  // no cache line from a reader.
+  let counters: RingCounters
+  private let descriptors: UnsafeMutablePointer<UInt64>
+  private let payload: UnsafeMutableRawPointer
+  private let copyMethod: RingCopyMethod
+  private let slotMask: Int
+  private let payloadSize: Int
+  /// Up to this place in the payload, chunks are copied in one piece by assembly: the payload's
+  /// size, or 0 if the copy must not be assembly.
+  private let inlineLimit: Int
+
+  /// The newest published seq; 0 before the first append.
+  public private(set) var lastSeq = 0
+  /// The bytes appended so far: the offset at which the next chunk begins.
+  public private(set) var endOffset = 0
+  /// How far reservations have announced; what is announced is never taken back, so it may be more
+  /// than `endOffset`.
+  private var reservedOffset = 0
+  /// Where `endOffset` lies in the payload: `endOffset mod payloadSize`.
+  private var position = 0
+
+  /// Creates a ring and its writer.
+  ///
+  /// - Parameter layout: The ring's capacity and limits.
+  /// - Precondition: the system has memory for it; see ``init(allocating:)``.
+  /// - Complexity: O(1); memory is mapped but not touched, except for one page.
+  public init(_ layout: RingLayout) { self.init(layout, copyMethod: .current) }
+
+  /// Creates a ring and its writer, if the system has memory for it.
+  ///
+  /// - Parameter layout: The ring's capacity and limits.
+  /// - Throws: ``RingAllocationError`` if there is no memory or no room for another mapping.
+  /// - Complexity: O(1); memory is mapped but not touched, except for one page.
+  public init(allocating layout: RingLayout) throws(RingAllocationError) {
+    self.init(memory: try RingMemory(layout))
+  }
+
+  /// Creates a ring that copies in the way given, for tests and benchmarks.
+  package init(_ layout: RingLayout, copyMethod: RingCopyMethod) {
+    do throws(RingAllocationError) {
+      self.init(memory: try RingMemory(layout, copyMethod: copyMethod))
+    } catch {
+      fatalError(error.description)
+    }
+  }
+
+  private init(memory: RingMemory) {
+    self.memory = memory
+    counters = memory.counters
+    unsafe descriptors = memory.descriptors
+    unsafe payload = memory.payload
+    copyMethod = memory.copyMethod
+    slotMask = memory.slotMask
+    payloadSize = memory.layout.payloadSize
+    inlineLimit = copyMethod == .atomicWords ? 0 : payloadSize
+  }
+
+  /// Returns a reader of this ring. Readers are values: copy them, send them anywhere.
+  public var reader: RingReader { RingReader(memory) }
+
+  /// The ring's geometry.
+  public var layout: RingLayout { memory.layout }
+
+  /// A word that belongs to the ring's owner, 0 at first.
+  ///
+  /// A read returns it together with the chunks, as of one instant: a reader that sees a status
+  /// also gets, in that read or before it, every chunk appended before that status was set.
+  public var status: UInt64 {
+    get { memory.status }
+    set { memory.status = newValue }
+  }
+
+  /// Stores the status of a writer that cannot be mutated, in a `deinit`.
+  package func storeStatus(_ status: UInt64) { memory.status = status }
+}
+
+// MARK: Appending
+
+extension RingWriter {
+  /// Appends one chunk and publishes it. The oldest chunks beyond the ring's limits are evicted.
+  ///
+  /// A chunk larger than the capacity is stored as its last `capacity` bytes; the prefix counts as
+  /// lost. Without bytes, no chunk is appended.
+  ///
+  /// - Parameters:
+  ///   - bytes: The chunk's payload.
+  ///   - tag: One bit for the ring's owner, returned with the chunk.
+  /// - Complexity: O(`bytes.byteCount`), at most O(capacity); wait-free, no allocation.
+  @inline(__always)
+  public mutating func append(_ bytes: RawSpan, tag: Bool = false) {
+    unsafe bytes.withUnsafeBytes { unsafe append($0, tag: tag) }
+  }
+
+  /// Appends one chunk, from a buffer; see ``append(_:tag:)-(RawSpan,_)``.
+  ///
+  /// - Safety: the buffer must be valid for the call, and must not be part of the ring.
+  @unsafe
+  public mutating func append(_ bytes: UnsafeRawBufferPointer, tag: Bool = false) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    guard bytes.count <= RING_COPY_SMALL, fitsInOnePiece(bytes.count) else {
+      return unsafe appendLarge(source, bytes.count, tag, probe: NoProbe())
+    }
+    unsafe appendInOnePiece(bytes.count, tag, probe: NoProbe()) { place in
+      unsafe ring_copy_in_small(place, source, bytes.count)
+    }
+  }
+
+  /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
+  /// ``append(_:tag:)-(RawSpan,_)``.
+  ///
+  /// - Complexity: as there, plus a copy of `bytes` if they are not contiguous in memory.
+  @inlinable
+  public mutating func append(_ bytes: some Collection<UInt8>, tag: Bool = false) {
+    let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+      unsafe append(UnsafeRawBufferPointer(buffer), tag: tag)
+    }
+    if done == nil {
+      unsafe Array(bytes).withUnsafeBytes { unsafe append($0, tag: tag) }
+    }
+  }
+
+  /// Appends one chunk as if it were not small, for a test that reads between its pieces.
+  package mutating func append<Probe: WriteProbe>(
+    _ bytes: UnsafeRawBufferPointer, tag: Bool, probe: Probe
+  ) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    if bytes.count > RING_COPY_SMALL {
+      unsafe appendLarge(source, bytes.count, tag, probe: probe)
+    } else {
+      unsafe appendInPieces(source, bytes.count, tag, probe: probe)
+    }
+  }
+
+  /// Whether the next chunk's place does not wrap, and the copy may be assembly.
+  @inline(__always)
+  private func fitsInOnePiece(_ count: Int) -> Bool { position &+ count < inlineLimit }
+
+  /// Appends a chunk whose copy is worth a call, or that is not in one piece.
+  @inline(never)
+  private mutating func appendLarge<Probe: WriteProbe>(
+    _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
+  ) {
+    guard count > RING_COPY_SMALL, fitsInOnePiece(count), count <= memory.layout.reservationLimit
+    else {
+      return unsafe appendInPieces(source, count, tag, probe: probe)
+    }
+    let method = copyMethod
+    unsafe appendInOnePiece(count, tag, probe: probe) { place in
+      unsafe ring_copy_in_large(place, source, count, method)
+    }
+  }
+
+  /// W1 to W4 of a chunk in one piece.
+  @inline(__always)
+  private mutating func appendInOnePiece<Probe: WriteProbe>(
+    _ count: Int, _ tag: Bool, probe: Probe, copy: (UnsafeMutableRawPointer) -> Void
+  ) {
+    let seq = lastSeq &+ 1
+    let end = endOffset &+ count
+    let next = position &+ count
+    announce(seq: seq, offset: end)
+    probe.announcedPiece()
+    unsafe copy(payload + position)  // W2
+    position = next
+    publish(seq: seq, end: end, tag: tag)
+  }
+
+  /// W1 to W4 of any chunk: one that reaches the end of the payload storage, is larger than the
+  /// slack or than the capacity, or must not be copied by assembly.
+  ///
+  /// W1 and W2 are repeated for pieces of no more than the slack, so that readers lose little by
+  /// little what is overwritten. Announced as a whole, the chunk would take all that it is about to
+  /// overwrite from them before its copy begins.
+  @inline(never)
+  private mutating func appendInPieces<Probe: WriteProbe>(
+    _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
+  ) {
+    let seq = lastSeq &+ 1
+    let end = endOffset &+ count
+    // Of a chunk larger than the capacity, the last bytes are stored.
+    let skipped = max(0, count - memory.layout.capacity)
+    var offset = endOffset &+ skipped
+    var from = unsafe source + skipped
+    position = (position + skipped) % payloadSize
+    while offset < end {
+      let piece = min(end &- offset, memory.layout.reservationLimit)
+      offset &+= piece
+      announce(seq: seq, offset: offset)
+      probe.announcedPiece()
+      // W2
+      let beforeWrap = min(piece, payloadSize - position)
+      unsafe ring_copy_in(payload + position, from, beforeWrap, copyMethod)
+      unsafe ring_copy_in(payload, from + beforeWrap, piece - beforeWrap, copyMethod)
+      unsafe from += piece
+      position &+= piece
+      if position >= payloadSize { position &-= payloadSize }
+    }
+    publish(seq: seq, end: end, tag: tag)
+  }
+
+  /// W1: Announces a seq, and payload up to an offset or as far as a reservation has announced it.
+  @inline(__always)
+  private func announce(seq: Int, offset: Int) {
+    counters.announce(seq: seq, offset: max(offset, reservedOffset))
+  }
+
+  /// W3 and W4: Stores the descriptor of a chunk whose payload is in place, and publishes it.
+  @inline(__always)
+  private mutating func publish(seq: Int, end: Int, tag: Bool) {
+    let descriptor = Descriptor(end: end, tag: tag)
+    unsafe ring_store_relaxed(descriptors + (seq & slotMask), descriptor.word)  // W3
+    counters.publish(seq: seq)  // W4
+    lastSeq = seq
+    endOffset = end
+  }
+}
+
+// MARK: Reserving
+
+extension RingWriter {
+  /// Lets a closure write a chunk's payload straight into the ring, and publishes what it wrote.
+  ///
+  /// Made for `readv(2)`: the reservation is up to `count` bytes in one piece, or two where the
+  /// payload storage wraps. The closure fills the first piece before the second and returns how
+  /// many bytes it wrote. If it returns 0 or throws, nothing is published: no chunk, no seq. Readers
+  /// never see what it wrote beyond the count that it returned.
+  ///
+  /// ```swift
+  /// let read = writer.append(reserving: 65_536) { first, second in
+  ///   var pieces = [
+  ///     iovec(iov_base: first.baseAddress, iov_len: first.count),
+  ///     iovec(iov_base: second.baseAddress, iov_len: second.count),
+  ///   ]
+  ///   return max(0, readv(descriptor, &pieces, 2))
+  /// }
+  /// ```
+  ///
+  /// A reservation does not disturb the readers of the oldest bytes, however long it is held. But
+  /// the producer can do nothing else meanwhile: read from descriptors that do not block.
+  ///
+  /// - Parameters:
+  ///   - count: The most bytes wanted; at most the layout's `reservationLimit` are reserved.
+  ///   - tag: One bit for the ring's owner, returned with the chunk.
+  ///   - fill: Receives the two pieces, the second of which is empty unless the reservation wraps.
+  ///     They must not be used after it returns.
+  /// - Returns: The number of bytes published, as `fill` returned it.
+  /// - Throws: What `fill` throws.
+  /// - Precondition: `count` is positive; `fill` returns from 0 to the bytes reserved.
+  /// - Complexity: O(1) besides `fill`; wait-free, no allocation.
+  @discardableResult
+  @inline(__always)
+  public mutating func append<Failure: Error>(
+    reserving count: Int, tag: Bool = false,
+    filling fill: (
+      _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
+    ) throws(Failure) -> Int
+  ) throws(Failure) -> Int {
+    let reservation = reserve(count)
+    let written = try unsafe fill(reservation.first, reservation.second)  // W2
+    commit(written, of: reservation, tag: tag)
+    return written
+  }
+
+  /// The places announced for a chunk that is not there yet.
+  @safe
+  @usableFromInline
+  struct Reservation {
+    @usableFromInline let first: UnsafeMutableRawBufferPointer
+    @usableFromInline let second: UnsafeMutableRawBufferPointer
+    var count: Int { unsafe first.count + second.count }
+  }
+
+  /// W1 of a reservation.
+  @usableFromInline
+  mutating func reserve(_ count: Int) -> Reservation {
+    precondition(count > 0, "a reservation must be of at least 1 byte, not \(count)")
+    let count = min(count, memory.layout.reservationLimit)
+    reservedOffset = max(reservedOffset, endOffset &+ count)
+    announce(seq: lastSeq &+ 1, offset: reservedOffset)
+    let first = min(count, payloadSize - position)
+    return unsafe Reservation(
+      first: UnsafeMutableRawBufferPointer(start: payload + position, count: first),
+      second: UnsafeMutableRawBufferPointer(start: payload, count: count - first))
+  }
+
+  /// W3 and W4 of a reservation, if anything was written.
+  @usableFromInline
+  mutating func commit(_ written: Int, of reservation: Reservation, tag: Bool) {
+    precondition(
+      0...reservation.count ~= written,
+      "a reservation of \(reservation.count) bytes cannot have been filled with \(written)")
+    guard written > 0 else { return }
+    let place = position &+ written
+    position = place >= payloadSize ? place &- payloadSize : place
+    publish(seq: lastSeq &+ 1, end: endOffset &+ written, tag: tag)
+  }
+}
+
+// MARK: White-box testing
+
+/// Something that is called in the middle of an append, where a test may let readers read.
+package protocol WriteProbe {
+  /// Called after W1, before W2: a piece has been announced and not been copied yet.
+  func announcedPiece()
+}
+
+extension NoProbe: WriteProbe {
+  @inline(__always) func announcedPiece() {}
+}
