@@ -171,7 +171,7 @@ private func ringRound(
       if isLast, !batch.hasMore { break }
       habit.wait()
     }
-    sums.unaccounted = reader.totalBytes - start.offset - sums.bytes - sums.missed
+    sums.unaccounted = reader.totalBytes - start.offset! - sums.bytes - sums.missed
     return sums
   }
   let produced = unsafe produce(for: sample, size: size, after: start.seq) { bytes in
