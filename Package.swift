@@ -60,8 +60,7 @@ let package = Package(
       ],
       path: "Benchmarks",
       exclude: [
-        "CBenchmarkShims", "CJemalloc", "Contenders", "Harness", "Instructions", "Results",
-        "Thresholds.json",
+        "CBenchmarkShims", "CJemalloc", "Contenders", "Harness", "Results", "Thresholds.json",
       ],
       swiftSettings: strict),
     // Measuring, plots and thresholds, of anything; apart from the benchmarks so that it has tests.
@@ -82,7 +81,7 @@ let package = Package(
     .target(name: "CBenchmarkShims", path: "Benchmarks/CBenchmarkShims"),
     .executableTarget(
       name: "Fuzz", dependencies: ["ReferenceModel", "Processes", argumentParser],
-      path: "Fuzz", exclude: ["Corpus", "Model", "Mutants"], swiftSettings: strict),
+      path: "Fuzz", exclude: ["Corpus"], swiftSettings: strict),
 
     // Tests, and the model that they and Fuzz compare with.
     .target(

@@ -56,7 +56,7 @@ RING_INLINE void ring_copy_assembly(unsigned char *to, const unsigned char *from
 RING_INLINE void ring_copy_in(void *destination, const void *source, size_t count,
                               RingCopyMethod method) {
 #if defined(RING_RACY_COPY)
-  /* For .ci/sanitizers, which sees to it that ThreadSanitizer would notice. */
+  /* For Scripts/sanitizers, which sees to it that ThreadSanitizer would notice. */
   __builtin_memcpy(destination, source, count);
   return;
 #endif
