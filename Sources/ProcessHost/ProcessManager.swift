@@ -205,7 +205,7 @@ public final class ProcessManager: Sendable {
     Task {
       await withTaskGroup { group in
         group.addTask { _ = try? await process.waitUntilClosed() }
-        group.addTask { try? await Task.sleep(for: limit) }
+        group.addTask { try? await SteppedSleep.sleep(until: .now + limit) }
         await group.next()
         group.cancelAll()
       }

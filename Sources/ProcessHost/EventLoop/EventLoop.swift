@@ -240,6 +240,9 @@ final class EventLoop: Sendable {
     extendLifetime(rest)
   }
 
+  /// How many timers there are.
+  var timerCount: Int { timers.withLock { $0?.count ?? 0 } }
+
   /// Whether the thread has come to its end.
   var hasEnded: Bool { jobs.withLock { $0 == nil } }
 }

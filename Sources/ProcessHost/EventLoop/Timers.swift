@@ -16,6 +16,8 @@ struct Timers {
   /// When the next one is due; nil if there is none.
   var next: Instant? { entries.last?.time }
 
+  var count: Int { entries.count }
+
   /// - Complexity: O(n).
   mutating func add(at time: Instant, _ body: @escaping @Sendable () -> Void) {
     var (low, high) = (0, entries.count)

@@ -1,3 +1,5 @@
+import Processes
+
 /// What a child writes to, from its exit on: others may hold it open, and write, or do nothing.
 ///
 /// Used by the event loop's thread alone once the child runs.
@@ -31,15 +33,32 @@ final class ChildOutput: Sendable {
     lifecycle.childExited(exit)
     if haveEnded { return }
     if let quietGrace { waitForQuiet(quietGrace, since: receivedBytes) }
-    if let lingerLimit {
-      eventLoop.schedule(after: lingerLimit) { [weak self] in self?.stopLingering() }
+    if let lingerLimit { waitToStopLingering(lingerLimit) }
+  }
+
+  /// Stops lingering after some time. Looks now and then whether that is still needed: a caller may
+  /// set any limit, and a timer outlives what it waits for.
+  private func waitToStopLingering(_ limit: Duration, after elapsed: Duration = .zero) {
+    let step = SteppedSleep.step(after: elapsed, of: limit)
+    eventLoop.schedule(after: step) { [weak self] in
+      guard let self, !haveEnded else { return }
+      let elapsed = elapsed + step
+      if elapsed < limit { waitToStopLingering(limit, after: elapsed) } else { stopLingering() }
     }
   }
 
-  private func waitForQuiet(_ grace: Duration, since received: Int) {
-    eventLoop.schedule(after: grace) { [weak self] in
+  /// Stops lingering when nothing has come for some time; looks now and then as well whether that
+  /// is still needed.
+  private func waitForQuiet(
+    _ grace: Duration, since received: Int, after elapsed: Duration = .zero
+  ) {
+    let step = SteppedSleep.step(after: elapsed, of: grace)
+    eventLoop.schedule(after: step) { [weak self] in
       guard let self, !haveEnded, !hasStoppedLingering else { return }
-      if receivedBytes == received {
+      let elapsed = elapsed + step
+      if elapsed < grace {
+        waitForQuiet(grace, since: received, after: elapsed)
+      } else if receivedBytes == received {
         stopLingering()
       } else {
         waitForQuiet(grace, since: receivedBytes)

@@ -84,7 +84,7 @@ extension Session {
         timer = sleep.end.map { end in
           Task {
             // The sleep is cancelled if something else ends the wait first.
-            guard (try? await Task.sleep(until: end, clock: .continuous)) != nil else { return }
+            guard (try? await SteppedSleep.sleep(until: end)) != nil else { return }
             waiters.wake(ticket)
           }
         }

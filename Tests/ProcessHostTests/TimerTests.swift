@@ -1,0 +1,60 @@
+import Processes
+import Testing
+
+@testable import ProcessHost
+
+/// What ended processes leave behind among a host's timers.
+@Suite(.timeLimit(.minutes(10))) struct TimerTests {
+  @Test("Processes that may leave others behind for long keep no timers once those have ended")
+  func lingering() async throws {
+    let host = CommandHost()
+    var command = Command.shell("sleep 0.2 & exit 3")
+    command.quietGrace = .seconds(1 << 40)
+    command.lingerLimit = .seconds(1 << 40)
+    for _ in 0..<10 {
+      let process = try await host.launch(command, into: freshSession())
+      #expect(try await process.waitUntilClosed() == .exited(3))
+      await process.waitUntilOver()
+    }
+    let eventLoop = try host.runningEventLoop()
+    #expect(await eventually { eventLoop.timerCount == 0 })
+  }
+
+  @Test("What is left behind may go on for as long as the limit says, and no longer")
+  func limit() async throws {
+    let host = CommandHost()
+    let limit = Duration.milliseconds(1_500)
+    for (quiet, linger) in [(limit, nil), (nil, limit)] as [(Duration?, Duration?)] {
+      var command = Command.shell("sleep 1000 & exit 3")
+      command.quietGrace = quiet
+      command.lingerLimit = linger
+      let start = ContinuousClock.now
+      let process = try await host.launch(command, into: freshSession())
+      #expect(try await process.waitUntilClosed() == .exited(3))
+      #expect(.now - start >= limit)
+      process.terminate(grace: .zero)
+      await process.waitUntilOver()
+    }
+  }
+
+  @Test(
+    "A step of a long sleep is a second or as long as all before it, and the last one ends it",
+    arguments: [
+      (0, 60_000, 1_000), (1_000, 60_000, 1_000), (2_000, 60_000, 2_000), (8_000, 60_000, 8_000),
+      (32_000, 60_000, 28_000), (0, 5, 5), (0, 0, 0), (0, -1, 0), (70, 60, 0),
+    ])
+  func steps(elapsed: Int, total: Int, expected: Int) {
+    let step = SteppedSleep.step(after: .milliseconds(elapsed), of: .milliseconds(total))
+    #expect(step == .milliseconds(expected))
+  }
+
+  @Test("A sleep of several steps lasts until its end, and ends early if its task is cancelled")
+  func sleep() async throws {
+    let start = ContinuousClock.now
+    try await SteppedSleep.sleep(until: start + .milliseconds(1_200))
+    #expect(.now - start >= .milliseconds(1_200))
+    let sleeper = Task { try await SteppedSleep.sleep(until: .now + .seconds(1 << 32)) }
+    sleeper.cancel()
+    await #expect(throws: CancellationError.self) { try await sleeper.value }
+  }
+}
