@@ -13,6 +13,9 @@ extension CommandHost {
   ///
   /// A cgroup is removed when its command is over. A program that is killed leaves its commands'
   /// cgroups behind.
+  ///
+  /// A ``Command/memoryLimit`` or ``Command/processLimit`` takes the memory or pids controller as
+  /// well, in a cgroup in which no processes are: ``dividingOwn()`` finds one.
   public enum Cgroups: Sendable, Hashable {
     /// No cgroups: a command's process group is all that is reached.
     case none
@@ -35,8 +38,24 @@ public enum Containment: Sendable, Hashable {
 }
 
 extension CommandHost.Cgroups {
+  /// Divides the cgroup that this program is in, so that commands can have limits.
+  ///
+  /// The kernel gives controllers to the cgroups in another only where no processes are in that one
+  /// itself. So this moves the program, all of its threads, into a new cgroup below its own, unless
+  /// its own is the root, and enables the memory and pids controllers for others beside it. To be
+  /// called once, before the program starts other processes, where the cgroup is the program's to
+  /// divide: systemd delegates it by `Delegate=yes`, some container engines by their options.
+  ///
+  /// - Returns: ``inside(path:)`` with the cgroup that the program was in.
+  /// - Throws: ``LaunchError/limitsUnavailable(reason:)`` where that is impossible, because other
+  ///   processes are in the cgroup for example. The program is then where it was.
+  public static func dividingOwn() throws(LaunchError) -> CommandHost.Cgroups {
+    .inside(path: try Cgroup.divideOwn())
+  }
+
   /// Makes a cgroup for a command; nil if it is to have none.
-  func make() throws(LaunchError) -> Cgroup? {
+  func make(with limits: Cgroup.Limits) throws(LaunchError) -> Cgroup? {
+    if !limits.isEmpty { return try makeLimited(limits) }
     switch self {
     case .none:
       return nil
@@ -49,6 +68,35 @@ extension CommandHost.Cgroups {
         throw error.launchError("cannot make a cgroup in \(path)")
       }
     }
+  }
+
+  private func makeLimited(_ limits: Cgroup.Limits) throws(LaunchError) -> Cgroup {
+    let parent: String
+    switch self {
+    case .none:
+      throw .limitsUnavailable(reason: "its host gives commands no cgroups")
+    case .ifAvailable:
+      guard let own = Cgroup.own() else {
+        throw .limitsUnavailable(reason: Cgroup.noFileSystem)
+      }
+      parent = own
+    case .inside(let path): parent = path
+    }
+    if try Cgroup.enable(limits.controllers, in: parent) != 0 { throw Cgroup.hasProcesses(parent) }
+    let cgroup: Cgroup
+    do throws(SystemError) {
+      cgroup = try Cgroup.make(in: parent)
+    } catch {
+      throw .limitsUnavailable(reason: "cannot make a cgroup in \(parent): \(error.message)")
+    }
+    do throws(SystemError) {
+      try cgroup.set(limits)
+    } catch {
+      cgroup.remove()
+      throw .limitsUnavailable(
+        reason: "the cgroup \(cgroup.path) cannot be limited: \(error.message)")
+    }
+    return cgroup
   }
 
   /// Whether a command may run without.

@@ -204,8 +204,7 @@ extension LaunchError {
     case .executableNotFound: 127
     case .notExecutable, .invalidCommand: 126
     case .badWorkingDirectory, .outOfResources, .hostClosed, .sessionInUse, .tooManySessions,
-      .idTaken, .cancelled,
-      .other:
+      .idTaken, .limitsUnavailable, .cancelled, .other:
       125
     }
   }

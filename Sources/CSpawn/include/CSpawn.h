@@ -178,6 +178,21 @@ int spawn_open_process(pid_t process);
 /// Sends a signal to the process that a descriptor stands for. 0, or -1 with `errno` set.
 int spawn_signal_process(int descriptor, int signal);
 
+/// What a process has used until its end, and what the processes that it has waited for have.
+struct spawn_usage {
+  int64_t user_microseconds, system_microseconds;
+  /// The most that was resident at a time, of one process, in bytes.
+  int64_t peak_resident_bytes;
+};
+
+/// Reaps a child that has ended, and stores what it has used; returns whether it was there to be
+/// reaped.
+int spawn_reap(pid_t process, struct spawn_usage *usage);
+
+/// Stores what a child that has ended has used, without reaping it; returns whether that is known.
+/// It never is where the system tells it only as it reaps the child, as Darwin does.
+int spawn_peek_usage(pid_t process, struct spawn_usage *usage);
+
 #pragma clang assume_nonnull end
 
 #endif

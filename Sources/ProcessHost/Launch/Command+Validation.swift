@@ -81,6 +81,12 @@ extension Command {
       throw fail(
         "the soft limit on \(resource.words) (\(limit.soft)) is above the hard one (\(limit.hard))")
     }
+    if let memoryLimit, memoryLimit < 1 {
+      throw fail("a limit on memory must be positive, and not \(memoryLimit) bytes")
+    }
+    if let processLimit, processLimit < 1 {
+      throw fail("a limit on processes must be positive, and not \(processLimit)")
+    }
     if let umask, umask > 0o777 {
       throw fail("a umask is from 0 to 0o777, and not 0o\(String(umask, radix: 8))")
     }

@@ -95,9 +95,28 @@ public struct Command: Sendable, Hashable {
   /// ```
   ///
   /// Each process that the command starts has them too, and its own count; ``Resource/processes``
-  /// alone is counted for the user. A command that does not fit into the ``Resource/addressSpace``
+  /// alone is counted for the user. ``memoryLimit`` and ``processLimit`` count them together. A command that does not fit into the ``Resource/addressSpace``
   /// is ended by `SIGKILL` or `SIGSEGV`.
   public var limits: [Resource: Limit] = [:]
+
+  /// The most memory that the command and all that it starts may occupy together, in bytes, with
+  /// their files' cache and what the kernel keeps for them; nil, for no limit, unless set. On Linux
+  /// alone.
+  ///
+  /// They get no swap. When the kernel cannot keep them below the limit, it kills all of them at
+  /// once, and ``HostedProcess/wasOOMKilled`` says so.
+  ///
+  /// Takes a cgroup with the memory controller; see ``CommandHost/Cgroups``. Where there is none,
+  /// the launch fails with ``LaunchError/limitsUnavailable(reason:)``.
+  public var memoryLimit: Int?
+
+  /// The most processes and threads that the command and all that it starts may be together; nil,
+  /// for no limit, unless set. On Linux alone.
+  ///
+  /// At the limit they get `EAGAIN` when they ask for more. Unlike ``Resource/processes`` it counts
+  /// this command alone, and root is subject to it too. Takes a cgroup with the pids controller, as
+  /// ``memoryLimit`` takes one with the memory controller.
+  public var processLimit: Int?
 
   /// The permissions that files do not get when the command makes them, as with `umask(2)`; from 0
   /// to 0o777; this program's own unless set. On Linux alone.

@@ -77,7 +77,7 @@ final class Launch: @unchecked Sendable {
     var cgroup: Cgroup?
     do throws(LaunchError) {
       let path = try ExecutableLookup.path(of: command)
-      cgroup = try cgroups.make()
+      cgroup = try cgroups.make(with: command.cgroupLimits)
       let ends = try open()
       let outputs = ChildOutput(
         ends.pipes, of: lifecycle, on: eventLoop, quietGrace: command.quietGrace,
@@ -162,7 +162,9 @@ final class Launch: @unchecked Sendable {
       user: attributes.user, death_signal: command.parentDeathSignal?.rawValue ?? 0,
       cgroup: cgroup?.entrance.number ?? -1)
     unsafe spawn_start(attempt, &plan)
-    if unsafe attempt.pointee.step == Int32(SPAWN_CGROUP.rawValue), cgroups.isOptional {
+    if unsafe attempt.pointee.step == Int32(SPAWN_CGROUP.rawValue),
+      cgroups.isOptional, command.cgroupLimits.isEmpty
+    {
       cgroup?.remove()
       cgroup = nil
       unsafe plan.cgroup = -1
@@ -274,6 +276,12 @@ extension LaunchError {
     case SPAWN_EXECUTE:
       switch error.code {
       case ENOEXEC: self = .notExecutable(path: path, reason: .unknownFormat)
+      // The new memory counts from its first page, before there is anything to kill.
+      case ENOMEM where command.memoryLimit != nil:
+        self = .other(
+          reason:
+            "\(path): cannot be executed within \(command.memoryLimit ?? 0) bytes of memory",
+          code: error.code)
       case E2BIG: self = .notExecutable(path: path, reason: .argumentsTooLong)
       // That it may be executed was checked for this program's user.
       case EACCES where command.user != nil:

@@ -26,6 +26,12 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// The command cannot be given to any process: a name or value holds a zero byte, for example.
   case invalidCommand(reason: String)
 
+  /// The command is to have a ``Command/memoryLimit`` or a ``Command/processLimit``, and there is no
+  /// cgroup that could enforce it.
+  ///
+  /// - Parameter reason: What is missing, and what to do.
+  case limitsUnavailable(reason: String)
+
   /// The system has no more descriptors, processes or memory. It may have, later.
   ///
   /// - Parameter code: `EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM` or `ENOSPC`.
@@ -95,6 +101,8 @@ extension LaunchError: CustomStringConvertible {
       return "\(path): cannot be the working directory: \(systemMessage(code))"
     case .invalidCommand(let reason):
       return reason
+    case .limitsUnavailable(let reason):
+      return "the command's memory and processes cannot be limited: \(reason)"
     case .outOfResources(let code):
       return "cannot start another process now: \(systemMessage(code))"
         + (code == EMFILE ? " (ulimit -n raises the limit)" : "")

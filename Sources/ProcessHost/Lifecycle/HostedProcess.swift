@@ -45,6 +45,21 @@ public final class HostedProcess: Sendable, Identifiable {
   /// how.
   public var isRunning: Bool { !lifecycle.hasEnded }
 
+  /// What the process and its descendants have used; nil while the process runs, or if another part
+  /// of this program has reaped it.
+  ///
+  /// Known on Linux as soon as ``exit`` is; on Darwin once ``waitUntilClosed()`` has returned.
+  public var resourceUsage: ResourceUsage? { lifecycle.usage }
+
+  /// Whether the kernel has killed the process, or another that it started, for lack of memory
+  /// (`oom_kill` in the cgroup's `memory.events`): because of ``Command/memoryLimit`` or another
+  /// limit above it, or because the machine had no more.
+  ///
+  /// Nil while the process runs, and where nothing tells: the command has no cgroup
+  /// (``containment``), or one without the memory controller. It may become true after the exit, as
+  /// long as anything is left in the cgroup.
+  public var wasOOMKilled: Bool? { lifecycle.wasOOMKilled }
+
   /// Waits until the process has ended.
   ///
   /// The session has its exit code then, and all that the process itself wrote. It need not be

@@ -51,6 +51,10 @@ final class Lifecycle: Sendable {
     var ownsPID = false
     /// The host has waited long enough.
     var isGivenUp = false
+    /// What the child has used; nil before its end, and where its reaping alone tells.
+    var usage: ResourceUsage?
+    /// What the cgroup has told last of whether the kernel killed for lack of memory in it.
+    var wasOOMKilled: Bool?
 
     /// The child has ended, and so have its pipes.
     var hasEnded: Bool { openPipes == 0 && hasExited }
@@ -97,6 +101,8 @@ final class Lifecycle: Sendable {
   /// The child has ended; what it wrote is in the session. On the event loop's thread.
   func childExited(_ exit: ProcessExit) {
     guard self.exited.value == nil else { return }
+    // Before the exit can be known: a reader that knows it may ask for what was used at once.
+    state.withLock { $0.usage = peekUsage(of: $0.process) }
     sink.setExit(exit.code)
     self.exited.set(exit)
     advance { $0.hasExited = true }
@@ -152,7 +158,9 @@ final class Lifecycle: Sendable {
     let (input, hasRest) = state.withLock { state in
       // It has ended, so that this does not wait; and nobody can send a signal to its number
       // meanwhile.
-      state.ownsPID = ProcessHost.reap(state.process)
+      let usage = ProcessHost.reap(state.process)
+      state.ownsPID = usage != nil
+      state.usage = state.usage ?? usage
       state.isReaped = true
       state.hasRest =
         !state.isGivenUp && (state.groupExists || isPopulated)
@@ -165,9 +173,11 @@ final class Lifecycle: Sendable {
 
   /// Nothing is left of the group, or nothing that a signal could end.
   func finish() {
+    let wasOOMKilled = cgroup?.hasOOMKills
     let (eventLoop, cgroup) = state.withLock { state in
       state.descriptor = nil
       state.hasRest = false
+      state.wasOOMKilled = wasOOMKilled ?? state.wasOOMKilled
       return (state.eventLoop.take(), state.cgroup.take())
     }
     guard let eventLoop else { return }
@@ -221,6 +231,17 @@ final class Lifecycle: Sendable {
 
   /// The cgroup, until it is removed.
   var cgroup: Cgroup? { state.withLock { $0.cgroup } }
+
+  /// What the child has used; nil before its end.
+  var usage: ResourceUsage? { exited.value == nil ? nil : state.withLock { $0.usage } }
+
+  /// Whether the kernel has killed a process of the child's cgroup for lack of memory; nil before
+  /// the child's end, and where that is not known.
+  var wasOOMKilled: Bool? {
+    if exited.value == nil { return nil }
+    // It may be removed meanwhile, and has been asked before.
+    return cgroup?.hasOOMKills ?? state.withLock { $0.wasOOMKilled }
+  }
 
   /// Whether the child was put into a cgroup of its own.
   var isInCgroup: Bool { state.withLock { $0.isInCgroup } }

@@ -45,7 +45,7 @@ final class Cgroup: Sendable {
     }
   }
 
-  private static func open(_ path: String, _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
+  static func open(_ path: String, _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
     #if canImport(Darwin)
       let number = unsafe Darwin.open(path, flags | O_CLOEXEC)
     #elseif canImport(Glibc)

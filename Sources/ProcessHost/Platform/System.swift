@@ -1,3 +1,5 @@
+import CSpawn
+
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Glibc)
@@ -83,13 +85,19 @@ enum ChildState {
   }
 }
 
-/// Reaps a child that has ended; returns whether it was there to be reaped.
-func reap(_ child: Int32) -> Bool {
-  var info = unsafe siginfo_t()
-  while unsafe waitid(P_PID, id_t(child), &info, WEXITED | WNOHANG) != 0 {
-    guard errno == EINTR else { return false }
-  }
-  return unsafe info.si_signo == SIGCHLD
+/// Reaps a child that has ended.
+///
+/// - Returns: What it has used; nil if it was not there to be reaped.
+func reap(_ child: Int32) -> ResourceUsage? {
+  var usage = spawn_usage()
+  return unsafe spawn_reap(child, &usage) == 0 ? nil : ResourceUsage(usage)
+}
+
+/// Returns what a child that has ended has used, without reaping it; nil where the system tells it
+/// only as it reaps the child.
+func peekUsage(of child: Int32) -> ResourceUsage? {
+  var usage = spawn_usage()
+  return unsafe spawn_peek_usage(child, &usage) == 0 ? nil : ResourceUsage(usage)
 }
 
 /// Kills a child and the group that it leads, if it leads one, and waits for the child's end.

@@ -1,0 +1,158 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension Cgroup {
+  /// What all processes of a cgroup may use together.
+  struct Limits {
+    /// In bytes.
+    var memory: Int?
+    var processes: Int?
+
+    var isEmpty: Bool { memory == nil && processes == nil }
+
+    /// The controllers that enforce them.
+    var controllers: [String] {
+      (memory == nil ? [] : ["memory"]) + (processes == nil ? [] : ["pids"])
+    }
+  }
+
+  /// The most that `pids.max` takes; there are no more processes (`PID_MAX_LIMIT`).
+  private static let mostProcesses = 4_194_304
+
+  /// Sets limits, before there is a process in it.
+  func set(_ limits: Limits) throws(SystemError) {
+    if let memory = limits.memory {
+      try Self.write("\(memory)", to: "\(path)/memory.max")
+      for (file, value) in [("memory.swap.max", "0"), ("memory.oom.group", "1")] {
+        do throws(SystemError) {
+          try Self.write(value, to: "\(path)/\(file)")
+        } catch {
+          // There is no swap to account for; or it is Linux before 4.19, which kills one process
+          // after the other.
+          guard error.code == ENOENT else { throw error }
+        }
+      }
+    }
+    if let processes = limits.processes {
+      try Self.write("\(min(processes, Self.mostProcesses))", to: "\(path)/pids.max")
+    }
+  }
+
+  /// Whether the kernel has killed a process in it, or in a cgroup below, for lack of memory; nil
+  /// without the memory controller.
+  var hasOOMKills: Bool? {
+    fileContents("\(path)/memory.events").flatMap {
+      Self.hasOOMKills(String(decoding: $0, as: UTF8.self))
+    }
+  }
+
+  /// Whether `memory.events` tells of a process that was killed: “oom_kill” and a number.
+  static func hasOOMKills(_ events: String) -> Bool? {
+    for line in events.split(separator: "\n") {
+      let words = line.split(separator: " ")
+      if words.count == 2, words[0] == "oom_kill" { return words[1] != "0" }
+    }
+    return nil
+  }
+
+  /// Enables controllers for the cgroups in another, unless they are.
+  ///
+  /// - Parameter parent: The other's directory.
+  /// - Returns: `EBUSY` if processes are in it, which must be in cgroups below then; else 0.
+  /// - Throws: ``LaunchError/limitsUnavailable(reason:)`` if that is impossible.
+  static func enable(_ controllers: [String], in parent: String) throws(LaunchError) -> Int32 {
+    func words(_ file: String) throws(LaunchError) -> [Substring] {
+      guard let bytes = fileContents("\(parent)/\(file)") else {
+        throw .limitsUnavailable(reason: "\(parent)/\(file): \(SystemError.last.message)")
+      }
+      return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    }
+    let enabled = try words("cgroup.subtree_control")
+    let missing = controllers.filter { !enabled.contains($0[...]) }
+    if missing.isEmpty { return 0 }
+    let available = try words("cgroup.controllers")
+    if let controller = missing.first(where: { !available.contains($0[...]) }) {
+      throw .limitsUnavailable(
+        reason: "the cgroup \(parent) has no \(controller) controller (see its cgroup.controllers)")
+    }
+    do throws(SystemError) {
+      let text = missing.map { "+\($0)" }.joined(separator: " ")
+      try write(text, to: "\(parent)/cgroup.subtree_control")
+    } catch {
+      if error.code == EBUSY { return EBUSY }
+      throw .limitsUnavailable(
+        reason: "controllers cannot be enabled in the cgroup \(parent): \(error.message)")
+    }
+    return 0
+  }
+
+  /// The name of the cgroup into which a program moves that divides its own.
+  static let programName = "swift-processes-program"
+
+  /// Divides the cgroup that this program is in: moves the program into a new one below, and
+  /// enables the controllers for the commands' cgroups beside that.
+  ///
+  /// - Returns: The directory in which commands' cgroups may be made.
+  static func divideOwn() throws(LaunchError) -> String {
+    guard let own = own() else { throw .limitsUnavailable(reason: noFileSystem) }
+    let controllers = ["memory", "pids"]
+    // It may have done so before.
+    if own.hasSuffix("/\(programName)") {
+      let parent = String(own.dropLast(programName.utf8.count + 1))
+      if try enable(controllers, in: parent) == 0 { return parent }
+      throw hasProcesses(parent)
+    }
+    if try enable(controllers, in: own) == 0 { return own }
+    let path = "\(own)/\(programName)"
+    if unsafe mkdir(path, 0o755) != 0, errno != EEXIST {
+      throw .limitsUnavailable(
+        reason: "cannot make the cgroup \(path): \(SystemError.last.message)")
+    }
+    do throws(SystemError) {
+      // 0 is the process that writes it.
+      try write("0", to: "\(path)/cgroup.procs")
+    } catch {
+      unsafe _ = rmdir(path)
+      throw .limitsUnavailable(reason: "cannot enter the cgroup \(path): \(error.message)")
+    }
+    do throws(LaunchError) {
+      if try enable(controllers, in: own) == 0 { return own }
+      throw hasProcesses(own)
+    } catch {
+      try? write("0", to: "\(own)/cgroup.procs")
+      unsafe _ = rmdir(path)
+      throw error
+    }
+  }
+
+  static let noFileSystem = "no cgroup file system of version 2 is mounted"
+
+  static func hasProcesses(_ parent: String) -> LaunchError {
+    .limitsUnavailable(
+      reason: "processes are in the cgroup \(parent) itself; they must be in one below"
+        + " (DelegateSubgroup= of systemd, or CommandHost.Cgroups.dividingOwn())")
+  }
+
+  private static func write(_ text: String, to path: String) throws(SystemError) {
+    let descriptor = try open(path, O_WRONLY)
+    let bytes = Array(text.utf8)
+    #if canImport(Darwin)
+      let count = unsafe Darwin.write(descriptor.number, bytes, bytes.count)
+    #elseif canImport(Glibc)
+      let count = unsafe Glibc.write(descriptor.number, bytes, bytes.count)
+    #elseif canImport(Musl)
+      let count = unsafe Musl.write(descriptor.number, bytes, bytes.count)
+    #endif
+    guard count == bytes.count else { throw .last }
+  }
+}
+
+extension Command {
+  /// The limits that take a cgroup.
+  var cgroupLimits: Cgroup.Limits { Cgroup.Limits(memory: memoryLimit, processes: processLimit) }
+}
