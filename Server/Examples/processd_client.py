@@ -54,6 +54,8 @@ class Result:
     exit_code: int
     signal: str
     timed_out: bool
+    oom_killed: bool  # Whether it ran out of memory; None if the server cannot know.
+    rusage: dict  # user_seconds, system_seconds, max_rss_bytes
     lost_bytes: int
     dropped_bytes: int
     background: "Session"  # What it left in the background, or None.
@@ -105,7 +107,8 @@ class Client:
         """Starts a command: a string for sh -c, or a list of words.
 
         Arguments are cwd, env, tty, rows, cols, pipe_stdin, timeout_ms, linger_ms, keep_alive, name,
-        idempotency_key and limits, as the API has them. Raises OSError if the command cannot be started.
+        idempotency_key and the limits cpu_seconds, open_files, max_memory_bytes and max_processes, as the API has
+        them. Raises OSError if the command cannot be started.
 
         With a name or an idempotency_key, starting the same again gives the same session: is_repeated says so.
         """
@@ -134,8 +137,8 @@ class Client:
         result = answer["structuredContent"]
         return Result(
             base64.b64decode(result["stdout_b64"]), base64.b64decode(result["stderr_b64"]), result["exit_code"],
-            result["signal"], result["timed_out"], result["lost_bytes"], result["dropped_bytes"],
-            Session(self, result["session_id"]) if "session_id" in result else None)
+            result["signal"], result["timed_out"], result["oom_killed"], result["rusage"], result["lost_bytes"],
+            result["dropped_bytes"], Session(self, result["session_id"]) if "session_id" in result else None)
 
     def sessions(self):
         """All sessions of this workspace, as the API describes them."""
@@ -154,6 +157,9 @@ class Session:
         self.exit_code = None
         self.signal = None
         self.timed_out = False
+        self.oom_killed = None
+        self.rusage = None
+        self.forgotten = False
         self.dropped_bytes = 0
         self.is_complete = False
 
@@ -169,6 +175,9 @@ class Session:
         self.exit_code = answer["exit_code"]
         self.signal = answer["signal"]
         self.timed_out = answer["timed_out"]
+        self.oom_killed = answer["oom_killed"]
+        self.rusage = answer["rusage"]
+        self.forgotten = answer["forgotten"]
         self.dropped_bytes = answer["dropped_bytes"]
         self.is_complete = answer["closed"] and not answer["has_more"]
         news = []

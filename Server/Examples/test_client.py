@@ -89,6 +89,8 @@ class ClientTest(unittest.TestCase):
         result = self.client.shell("printf 'a\\377'; printf b >&2; exit 3")
         self.assertEqual((result.stdout, result.stderr, result.exit_code), (b"a\xff", b"b", 3))
         self.assertEqual((result.signal, result.timed_out, result.dropped_bytes), (None, False, 0))
+        self.assertIsNone(result.oom_killed)
+        self.assertGreater(result.rusage["max_rss_bytes"], 1 << 16)
         self.assertIsNone(result.background)
         late = self.client.shell("sleep 1000", timeout_ms=200)
         self.assertEqual((late.timed_out, late.signal), (True, "SIGTERM"))
@@ -111,6 +113,23 @@ class ClientTest(unittest.TestCase):
         session = self.client.start("echo x; sleep 1000", timeout_ms=300)
         self.assertEqual([c.data for c in session.follow()], [b"x\n"])
         self.assertEqual((session.timed_out, session.signal), (True, "SIGTERM"))
+
+    def test_usage(self):
+        """What a process has used is known at its end."""
+        session = self.client.start("read line; i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done")
+        session.read()
+        self.assertIsNone(session.rusage)
+        session.write(b"go\n")
+        self.assertEqual(list(session.follow()), [])
+        self.assertGreater(session.rusage["user_seconds"], 0.01)
+        self.assertGreaterEqual(session.rusage["system_seconds"], 0)
+        self.assertFalse(session.forgotten)
+
+    def test_limits_need_control_groups(self):
+        for limit in ("max_memory_bytes", "max_processes"):
+            with self.assertRaises(APIError) as refused:
+                self.client.start("true", **{limit: 1 << 30})
+            self.assertEqual((refused.exception.status, refused.exception.code), (400, "limits_unavailable"))
 
     def test_tail(self):
         session = self.client.start("for i in 1 2 3; do echo $i; sleep 0.1; done")

@@ -163,7 +163,7 @@ struct Processd: AsyncParsableCommand {
     configuration.limits.connectionsPerWorkspace =
       connectionsPerWorkspace ?? max(1, maxConnections / 2)
     configuration.onRevoke = onRevoke
-    configuration.usesControlGroups = usesControlGroups
+    if usesControlGroups { configuration.controlGroups = .dividingOwn() }
     do throws(CommandUserError) {
       configuration.commandUser = try runAs.map { name throws(CommandUserError) in
         try CommandUser(named: name)
@@ -207,6 +207,10 @@ struct Processd: AsyncParsableCommand {
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: members, gracefulShutdownSignals: endSignals, logger: logger))
+    if let obstacle = configuration.controlGroups.obstacle {
+      logger.notice(
+        "max_memory_bytes and max_processes are refused", metadata: ["why": "\(obstacle)"])
+    }
     if !hideMemory() { logger.notice("other processes of this user may read this one's memory") }
     do {
       try await group.run()

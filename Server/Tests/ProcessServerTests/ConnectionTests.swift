@@ -127,5 +127,16 @@ import Testing
     // Addresses without end do not fill the memory.
     for number in 0..<10_000 { _ = logins.failed(from: "\(number)", at: start + .seconds(11)) }
     #expect(logins.failed(from: "other", at: start + .seconds(11)) == .tooMany)
+    #expect(logins.count == 4_097)
+  }
+
+  @Test("An address whose failures are long ago is not remembered")
+  func forgottenAddresses() {
+    let logins = FailedLogins(burst: 2, interval: .seconds(10))
+    let start = ContinuousClock.now
+    for number in 0..<10_000 {
+      _ = logins.failed(from: "\(number)", at: start + .seconds(number))
+    }
+    #expect(logins.count <= FailedLogins.leastCleaningSize)
   }
 }

@@ -24,8 +24,10 @@ import Testing
   }
 
   /// A daemon that listens, its port, and what it printed until then.
-  private func listening(_ arguments: String...) async throws -> (HostedProcess, Int, String) {
-    let process = try await CommandHost.shared.launch(
+  private func listening(
+    _ arguments: String..., on host: CommandHost = .shared
+  ) async throws -> (HostedProcess, Int, String) {
+    let process = try await host.launch(
       Command(Self.executable, arguments: ["--port", "0"] + arguments),
       into: Session(id: randomID(), workspaceID: "test"))
     while true {
@@ -149,6 +151,35 @@ import Testing
       }
       try daemon.signal(.terminate)
       #expect(try await daemon.waitUntilClosed() == .exited(0))
+    }
+  }
+
+  /// In a control group of its own, as a unit of systemd with `Delegate=yes`, the daemon makes room
+  /// for limits; where that is impossible, it says why, and refuses them.
+  @Test func controlGroups() async throws {
+    try await withTokens("t w\n") { path in
+      let (daemon, port, _) = try await listening(
+        "--tokens", path, "--cgroups", on: CommandHost(cgroups: .ifAvailable))
+      let reply = try await request(
+        port, "POST", "/api/sdk/envs/local/tool/call", token: "t",
+        body: #"{"tool":"shell","arguments":{"command":"cat /proc/self/cgroup","max_processes":9}}"#
+      )
+      let plain = try await request(
+        port, "POST", "/api/sdk/envs/local/tool/call", token: "t",
+        body: #"{"tool":"shell","arguments":{"command":"echo ok"}}"#)
+      #expect(plain.text.contains(#""stdout":"ok\n""#))
+      try daemon.signal(.terminate)
+      #expect(try await daemon.waitUntilClosed() == .exited(0))
+      let log = daemon.session.output().chunks.payload.description
+      if log.contains("max_memory_bytes and max_processes are refused") {
+        #expect(reply.status == 400 && reply.code == "limits_unavailable")
+      } else {
+        // Beside the daemon, which has moved below.
+        #expect(reply.status == 200)
+        #expect(reply.text.contains("swift-processes-"))
+        #expect(!reply.text.contains("swift-processes-program"))
+        #expect(plain.text.contains(#""oom_killed":false"#))
+      }
     }
   }
 

@@ -9,7 +9,7 @@ import Testing
 @Suite struct EncodingTests {
   private func encode(_ output: Output) -> ByteBuffer {
     var body = ByteBuffer()
-    body.writeJSON(output, signal: "SIGTERM")
+    body.writeJSON(output, Ending(signal: "SIGTERM"))
     return body
   }
 

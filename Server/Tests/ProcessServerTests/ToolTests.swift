@@ -82,7 +82,14 @@ import Testing
       for field in ["max_memory_bytes", "max_processes"] {
         let reply = try await call(server, "exec_command", #""command":"true","\#(field)":10"#)
         #expect(reply.status == 400 && reply.code == "limits_unavailable")
+        let other = try await call(server, "shell", #""command":"true","\#(field)":10"#)
+        #expect(other.status == 400 && other.code == "limits_unavailable")
+        let wrong = try await call(server, "exec_command", #""command":"true","\#(field)":0"#)
+        #expect(wrong.status == 400 && wrong.code == "bad_request")
       }
+      // Nothing of it counts.
+      #expect(try await server.get("processes").text == #"{"processes":[]}"#)
+      #expect(server.server.jobs.counts == JobTable.Counts())
     }
   }
 

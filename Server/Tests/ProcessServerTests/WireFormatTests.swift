@@ -21,6 +21,9 @@ import Testing
     }
   }
 
+  nonisolated(unsafe) private static let usage =
+    #/\{"user_seconds":\d+\.\d{6},"system_seconds":\d+\.\d{6},"max_rss_bytes":[1-9]\d*\}/#
+
   @Test func aSession() async throws {
     try await TestServer.run { server in
       let reply = try await server.post(
@@ -36,13 +39,17 @@ import Testing
       _ = try await server.output(id) { $0.closed }
       let output = try await server.get("processes/\(id)/output?since=0").text
       let cursor = try await server.output(id).cursor
+      // Numbers with six digits behind the point.
+      let usage = try #require(try Self.usage.firstMatch(in: output)).0
       #expect(
         output
           == #"{"chunks":[{"stream":"stdout","data_b64":"b3V0","seq":1,"offset":0},"#
           + #"{"stream":"stderr","data_b64":"ZXJy","seq":2,"offset":3}],"exit_code":3,"#
           + #""session_alive":false,"truncated":false,"lost_bytes":0,"closed":true,"#
           + #""missed_chunks":0,"missed_bytes":0,"next_since":2,"cursor":"\#(cursor)","#
-          + #""has_more":false,"signal":null,"dropped_bytes":0,"timed_out":false}"#)
+          + #""has_more":false,"signal":null,"dropped_bytes":0,"timed_out":false,"#
+          + #""oom_killed":null,"rusage":\#(usage),"foreign_cursor":false,"#
+          + #""cursor_ahead":false,"forgotten":false}"#)
     }
   }
 
@@ -56,7 +63,8 @@ import Testing
           == #"{"chunks":[],"exit_code":null,"session_alive":true,"truncated":false,"#
           + #""lost_bytes":0,"closed":false,"missed_chunks":0,"missed_bytes":0,"#
           + #""next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null,"#
-          + #""dropped_bytes":0,"timed_out":false}"#)
+          + #""dropped_bytes":0,"timed_out":false,"oom_killed":null,"rusage":null,"#
+          + #""foreign_cursor":false,"cursor_ahead":false,"forgotten":false}"#)
       #expect(try await server.write("x", to: id).text == #"{"ok":true}"#)
       #expect(try await server.post("processes/\(id)/terminate").text == #"{"ok":true}"#)
       #expect(try await server.output(id) { $0.closed }.signal == "SIGTERM")
@@ -143,7 +151,7 @@ import Testing
       func shell(_ arguments: String) async throws -> String {
         try await server.post(
           "envs/local/tool/call", #"{"tool":"shell","arguments":{\#(arguments)}}"#
-        ).text
+        ).text.replacing(Self.usage) { _ in "USAGE" }
       }
       let text = try await shell(
         #""command":"echo \"$X\"; echo é >&2; exit 7","env":{"X":"a\"b"}"#)
@@ -151,7 +159,7 @@ import Testing
         text
           == #"{"isError":false,"content":[{"type":"text","text":"a\"b\né\n"}],"#
           + #""structuredContent":{"output":"a\"b\né\n","exit_code":7,"signal":null,"#
-          + #""timed_out":false,"truncated":false,"lost_bytes":0,"dropped_bytes":0,"#
+          + #""timed_out":false,"oom_killed":null,"rusage":USAGE,"truncated":false,"lost_bytes":0,"dropped_bytes":0,"#
           + #""stdout":"a\"b\n","stderr":"é\n","stdout_b64":"YSJiCg==","stderr_b64":"w6kK"}}"#)
       let late = try await shell(#""command":"echo early; sleep 1000","timeout_ms":200"#)
       #expect(

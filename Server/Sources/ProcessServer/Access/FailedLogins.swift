@@ -26,24 +26,34 @@ final class FailedLogins: Sendable {
 
   private let burst: Int
   private let interval: Duration
-  private let buckets = Mutex<[String: Bucket]>([:])
+  private let state = Mutex(State())
+
+  private struct State {
+    var buckets: [String: Bucket] = [:]
+    /// At how many buckets those are looked for that are empty.
+    var cleaningSize = FailedLogins.leastCleaningSize
+  }
+
+  /// Few enough to look at all of them at once.
+  static let leastCleaningSize = 64
 
   init(burst: Int, interval: Duration) {
     self.burst = burst
     self.interval = interval
   }
 
+  /// How many addresses are remembered.
+  var count: Int { state.withLock(\.buckets.count) }
+
   func failed(from address: String, at time: ContinuousClock.Instant = .now) -> Verdict {
-    buckets.withLock { buckets in
-      if buckets.count >= Self.maxAddresses, buckets[address] == nil {
-        buckets = buckets.filter { level($0.value, at: time) > 0 }
-      }
-      let isKnown = buckets[address] != nil || buckets.count < Self.maxAddresses
+    state.withLock { state in
+      if state.buckets[address] == nil { forgetEmpty(&state, at: time) }
+      let isKnown = state.buckets[address] != nil || state.buckets.count < Self.maxAddresses
       let key = isKnown ? address : "others"
-      var bucket = buckets[key] ?? Bucket(level: 0, time: time)
+      var bucket = state.buckets[key] ?? Bucket(level: 0, time: time)
       bucket.level = level(bucket, at: time)
       bucket.time = time
-      defer { buckets[key] = bucket }
+      defer { state.buckets[key] = bucket }
       guard bucket.level + 1 <= Double(burst) else {
         bucket.unwritten += 1
         return .tooMany
@@ -52,6 +62,15 @@ final class FailedLogins: Sendable {
       defer { bucket.unwritten = 0 }
       return .told(unwritten: bucket.unwritten)
     }
+  }
+
+  /// Forgets the addresses of which no failure counts any more, whenever there are twice as many as
+  /// the last time left.
+  private func forgetEmpty(_ state: inout State, at time: ContinuousClock.Instant) {
+    guard state.buckets.count >= state.cleaningSize else { return }
+    state.buckets = state.buckets.filter { level($0.value, at: time) > 0 }
+    state.cleaningSize = min(
+      max(2 * state.buckets.count, Self.leastCleaningSize), Self.maxAddresses)
   }
 
   private func level(_ bucket: Bucket, at time: ContinuousClock.Instant) -> Double {

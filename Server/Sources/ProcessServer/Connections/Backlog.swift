@@ -52,6 +52,9 @@ final class Backlog: Sendable {
   /// The bytes that wait.
   var total: Int { state.withLock(\.total) }
 
+  /// How many connections and workspaces have bytes that wait.
+  var entryCount: Int { state.withLock { $0.entries.count + $0.byWorkspace.count } }
+
   /// How often there was no room, and how many connections were cut off to make some.
   var counts: (refusals: Int, cutOffs: Int) { state.withLock { ($0.refusals, $0.cutOffs) } }
 

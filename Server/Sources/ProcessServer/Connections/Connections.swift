@@ -39,6 +39,12 @@ final class Connections: Sendable {
   /// How many are open.
   var count: Int { state.withLock { $0.open.count } }
 
+  /// How many entries there are about connections that are open.
+  var entryCount: Int {
+    state.withLock { $0.open.count + $0.counts.count + $0.authenticated } + outgoing.entryCount
+      + incoming.entryCount
+  }
+
   /// How many waits there are on clients' behalf.
   var waitCount: Int {
     let open = state.withLock { Array($0.open.values) }

@@ -3,6 +3,8 @@ enum JSON: Sendable {
   case null
   case bool(Bool)
   case int(Int)
+  /// A number as it is to be written.
+  case number(String)
   case string(String)
   case array([JSON])
   case object([(name: String, value: JSON)])
@@ -22,6 +24,7 @@ enum JSON: Sendable {
     case .null: text += "null"
     case .bool(let value): text += value ? "true" : "false"
     case .int(let value): text += "\(value)"
+    case .number(let value): text += value
     case .string(let value): Self.write(value, to: &text)
     case .array(let values):
       text += "["

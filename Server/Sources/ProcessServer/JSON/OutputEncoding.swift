@@ -23,13 +23,8 @@ extension ByteBuffer {
   /// The chunks' base64 goes straight from the read's memory into this buffer, which is made large
   /// enough first: no byte of output is copied but by its encoding.
   ///
-  /// - Parameters:
-  ///   - droppedBytes: The bytes that came after the session had been closed.
-  ///   - hasTimedOut: Whether the process was ended because its time was up.
-  ///   - signal: The name of the signal that ended the process, if one did.
-  package mutating func writeJSON(
-    _ output: Output, droppedBytes: Int = 0, hasTimedOut: Bool = false, signal: String?
-  ) {
+  /// - Parameter ending: What is told of the process beside.
+  package mutating func writeJSON(_ output: Output, _ ending: Ending) {
     let chunks = output.chunks
     reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
     writeStaticString(#"{"chunks":["#)
@@ -58,18 +53,22 @@ extension ByteBuffer {
     writeStaticString(#"","has_more":"#)
     writeJSON(output.hasMore)
     writeStaticString(#","signal":"#)
-    writeString(signal.map { "\"\($0)\"" } ?? "null")
+    writeString(ending.signal.map { "\"\($0)\"" } ?? "null")
     writeStaticString(#","dropped_bytes":"#)
-    writeJSON(droppedBytes)
+    writeJSON(ending.droppedBytes)
     writeStaticString(#","timed_out":"#)
-    writeJSON(hasTimedOut)
+    writeJSON(ending.hasTimedOut)
+    writeStaticString(#","oom_killed":"#)
+    if let isKilled = ending.wasOOMKilled { writeJSON(isKilled) } else { writeStaticString("null") }
+    writeStaticString(#","rusage":"#)
+    writeString(ending.usage?.json.text ?? "null")
+    writeStaticString(#","foreign_cursor":"#)
+    writeJSON(output.isCursorForeign)
+    writeStaticString(#","cursor_ahead":"#)
+    writeJSON(output.isCursorAhead)
+    writeStaticString(#","forgotten":"#)
+    writeJSON(ending.isForgotten)
     writeStaticString("}")
-  }
-
-  /// Writes what a read of a job's output found.
-  mutating func writeJSON(_ output: Output, of job: Job, signal: String?) {
-    writeJSON(
-      output, droppedBytes: job.process.droppedBytes, hasTimedOut: job.hasTimedOut, signal: signal)
   }
 
   /// Writes a chunk with its payload.
@@ -101,11 +100,11 @@ extension ByteBuffer {
     if value { writeStaticString("true") } else { writeStaticString("false") }
   }
 
-  /// At least the bytes that ``writeJSON(_:droppedBytes:hasTimedOut:signal:)`` writes.
+  /// At least the bytes that ``writeJSON(_:_:)`` writes.
   package static func sizeOfJSON(of output: Output) -> Int {
     // Each chunk's base64 is padded, and followed by a comma.
     let payload = output.chunks.payload.count
-    return 512 + output.chunks.count * (chunkFrameSize + 5) + (payload + 2) / 3 * 4
+    return 1024 + output.chunks.count * (chunkFrameSize + 5) + (payload + 2) / 3 * 4
   }
 
   /// At least what surrounds the data of a chunk, with two numbers of up to 20 digits.

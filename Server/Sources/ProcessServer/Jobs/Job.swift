@@ -1,3 +1,5 @@
+import NIOCore
+import NIOPosix
 import ProcessHost
 import Processes
 import Synchronization
@@ -19,12 +21,15 @@ final class Job: Sendable {
   let startedAt: Date
   private let holds = Atomic(0)
   private let timedOut = Atomic(false)
+  private let forgotten = Atomic(false)
 
   var id: String { process.session.id }
   var workspace: String { process.session.workspaceID }
   var session: Session { process.session }
   /// Whether it was ended because its time was up.
   var hasTimedOut: Bool { timedOut.load(ordering: .acquiring) }
+  /// Whether it is no longer known: it was deleted, evicted, or idle for too long.
+  var isForgotten: Bool { forgotten.load(ordering: .acquiring) }
   /// Whether a request waits for it or follows it.
   var isHeld: Bool { holds.load(ordering: .acquiring) > 0 }
 
@@ -62,6 +67,9 @@ final class Job: Sendable {
   /// still be read does not depend on its readers.
   func touch() { if isActive { session.noteActivity() } }
 
+  /// Says that it is no longer known, before its process is ended for that.
+  func noteForgotten() { forgotten.store(true, ordering: .releasing) }
+
   /// Keeps the session from being idle while a request waits for it.
   func holding<Value: Sendable>(_ wait: () async throws -> Value) async rethrows -> Value {
     holds.wrappingAdd(1, ordering: .acquiringAndReleasing)
@@ -76,31 +84,35 @@ final class Job: Sendable {
   /// Ends the process when its time is up, if that is limited.
   func limitTime(grace: Duration) {
     guard let limit = order.timeout else { return }
-    Task { [weak self, process] in
-      await withTaskGroup(of: Bool.self) { group in
-        group.addTask {
-          _ = try? await process.waitForExit()
-          return false
-        }
-        group.addTask {
-          try? await Task.sleep(for: limit)
-          return !Task.isCancelled
-        }
-        if await group.next() == true {
-          self?.timedOut.store(true, ordering: .releasing)
-          process.terminate(grace: grace)
-        }
-        group.cancelAll()
+    // An event loop forgets a timer that is cancelled. A task's sleep would occupy memory until it
+    // had ended, however early the process does.
+    let amount = TimeAmount(min(limit, .seconds(1 << 32)))
+    let timer = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: amount) {
+      [weak self] in
+      Task {
+        guard let self, self.process.exit == nil else { return }
+        self.timedOut.store(true, ordering: .releasing)
+        self.process.terminate(grace: grace)
       }
+    }
+    Task { [process] in
+      _ = try? await process.waitForExit()
+      timer.cancel()
     }
   }
 
-  /// The name of the signal that ended it, if an output that says that it has ended is right and
-  /// one did.
-  func signalName(for output: Output) async -> String? {
-    guard output.exitCode != nil else { return nil }
+  /// What is to be told with an output: how the process ended, if the output says that it has.
+  func ending(for output: Output) async -> Ending {
+    var ending = Ending()
+    ending.droppedBytes = process.droppedBytes
+    ending.hasTimedOut = hasTimedOut
+    ending.isForgotten = isForgotten
+    guard output.exitCode != nil else { return ending }
     // Known by now, or in a moment.
-    return try? await process.waitForExit().signalName
+    ending.signal = try? await process.waitForExit().signalName
+    ending.wasOOMKilled = process.wasOOMKilled
+    ending.usage = process.resourceUsage.map { Ending.Usage($0) }
+    return ending
   }
 }
 

@@ -74,7 +74,7 @@ final class JobTable: Sendable {
     self.logger = logger
     manager = ProcessManager(
       idleTimeout: configuration.idleTimeout, grace: configuration.limits.grace,
-      cgroups: configuration.usesControlGroups ? .ifAvailable : .none)
+      cgroups: configuration.controlGroups.cgroups)
   }
 
   /// Starts a command for a grant's workspace; or finds the job that the same order has started
@@ -204,6 +204,7 @@ final class JobTable: Sendable {
   }
 
   private func evict(_ job: Job) {
+    job.noteForgotten()
     manager.forget(id: job.id)
     remove([job])
     logger.info("evicted: the workspace's ended sessions retain too much", metadata: job.metadata)
@@ -229,6 +230,7 @@ final class JobTable: Sendable {
 
   /// Ends a job's process, and makes the job unknown.
   func delete(_ job: Job) {
+    job.noteForgotten()
     manager.forget(id: job.id)
     remove([job])
     logger.info("deleted", metadata: job.metadata)
@@ -274,6 +276,7 @@ final class JobTable: Sendable {
   private func remove(_ jobs: [Job]) {
     state.withLock { state in
       for job in jobs where state.jobs.removeValue(forKey: job.id) != nil {
+        job.noteForgotten()
         state.workspaces[job.workspace]?.jobs[job.id] = nil
         state.workspaces[job.workspace]?.forgetLabels(of: job)
         state.workspaces[job.workspace]?.departing += 1
@@ -291,6 +294,25 @@ final class JobTable: Sendable {
           }
         }
       }
+    }
+  }
+
+  /// How many entries there are of each kind, for tests of what is kept.
+  struct Counts: Equatable {
+    var jobs = 0
+    var processes = 0
+    var departing = 0
+    var workspaces = 0
+    var labels = 0
+  }
+
+  var counts: Counts {
+    let processes = manager.count
+    return state.withLock { state in
+      Counts(
+        jobs: state.jobs.count, processes: processes, departing: state.departing.count,
+        workspaces: state.workspaces.count,
+        labels: state.workspaces.values.reduce(0) { $0 + $1.labels.count })
     }
   }
 

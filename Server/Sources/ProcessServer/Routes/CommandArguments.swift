@@ -33,6 +33,8 @@ struct CommandArguments {
       command.parentDeathSignal = .kill
     #endif
     command.limits = try limits()
+    command.memoryLimit = try fields.integer("max_memory_bytes", in: 1...(.max))
+    command.processLimit = try fields.integer("max_processes", in: 1...(.max))
     let given = try fields.integer("linger_ms", in: 0...(1 << 40))
     command.quietGrace = nil
     command.lingerLimit = given.map { .milliseconds($0) } ?? linger
@@ -53,12 +55,6 @@ struct CommandArguments {
     }
     if let files = try fields.integer("open_files", in: 3...(1 << 20)) {
       limits[.openFiles] = Command.Limit(UInt64(files))
-    }
-    for field in ["max_memory_bytes", "max_processes"]
-    where try fields.integer(field, in: 1...(.max)) != nil {
-      throw APIError(
-        .badRequest, "limits_unavailable",
-        "\(fields.name(field)) takes a control group, and this server has none that it may divide")
     }
     return limits
   }

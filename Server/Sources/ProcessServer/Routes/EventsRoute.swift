@@ -77,6 +77,15 @@ extension API {
     guard expected < Self.leastCounted || take(expected, context) else { return nil }
     let beginning = ContinuousClock.now
     events.reserveCapacity(expected)
+    // The position that the client has given means nothing here.
+    if output.isCursorForeign || output.isCursorAhead {
+      events.writeEvent(
+        "reset",
+        [
+          "foreign_cursor": .bool(output.isCursorForeign),
+          "cursor_ahead": .bool(output.isCursorAhead), "cursor": .string(output.cursor.description),
+        ])
+    }
     if output.missedChunks > 0 || output.missedBytes != 0 { events.writeGap(output) }
     for chunk in output.chunks {
       events.writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
@@ -85,11 +94,8 @@ extension API {
     }
     // The exit is told once, and again should it be set again; the end tells it as well.
     if !output.hasMore, let code = output.exitCode {
-      let signal = await job.signalName(for: output)
-      let exit: JSON = [
-        "exit_code": .int(Int(code)), "signal": .optional(signal),
-        "timed_out": .bool(job.hasTimedOut),
-      ]
+      let ending = await job.ending(for: output)
+      let exit: JSON = .object([("exit_code", .int(Int(code)))] + ending.members)
       if position.exitTold != exit.text {
         position.exitTold = exit.text
         events.writeEvent("exit", exit)
@@ -98,7 +104,8 @@ extension API {
         events.writeEvent(
           "end",
           [
-            "lost_bytes": .int(output.lostBytes), "dropped_bytes": .int(job.process.droppedBytes),
+            "lost_bytes": .int(output.lostBytes), "dropped_bytes": .int(ending.droppedBytes),
+            "forgotten": .bool(ending.isForgotten),
           ], id: output.cursor.description)
       }
     }

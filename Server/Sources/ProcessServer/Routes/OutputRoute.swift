@@ -28,11 +28,11 @@ extension API {
       // Deleted meanwhile, and no end has come of it.
       if output.isForgotten && !output.isClosed { throw APIError.sessionNotFound(job.id) }
     }
-    let signal = await job.signalName(for: output)
+    let ending = await job.ending(for: output)
     let expected = ByteBuffer.sizeOfJSON(of: output)
     let isCounted = expected >= Self.leastCounted
     guard !isCounted || take(expected, context) else { throw APIError.overloaded }
-    let response = format.response(of: output, of: job, signal: signal)
+    let response = format.response(of: output, ending)
     if isCounted { adjust(expected, to: response.body.contentLength ?? 0, context) }
     metrics.polled(output)
     metrics.worked(on: .output, for: .now - start - waited)
@@ -79,11 +79,11 @@ private enum OutputFormat {
     }
   }
 
-  func response(of output: Output, of job: Job, signal: String?) -> Response {
+  func response(of output: Output, _ ending: Ending) -> Response {
     var body = ByteBuffer()
     switch self {
     case .json:
-      body.writeJSON(output, of: job, signal: signal)
+      body.writeJSON(output, ending)
       return Response(json: body)
     case .raw:
       body.writeBytes(output.chunks.payload)
@@ -103,12 +103,20 @@ private enum OutputFormat {
     set("Missed-Chunks", "\(output.missedChunks)")
     set("Missed-Bytes", output.missedBytes.map { "\($0)" })
     set("Lost-Bytes", "\(output.lostBytes)")
-    set("Dropped-Bytes", "\(job.process.droppedBytes)")
+    set("Dropped-Bytes", "\(ending.droppedBytes)")
     set("Has-More", "\(output.hasMore)")
     set("Session-Alive", "\(output.isAlive)")
     set("Closed", "\(output.isClosed)")
     set("Exit-Code", output.exitCode.map { "\($0)" })
-    set("Signal", signal)
+    set("Signal", ending.signal)
+    set("Timed-Out", "\(ending.hasTimedOut)")
+    set("OOM-Killed", ending.wasOOMKilled.map { "\($0)" })
+    set("User-Seconds", ending.usage.map { Ending.Usage.seconds($0.userTime) })
+    set("System-Seconds", ending.usage.map { Ending.Usage.seconds($0.systemTime) })
+    set("Max-RSS-Bytes", ending.usage.map { "\($0.peakResidentBytes)" })
+    set("Foreign-Cursor", "\(output.isCursorForeign)")
+    set("Cursor-Ahead", "\(output.isCursorAhead)")
+    set("Forgotten", "\(ending.isForgotten)")
     return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
   }
 }

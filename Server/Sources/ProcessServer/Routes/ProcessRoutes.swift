@@ -16,18 +16,20 @@ extension API {
     var list: [JSON] = []
     for job in jobs.jobs(of: context.workspace) {
       let output = job.session.output(since: Cursor(seq: .max))
-      let signal = await job.signalName(for: output)
+      let ending = await job.ending(for: output)
       list.append([
         "session_id": .string(job.id), "pid": .int(Int(job.process.processID)),
         "command": job.order.line.json, "tty": .bool(job.order.command.terminal != nil),
         "started_at": .string(job.startedAt.formatted(.iso8601)),
         "session_alive": .bool(output.isAlive), "closed": .bool(output.isClosed),
-        "exit_code": .optional(output.exitCode.map { Int($0) }), "signal": .optional(signal),
+        "exit_code": .optional(output.exitCode.map { Int($0) }), "signal": .optional(ending.signal),
         "last_seq": .int(output.lastSeq), "total_bytes": .int(job.session.totalBytes),
-        "lost_bytes": .int(output.lostBytes), "dropped_bytes": .int(job.process.droppedBytes),
-        "timed_out": .bool(job.hasTimedOut), "name": .optional(job.order.name),
+        "lost_bytes": .int(output.lostBytes), "dropped_bytes": .int(ending.droppedBytes),
+        "timed_out": .bool(ending.hasTimedOut), "name": .optional(job.order.name),
         "keep_alive": .bool(job.order.isKeptAlive),
         "lingering": .bool(!output.isAlive && job.isActive),
+        "oom_killed": ending.wasOOMKilled.map { .bool($0) } ?? .null,
+        "rusage": ending.usage?.json ?? .null,
       ])
     }
     return Response(json: ["processes": .array(list)])

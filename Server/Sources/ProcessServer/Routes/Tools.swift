@@ -43,6 +43,10 @@ extension API {
           .badRequest, "unknown_tool",
           "there is no tool \(tool.prefix(64)); see POST /api/sdk/envs/list")
       }
+    } catch LaunchError.limitsUnavailable(let reason) {
+      throw APIError(
+        .badRequest, "limits_unavailable",
+        "max_memory_bytes and max_processes take a control group: \(reason)")
     } catch let error as LaunchError {
       return Response(json: ["isError": true, "content": [text(error.description)]])
     }
@@ -100,7 +104,7 @@ extension API {
     }
     let isOver = job.session.isClosed
     if !isOver { job.process.terminate(grace: configuration.limits.grace) }
-    let exit = try? await job.process.waitUntilClosed()
+    _ = try? await job.process.waitUntilClosed()
     if isOver, !endsBackground, !job.hasTimedOut {
       // What has just ended counts until the system has noticed.
       for _ in 0..<10 where job.isActive { try? await Task.sleep(for: .milliseconds(10)) }
@@ -113,11 +117,14 @@ extension API {
     metrics.polled(output)
     let payload = output.chunks.payload.description
     let (stdout, stderr) = (output.bytes(of: .stdout), output.bytes(of: .stderr))
+    let ending = await job.ending(for: output)
     var result: [(name: String, value: JSON)] = [
       ("output", .string(payload)), ("exit_code", .optional(output.exitCode.map { Int($0) })),
-      ("signal", .optional(exit?.signalName)), ("timed_out", .bool(job.hasTimedOut)),
+    ]
+    result += ending.members
+    result += [
       ("truncated", .bool(output.lostBytes > 0)), ("lost_bytes", .int(output.lostBytes)),
-      ("dropped_bytes", .int(job.process.droppedBytes)),
+      ("dropped_bytes", .int(ending.droppedBytes)),
       ("stdout", .string(String(decoding: stdout, as: UTF8.self))),
       ("stderr", .string(String(decoding: stderr, as: UTF8.self))),
       ("stdout_b64", .string(base64(stdout))), ("stderr_b64", .string(base64(stderr))),

@@ -24,10 +24,10 @@ extension APIServer {
     public var allowedHosts: Set<String> = []
     /// The user that commands become, for a server that runs as root; nil for the server's own.
     public var commandUser: CommandUser?
-    /// Whether each command gets a control group of its own, where the system lets this process
-    /// make one. What leaves a command's process group is then reached as well. It costs some
-    /// milliseconds and descriptors for each.
-    public var usesControlGroups = false
+    /// Whether each command gets a control group of its own. What leaves a command's process group
+    /// is then reached as well, and commands can have limits on their memory and their processes.
+    /// It costs some milliseconds and descriptors for each.
+    public var controlGroups = ControlGroups.none
     /// What happens to the processes that a token started when the token is revoked.
     public var onRevoke = RevocationPolicy.keep
     /// The name of the one environment that there is.

@@ -83,13 +83,25 @@ enum Schema {
     ("truncated", boolean), ("lost_bytes", count), ("closed", boolean), ("missed_chunks", count),
     ("missed_bytes", nullable("integer")), ("next_since", count), ("cursor", string),
     ("has_more", boolean), ("signal", nullable("string")), ("dropped_bytes", count),
-    ("timed_out", boolean),
+    ("timed_out", boolean), ("oom_killed", nullable("boolean")), ("rusage", usage),
+    ("foreign_cursor", boolean), ("cursor_ahead", boolean), ("forgotten", boolean),
   ])
+
+  /// What a process has used; null while it runs.
+  private static let usage: JSON = [
+    "anyOf": [
+      object([
+        ("user_seconds", ["type": "number", "minimum": 0]),
+        ("system_seconds", ["type": "number", "minimum": 0]), ("max_rss_bytes", count),
+      ]),
+      ["type": "null"],
+    ]
+  ]
 
   /// One of a stream's events, as a client has parsed it.
   static let event = object(
     [
-      ("event", ["enum": ["chunk", "gap", "exit", "end", "error"]]), ("id", string),
+      ("event", ["enum": ["chunk", "gap", "reset", "exit", "end", "error"]]), ("id", string),
       ("data", string),
     ], required: ["event", "data"])
 
@@ -99,7 +111,7 @@ enum Schema {
     ("closed", boolean), ("exit_code", nullable("integer")), ("signal", nullable("string")),
     ("last_seq", count), ("total_bytes", count), ("lost_bytes", count), ("dropped_bytes", count),
     ("timed_out", boolean), ("name", nullable("string")), ("keep_alive", boolean),
-    ("lingering", boolean),
+    ("lingering", boolean), ("oom_killed", nullable("boolean")), ("rusage", usage),
   ])
 
   static let command: JSON = [
@@ -117,6 +129,7 @@ enum Schema {
     ("tty", nullable("boolean")), ("rows", optional(0...65_535)), ("cols", optional(0...65_535)),
     ("timeout_ms", optional(1...(.max))), ("cpu_seconds", optional(1...(1 << 31))),
     ("open_files", optional(3...(1 << 20))), ("linger_ms", optional(0...(1 << 40))),
+    ("max_memory_bytes", optional(1...(.max))), ("max_processes", optional(1...(.max))),
   ]
 
   private static func optional(_ range: ClosedRange<Int>) -> JSON {
