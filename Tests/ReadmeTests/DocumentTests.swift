@@ -40,6 +40,16 @@ import Testing
     }
   }
 
+  @Test("every path that docs/architecture.md names exists")
+  func architecturePathsExist() throws {
+    let text = try Repository.text("docs/architecture.md")
+    let paths = text.matches(of: #/`([\w.+\/-]+\/[\w.+\/-]+)`/#).map { String($0.1) }
+    #expect(!paths.isEmpty)
+    for path in paths {
+      #expect(Repository.exists(path) || Repository.exists("Sources/\(path)"), "\(path)")
+    }
+  }
+
   @Test("the example that ends its processes is the same in the CI runner")
   func shutdownExamplesAreEqual() throws {
     let example = "ShutdownExample.swift"
