@@ -18,8 +18,7 @@ extension CommandHost {
   /// - Parameters:
   ///   - command: What to run.
   ///   - session: Where its output goes. The process becomes its only producer, for good: from now
-  ///     on ``Session/append(_:to:)-(RawSpan,_)``, ``Session/setExit(_:closing:)`` and
-  ///     ``Session/close()`` of the session itself end the program.
+  ///     on `append`, `setExit` and `close` of the session itself end the program.
   /// - Returns: The process, which is running or has just ended.
   /// - Throws: ``LaunchError`` if it could not be started; nothing is left of it then, and the
   ///   session is as it was.

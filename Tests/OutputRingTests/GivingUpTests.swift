@@ -135,7 +135,7 @@ import Testing
     #expect(batch.missedChunks == 17 && batch.missedBytes == 17)
   }
 
-  @Test("a read that starts over because all was overtaken keeps the newest of what is due")
+  @Test("[fast-writer] a read that starts over keeps the newest of what is due")
   func retriesForTheNewest() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }

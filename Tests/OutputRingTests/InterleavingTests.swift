@@ -82,7 +82,9 @@ import Testing
   }
 
   /// Bursts at every step from one on: the reader is overtaken at each attempt, and still ends.
-  @Test(arguments: shapes, [1, 2, 3, 8])
+  @Test(
+    "[fast-writer] a burst at every step of a read leaves the newest intact suffix",
+    arguments: shapes, [1, 2, 3, 8])
   func burstAtEveryStepFrom(shape: Shape, pieceSize: Int) {
     for start in Start.allCases {
       for burst in Self.bursts {

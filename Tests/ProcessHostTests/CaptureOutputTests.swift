@@ -99,7 +99,8 @@ import Testing
     }
   }
 
-  @Test func noDescriptorOfThisProgramIsInherited() async throws {
+  @Test("[descriptors] a command inherits no descriptor of this program")
+  func noDescriptorOfThisProgramIsInherited() async throws {
     let session = try await capture(.shell("ls /proc/self/fd | wc -l"))
     // 0, 1, 2, and the one with which ls looks.
     #expect(text(session) == "4\n")
@@ -114,7 +115,8 @@ import Testing
     #expect(output.missedBytes == output.lostBytes)
   }
 
-  @Test func eachStreamKeepsItsOrder() async throws {
+  @Test("[stream-order] each stream keeps its order")
+  func eachStreamKeepsItsOrder() async throws {
     let lines = 40_000
     let session = try await capture(.shell("seq \(lines) & seq -f e%.0f \(lines) >&2 & wait"))
     #expect(session.lostBytes == 0)
@@ -131,7 +133,8 @@ import Testing
     }
   }
 
-  @Test func whoeverSeesTheExitHasAllThatTheProcessWrote() async throws {
+  @Test("[exit-code] a reader that sees the exit has all that the process wrote")
+  func whoeverSeesTheExitHasAllThatTheProcessWrote() async throws {
     // A grandchild holds the pipe, so that only the exit tells that the process is at its end.
     for round in 1...50 {
       let session = freshSession()

@@ -35,7 +35,7 @@ import Testing
 
   // MARK: Where there are no such cgroups
 
-  @Test("A limit without cgroups fails the launch, and says so")
+  @Test("[cgroup-limits] A limit without cgroups fails the launch, and says so")
   func withoutCgroups() async throws {
     for command in [limited("true", memory: 1 << 30), limited("true", processes: 10)] {
       let session = freshSession()

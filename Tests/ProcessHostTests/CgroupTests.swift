@@ -58,7 +58,7 @@ import Testing
   private static let escape =
     "setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$; exec >&- 2>&-; while :; do sleep 0.1; done\" &' &"
 
-  @Test("What left its group and session is ended with the command's cgroup")
+  @Test("[cgroup] what left its group and session is ended with the command's cgroup")
   func escaping() async throws {
     try requireCgroups()
     let host = CommandHost(cgroups: .ifAvailable)
@@ -74,7 +74,7 @@ import Testing
     #expect(throws: SignalError.processEnded) { try process.signal(.kill) }
   }
 
-  @Test("Without a cgroup, what left its group and session lives on")
+  @Test("[leaving-group] without a cgroup, what left its group and session lives on")
   func escapingFromTheGroup() async throws {
     let host = CommandHost()
     let (process, other) = try await start("\(Self.escape) exit 3", on: host)
@@ -85,7 +85,7 @@ import Testing
     kill(other, SIGKILL)
   }
 
-  @Test("Signals reach what left its group and session, within the cgroup")
+  @Test("[cgroup] signals reach what left its group and session, within the cgroup")
   func signals() async throws {
     try requireCgroups()
     let directory = TemporaryDirectory()
@@ -143,7 +143,7 @@ import Testing
     }
   }
 
-  @Test("A cgroup is removed when its command is over, and when its launch fails")
+  @Test("[cgroup] a cgroup is removed when its command is over, and when its launch fails")
   func removal() async throws {
     try requireCgroups()
     await #expect(processExitsWith: .success) {
@@ -179,7 +179,7 @@ import Testing
     #expect(unsafe rmdir(directory.path) == 0)
   }
 
-  @Test("A command runs in its process group alone where no cgroup is available")
+  @Test("[leaving-group] a command runs in its process group alone where no cgroup is available")
   func fallback() async throws {
     await #expect(processExitsWith: .success) {
       // A user that may make none, if this is root.

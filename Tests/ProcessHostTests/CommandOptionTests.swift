@@ -26,7 +26,7 @@ private func reason(_ command: Command) async -> String? {
 }
 
 @Suite(.timeLimit(.minutes(10))) struct MergedOutputTests {
-  @Test("stdout and stderr of one pipe keep the order in which they were written")
+  @Test("[stream-order] stdout and stderr of one pipe keep the order in which they were written")
   func order() async throws {
     var command = Command.shell(
       "i=0; while [ $i -lt 500 ]; do echo out$i; echo err$i >&2; i=$((i+1)); done")
@@ -64,7 +64,7 @@ private func reason(_ command: Command) async -> String? {
     deinit { close(descriptor) }
   }
 
-  @Test("A descriptor gets another number")
+  @Test("[descriptors] a descriptor gets another number")
   func mapped() async throws {
     let file = Marked("hello")
     var command = Command.shell("cat <&7; ls /proc/self/fd >/dev/null")
@@ -177,7 +177,8 @@ private func reason(_ command: Command) async -> String? {
 
 #if os(Linux)
   @Suite(.timeLimit(.minutes(10))) struct AttributeTests {
-    @Test("Limits reach the command, soft and hard, and leave this program's own alone")
+    @Test(
+      "[attributes] limits reach the command, soft and hard, and leave this program's own alone")
     func limits() async throws {
       let before = spawn_open_file_limit()
       var command = Command("cat", "/proc/self/limits")
@@ -207,7 +208,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(try await capture(command).output().exitCode == 127)
     }
 
-    @Test("The umask and the nice value reach the command")
+    @Test("[attributes] the umask and the nice value reach the command")
     func maskAndNiceness() async throws {
       var command = Command.shell("umask; nice")
       command.umask = 0o027
@@ -273,7 +274,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(process.droppedBytes == 0)
     }
 
-    @Test("A command gets its signal when the program that started it is killed")
+    @Test("[killed-program] a command gets its signal when the program that started it is killed")
     func parentDeath() async throws {
       let result = try await #require(
         processExitsWith: .signal(SIGKILL), observing: [\.standardOutputContent]
@@ -382,7 +383,7 @@ private func reason(_ command: Command) async -> String? {
         await launchError(command) == .badWorkingDirectory(path: directory.path, code: EACCES))
     }
 
-    @Test("The step that failed is named")
+    @Test("[attributes] the step that failed is named")
     func steps() async throws {
       await #expect(processExitsWith: .success) {
         // As another user, without privileges.

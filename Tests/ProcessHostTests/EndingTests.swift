@@ -26,7 +26,8 @@ import Testing
     return (process, String(text(process.session).prefix { $0 != "\n" }))
   }
 
-  @Test func whoEndsWhenAskedIsNotKilled() async throws {
+  @Test("[terminate] a process that ends when asked is not killed")
+  func whoEndsWhenAskedIsNotKilled() async throws {
     let (process, _) = try await start(
       "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
     process.terminate(grace: Self.never)
@@ -34,7 +35,8 @@ import Testing
     #expect(text(process.session) == "ready\nbye\n")
   }
 
-  @Test func whoIgnoresItIsKilled() async throws {
+  @Test("[terminate] a process that ignores SIGTERM is killed")
+  func whoIgnoresItIsKilled() async throws {
     let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
     process.terminate(grace: .milliseconds(50))
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
@@ -49,7 +51,7 @@ import Testing
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
-  @Test("The first signal may be another than SIGTERM")
+  @Test("[terminate] the first signal may be another than SIGTERM")
   func anotherSignal() async throws {
     let (process, _) = try await start(
       "trap 'exit 3' INT; trap '' TERM; echo ready; while :; do sleep 0.01; done")
@@ -90,7 +92,8 @@ import Testing
     #expect(contents("\(directory.path)/got") == "\n")
   }
 
-  @Test func aStoppedProcessIsMadeToGoOn() async throws {
+  @Test("[signal] a stopped process is continued, so that it ends")
+  func aStoppedProcessIsMadeToGoOn() async throws {
     let (process, _) = try await start(
       "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
     try process.signal(.stop)
@@ -107,7 +110,8 @@ import Testing
 
   /// The child is gone at the first signal, with its output; a grandchild without our pipes is not,
   /// and must have its grace, and then be killed.
-  @Test(arguments: [true, false]) func theRestOfTheGroupHasItsGraceToo(ignores: Bool) async throws {
+  @Test("[terminate] the rest of the group has its grace too", arguments: [true, false])
+  func theRestOfTheGroupHasItsGraceToo(ignores: Bool) async throws {
     let directory = TemporaryDirectory()
     let trap =
       ignores ? "trap '' TERM" : "trap 'sleep 0.1; echo done >\(directory.path)/done; exit' TERM"
@@ -180,7 +184,7 @@ import Testing
     #expect(isGone(rest) && !process.hasLingeringGroup)
   }
 
-  @Test("What a command left in its group does not outlive the host, closed or let go")
+  @Test("[lingering-group] what a command left in its group does not outlive the host")
   func whatIsLeftEndsWithTheHost() async throws {
     for closes in [true, false] {
       var host: CommandHost? = CommandHost()
@@ -202,7 +206,8 @@ import Testing
 
   // MARK: Output that others hold open
 
-  @Test func aQuietGrandchildDoesNotKeepTheSessionOpen() async throws {
+  @Test("[held-output] a silent grandchild does not keep the session open")
+  func aQuietGrandchildDoesNotKeepTheSessionOpen() async throws {
     let directory = TemporaryDirectory()
     let gate = directory.path + "/gate"
     #expect(unsafe mkfifo(gate, 0o600) == 0)
@@ -220,7 +225,8 @@ import Testing
   }
 
   /// As long as something comes, the session stays open.
-  @Test func aTalkativeGrandchildDoes() async throws {
+  @Test("[held-output] a grandchild that writes keeps the session open")
+  func aTalkativeGrandchildDoes() async throws {
     let (process, _) = try await start(
       "(for i in $(seq 14); do sleep 0.5; echo $i; done) & exit 0", quietGrace: .seconds(6))
     try await process.waitUntilClosed()
@@ -282,7 +288,8 @@ import Testing
 
   // MARK: Hosts
 
-  @Test func aClosedHostLeavesNothing() async {
+  @Test("[host-close] a closed host leaves nothing")
+  func aClosedHostLeavesNothing() async {
     await #expect(processExitsWith: .success) {
       let before = try await settledDescriptorCount()
       let host = CommandHost()
@@ -312,7 +319,8 @@ import Testing
     }
   }
 
-  @Test func aForgottenHostLeavesNothing() async {
+  @Test("[host-close] a host without references leaves nothing")
+  func aForgottenHostLeavesNothing() async {
     await #expect(processExitsWith: .success) {
       let before = try await settledDescriptorCount()
       let session = freshSession()
@@ -339,7 +347,8 @@ import Testing
     }
   }
 
-  @Test func cancelledLaunchesLeaveNothing() async {
+  @Test("[cancelled-launch] cancelled launches leave nothing")
+  func cancelledLaunchesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)

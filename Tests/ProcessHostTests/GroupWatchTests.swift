@@ -51,7 +51,7 @@ import Testing
     return processes
   }
 
-  @Test("One look serves all groups that are to end, and none is on the event loop's thread")
+  @Test("[terminate-many] one scan serves all groups, on another thread than the event loop")
   func oneLookForAll() async throws {
     let scans = Scans()
     let host = scans.host

@@ -74,7 +74,8 @@ import Testing
   }
 
   /// Writes wait for the reader, in their order, and closing waits for them.
-  @Test func backPressure() async throws {
+  @Test("[input] a write waits until the pipe has taken all")
+  func backPressure() async throws {
     let directory = TemporaryDirectory()
     let gate = directory.path + "/gate"
     #expect(unsafe mkfifo(gate, 0o600) == 0)
@@ -120,7 +121,8 @@ import Testing
   }
 
   /// In a process of its own, where SIGPIPE has its default action, which is to end it.
-  @Test func aClosedStdinIsAnError() async {
+  @Test("[input] a closed stdin is an error")
+  func aClosedStdinIsAnError() async {
     await #expect(processExitsWith: .success) {
       var command = Command.shell("exec <&-; echo closed; exec sleep 1000")
       command.input = .pipe

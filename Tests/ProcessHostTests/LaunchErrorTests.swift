@@ -26,7 +26,8 @@ import Testing
     }
   }
 
-  @Test func missingCommand() async {
+  @Test("[failed-launch] a missing command is named")
+  func missingCommand() async {
     var command = Command("no-such-command-anywhere")
     command.environment = ["PATH": "relative:/bin:/usr/bin"]
     let error = await launchError(command)
@@ -48,7 +49,8 @@ import Testing
       await launchError(Command(path)) == .notExecutable(path: path, reason: .notADirectory))
   }
 
-  @Test func noPermission() async {
+  @Test("[failed-launch] a file without permission is named")
+  func noPermission() async {
     let path = directory.file("tool", "#!/bin/sh\n", mode: 0o644)
     let expected = LaunchError.notExecutable(path: path, reason: .noPermission)
     #expect(await launchError(Command(path)) == expected)
@@ -118,7 +120,7 @@ import Testing
     #expect(errors[7].description.contains("ulimit -n"))
   }
 
-  @Test("a session that has run a process refuses a second one, and is not changed by it")
+  @Test("[exclusive-session] a second launch into a session fails, and does not change it")
   func aSecondProcess() async throws {
     let session = freshSession()
     let first = try await CommandHost.shared.launch(Command("echo", "one"), into: session)
@@ -129,7 +131,7 @@ import Testing
     #expect(text(session) == "one\n" && session.exitCode == 0)
   }
 
-  @Test("a session whose launch failed is as it was")
+  @Test("[failed-launch] a session whose launch failed is as it was")
   func aFailedLaunch() async throws {
     let session = freshSession()
     session.append("before\n".utf8, to: .stdout)
@@ -151,7 +153,8 @@ import Testing
     #expect(text(session) == "before\nafter\nrun\n")
   }
 
-  @Test("a session that a process writes to takes nothing from others, and says so")
+  @Test(
+    "[exclusive-session] a session that a process writes to takes nothing from others, and says so")
   func theProcessIsTheOnlyProducer() async throws {
     let result = await #expect(
       processExitsWith: .failure, observing: [\.standardErrorContent]

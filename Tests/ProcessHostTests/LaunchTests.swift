@@ -18,7 +18,8 @@ import Testing
   // MARK: Bytes
 
   @Test(
-    "Arguments and the executable's name reach the command byte for byte", arguments: [false, true])
+    "[byte-exact] arguments and the executable's name reach the command byte for byte",
+    arguments: [false, true])
   func bytes(inTerminal: Bool) async throws {
     let odd = Command.Text(bytes: Array("a".utf8) + [0xff, 0xfe])
     var command = Command("printf", arguments: ["%s|", odd, ""])
@@ -35,7 +36,7 @@ import Testing
     #expect(Array(named.output().chunks.payload) == path.bytes)
   }
 
-  @Test("The environment, inherited or given, reaches the command byte for byte")
+  @Test("[byte-exact] the environment, inherited or given, reaches the command byte for byte")
   func environment() async {
     await #expect(processExitsWith: .success) {
       let value: [CChar] = [0x61, -1, 0x62, 0]
@@ -93,7 +94,7 @@ import Testing
 
   // MARK: Cancelling
 
-  @Test("A cancelled launch is not held up by a daemon that holds its output")
+  @Test("[cancelled-launch] a cancelled launch is not held up by a daemon that holds its output")
   func daemons() async throws {
     let host = CommandHost()
     let pids = directory.path + "/pids"
@@ -142,7 +143,7 @@ import Testing
 
   // MARK: Launches that hang
 
-  @Test("Launches that hang hold up no others, however many, and no end of a host")
+  @Test("[hanging-launch] launches that hang hold up no others, however many, and no end of a host")
   func hanging() async throws {
     let hanging = Hanging(directory)
     let host = CommandHost()
@@ -200,7 +201,7 @@ import Testing
   // MARK: What the system does not have
 
   @Test(
-    "Without processes and threads to spare a launch fails clearly, and succeeds later",
+    "[out-of-resources] without processes and threads a launch fails clearly",
     .enabled(if: getuid() == 0, "only root may become a user that has a limit"),
     arguments: [true, false])
   func noProcesses(hasThreads: Bool) async {

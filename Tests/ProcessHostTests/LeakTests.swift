@@ -29,7 +29,8 @@ import Testing
     }
   }
 
-  @Test func failedLaunchesLeaveNothing() async {
+  @Test("[failed-launch] failed launches leave nothing")
+  func failedLaunchesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
@@ -54,7 +55,8 @@ import Testing
     }
   }
 
-  @Test func launchesWithoutDescriptorsFailClearlyAndRecover() async {
+  @Test("[out-of-resources] launches without descriptors fail clearly, and recover")
+  func launchesWithoutDescriptorsFailClearlyAndRecover() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)

@@ -60,7 +60,8 @@ import Testing
     #expect(session.isClosed)
   }
 
-  @Test func signalsReachTheWholeGroup() async throws {
+  @Test("[signal] signals reach the whole group")
+  func signalsReachTheWholeGroup() async throws {
     let session = freshSession()
     let process = try await CommandHost.shared.launch(
       .shell("sh -c 'echo $$; exec sleep 1000' | cat"), into: session)

@@ -108,7 +108,7 @@ import Testing
 
   // MARK: A pipe
 
-  @Test("The first full read widens a pipe, and the budget knows it")
+  @Test("[pipe-size] the first full read widens a pipe, and the budget knows it")
   func firstFullRead() throws {
     let budget = PipeBudget(limit: 1_000_000)
     let output = try Output(budget)
@@ -236,7 +236,7 @@ import Testing
 
   // MARK: A turn
 
-  @Test("1 MiB is shared among all processes, and each gets a read at least")
+  @Test("[flood] 1 MiB is shared among all processes, and each gets a read at least")
   func share() {
     #expect(
       [0, 1, 2, 16, 17, 1_000].map(EventLoop.share(among:)) == [

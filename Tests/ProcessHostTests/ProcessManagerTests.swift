@@ -28,7 +28,8 @@ private final class ManualClock: Sendable {
 
   private static let sleeping = Command("sleep", "1000")
 
-  @Test func whatIsForgottenIsEnded() async throws {
+  @Test("[manager-forget] a forgotten process is terminated")
+  func whatIsForgottenIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let process = try await manager.launch(Self.sleeping, into: session("a"))
     #expect(manager.process(id: "a") === process && manager.count == 1)
@@ -38,7 +39,7 @@ private final class ManualClock: Sendable {
     #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
   }
 
-  @Test("a reader that waits gets the rest of a forgotten process's output, its exit and the close")
+  @Test("[manager-forget] a waiting reader gets the rest, the exit and the close")
   func waitsEndWithTheClose() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let command = Command.shell(
@@ -81,7 +82,8 @@ private final class ManualClock: Sendable {
     #expect(!output.isClosed)
   }
 
-  @Test func whatIsIdleIsEnded() async throws {
+  @Test("[manager-forget] an idle process is terminated")
+  func whatIsIdleIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let silent = try await manager.launch(Self.sleeping, into: session("silent"))
     let ended = try await manager.launch(Command("echo", "hello"), into: session("ended"))

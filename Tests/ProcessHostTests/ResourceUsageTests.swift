@@ -28,7 +28,7 @@ import Testing
     #expect(usage.peakResidentBytes < 8 << 30)
   }
 
-  @Test("A process that runs has no usage yet")
+  @Test("[resource-usage] A process that runs has no usage yet")
   func running() async throws {
     let process = try await CommandHost.shared.launch(.shell("sleep 1000"), into: freshSession())
     #expect(process.resourceUsage == nil)

@@ -133,7 +133,8 @@ import Testing
   }
 
   /// A flood in one process does not keep another's line from coming; how soon is for Benchmarks.
-  @Test func aFloodDoesNotStarveOthers() async throws {
+  @Test("[flood] a flood does not starve other commands")
+  func aFloodDoesNotStarveOthers() async throws {
     let flood = try await CommandHost.shared.launch(
       Command("cat", "/dev/zero"), into: freshSession())
     var command = Command("cat")

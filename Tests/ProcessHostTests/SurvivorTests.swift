@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test("A signal that is not permitted is reported as such, and the command runs on")
+  @Test("[signal] a signal that is not permitted is reported as such, and the command runs on")
   func signals() async throws {
     try requirePossible()
     let shared = TemporaryDirectory()
@@ -90,7 +90,8 @@ import Testing
     }
   }
 
-  @Test("Closing a host returns though its command cannot be ended, and names the command")
+  @Test(
+    "[host-close] closing a host returns though its command cannot be ended, and names the command")
   func closing() async throws {
     try requirePossible()
     let shared = TemporaryDirectory()

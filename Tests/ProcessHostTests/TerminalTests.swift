@@ -36,7 +36,8 @@ import Testing
     }
   }
 
-  @Test func itIsATerminalOfThatSize() async throws {
+  @Test("[terminal] the terminal has the size asked for")
+  func itIsATerminalOfThatSize() async throws {
     #expect(try await output("stty size") == "30 100\r\n")
     #expect(try await output("tput cols; tput lines") == "100\r\n30\r\n")
     #expect(
@@ -46,7 +47,8 @@ import Testing
 
   /// It is the controlling one: of a session that the command leads, which can be opened by its
   /// name.
-  @Test func itIsTheControllingTerminal() async throws {
+  @Test("[terminal] it is the controlling terminal")
+  func itIsTheControllingTerminal() async throws {
     // Process, session, its group, the terminal's foreground group: see proc(5).
     let process = try await start(
       "echo hello >/dev/tty; read p x x x g s x t x </proc/$$/stat; echo $p $s $g $t")
@@ -87,7 +89,8 @@ import Testing
     #expect(text(process.session) == "ready\r\nhello\r\nworld")
   }
 
-  @Test func bytesAndTheEnd() async throws {
+  @Test("[terminal] closing the input sends Ctrl-D")
+  func bytesAndTheEnd() async throws {
     #expect(
       try await output("stty -echo; wc -l", input: .bytes(Array("a\nb\n".utf8))).hasSuffix("2\r\n"))
   }

@@ -3,9 +3,9 @@ import Processes
 import ReferenceModel
 import Testing
 
-/// The contract's table (README.md), a test for each row, in its order and words.
+/// Rows of docs/contract.md. Each test states its row in brackets, and so do tests of other suites.
 @Suite struct ContractTests {
-  @Test("append over the cap: whole chunks leave at the head, never at the tail")
+  @Test("[append-over-cap] the oldest chunks are evicted whole, never the newest")
   func appendOverTheCap() {
     let session = Session(capacity: 10)
     for text in ["aaaa", "bbb", "ccc"] { session.append(text.utf8, to: .stdout) }
@@ -18,7 +18,7 @@ import Testing
     #expect(session.lostBytes == 10)
   }
 
-  @Test("one chunk larger than the cap: its last 1 MiB is kept under one seq, the prefix is lost")
+  @Test("[large-chunk] its last 1 MiB is kept under one seq, the prefix is lost")
   func chunkLargerThanTheCap() {
     let session = Session()
     session.append("before".utf8, to: .stdout)
@@ -36,7 +36,7 @@ import Testing
     #expect(later.missedBytes == 3_000_000 - Session.maxBufferBytes)
   }
 
-  @Test("empty append: refreshes activity; no chunk, no seq")
+  @Test("[empty-append] it counts as activity, and makes no chunk and no seq")
   func emptyAppend() {
     let time = ManualTime()
     let session = Session(time: time)
@@ -49,7 +49,7 @@ import Testing
     #expect(session.output().chunks.map(\.seq) == [1])
   }
 
-  @Test("very many tiny chunks: a second bound holds metadata too, and counts like the first")
+  @Test("[tiny-chunks] a second bound limits their number, and counts like the first")
   func manyTinyChunks() {
     let session = Session()
     let count = Session.maxBufferedChunks + 1_000
@@ -62,7 +62,7 @@ import Testing
     #expect(65_000 - Session.maxBufferedChunks < 1_500)  // "about 65,536"
   }
 
-  @Test("seq: one per stored append, from 1, strictly increasing, never reused, unchanged by drops")
+  @Test("[seq] one for each stored append, never reused, unchanged by eviction")
   func seq() {
     let session = Session(capacity: 5)
     for index in 1...100 {
@@ -73,7 +73,7 @@ import Testing
     #expect(session.output(since: 85).chunks.map(\.seq) == [86])
   }
 
-  @Test("offset: chunks that follow without loss touch; any jump is loss, and its size")
+  @Test("[offset] chunks without loss between them touch; a jump is the size of the loss")
   func offset() throws {
     let session = Session(capacity: 10)
     var end = 0
@@ -93,7 +93,7 @@ import Testing
     #expect(end == 3 + 4 + 1 + 9 + 25)
   }
 
-  @Test("output(since:): every retained chunk with seq > since, and all numbers agree")
+  @Test("[read] every retained chunk with seq > since, and all numbers agree")
   func outputSince() {
     let session = Session(capacity: 10)
     for _ in 0..<9 { session.append(zeros(3), to: .stdout) }
@@ -109,7 +109,7 @@ import Testing
     }
   }
 
-  @Test("since < 0 is as 0")
+  @Test("[cursor-range] a negative seq is the same as 0")
   func sinceBelowZero() {
     let session = Session(capacity: 10)
     for _ in 0..<9 { session.append(zeros(3), to: .stdout) }
@@ -122,7 +122,7 @@ import Testing
     #expect(output.missedChunks == 6 && output.missedBytes == 18)
   }
 
-  @Test("since > newest finds nothing, and says that the cursor is ahead")
+  @Test("[cursor-range] a seq beyond the newest finds nothing, and is reported")
   func sinceBeyondTheNewest() {
     let session = Session()
     #expect(session.output(since: 1).isCursorAhead && !session.output(since: 0).isCursorAhead)
@@ -137,7 +137,7 @@ import Testing
     #expect(!session.output(since: 1).isCursorAhead)
   }
 
-  @Test("repeated reads: idempotent; readers do not consume; a seq's bytes never change")
+  @Test("[read-again] readers do not consume, and a seq's bytes never change")
   func repeatedReads() {
     let session = Session(capacity: 100)
     for seq in 0..<8 { session.append(Stamp.bytes(10, at: 10 * seq), to: .stdout) }
@@ -150,7 +150,7 @@ import Testing
     #expect(first.chunks.map { Array($0.data) } == (0..<8).map { Stamp.bytes(10, at: 10 * $0) })
   }
 
-  @Test("repeated reads into reused memory: bytes that somebody holds never change")
+  @Test("[read-again] bytes that a reader holds never change, though memory is reused")
   func readsIntoReusedMemory() {
     let session = Session(capacity: 100)
     var output = Output(reservingBytes: 100, chunks: 100)
@@ -166,7 +166,7 @@ import Testing
     for (chunk, bytes) in held { #expect(Array(chunk.data) == bytes) }
   }
 
-  @Test("a slow or absent reader: finds a gap, told exactly")
+  @Test("[slow-reader] it finds a gap that is counted exactly")
   func slowReader() {
     let session = Session(capacity: 100)
     session.append(zeros(60), to: .stdout)
@@ -181,7 +181,7 @@ import Testing
     #expect(session.output(since: 0).missedBytes == 5_000 * 60)
   }
 
-  @Test("exit seen by a reader: then every append made before is in that read or before it")
+  @Test("[exit-order] every append before the exit is in that read or before it")
   func exitSeen() {
     let session = Session()
     session.append("last words".utf8, to: .stderr)
@@ -191,7 +191,7 @@ import Testing
     // The same under concurrency: StressTests.
   }
 
-  @Test("append after exit: accepted (late output), isAlive stays false")
+  @Test("[late-append] it is accepted, and isAlive stays false")
   func appendAfterExit() {
     let session = Session()
     session.setExit(0)
@@ -201,7 +201,7 @@ import Testing
     #expect(!session.isAlive && session.exitCode == 0)
   }
 
-  @Test("setExit again: the last one stands")
+  @Test("[exit-again] the last one stands")
   func setExitAgain() {
     let session = Session()
     for code in [0, 137, -1, .min, .max, 5] as [Int32] {
@@ -211,7 +211,7 @@ import Testing
     }
   }
 
-  @Test("closed: setExit closes too unless told that output may still come; close() then ends it")
+  @Test("[closed] setExit closes unless output may still come; close() then does")
   func closed() {
     let plain = Session()
     #expect(!plain.isClosed && !plain.output().isClosed && plain.isAlive)
@@ -235,7 +235,7 @@ import Testing
     #expect(closedFirst.isClosed && closedFirst.exitCode == 3)
   }
 
-  @Test("closed: a reader that reads piecemeal has come to the end only when nothing is left")
+  @Test("[closed] a read in parts is complete only when nothing is left")
   func complete() {
     let session = Session()
     for _ in 0..<3 { session.append(zeros(10), to: .stdout) }
@@ -245,7 +245,7 @@ import Testing
     #expect(session.output().isComplete)
   }
 
-  @Test("maxBytes on a read: at least one chunk if any is due; Output says whether more is waiting")
+  @Test("[max-bytes] at least one chunk if any is due, and whether more are left")
   func maxBytes() {
     let session = Session()
     for _ in 0..<5 { session.append(zeros(10), to: .stdout) }
@@ -263,7 +263,7 @@ import Testing
     #expect(nothing.chunks.isEmpty && !nothing.hasMore)
   }
 
-  @Test("raw bytes: never decoded, never split or joined")
+  @Test("[raw-bytes] never decoded, split or joined")
   func rawBytes() {
     let session = Session()
     let euro = Array("€".utf8)
@@ -276,7 +276,7 @@ import Testing
     #expect(Array(output.chunks.payload) == euro + all)
   }
 
-  @Test("register with a taken id: replaces and returns the replaced session")
+  @Test("[register-again] it replaces and returns the replaced session")
   func registerTakenID() {
     let manager = SessionManager(idleTimeout: .seconds(60))
     let (first, second) = (Session(id: "a"), Session(id: "a"))
@@ -286,7 +286,7 @@ import Testing
     #expect(manager.register(second) === second)
   }
 
-  @Test("sweep(): drops and returns those older than the timeout, not those exactly as old")
+  @Test("[sweep] drops and returns sessions idle for longer than the timeout")
   func sweep() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(10))
@@ -299,7 +299,7 @@ import Testing
     #expect(manager.sessions.map(\.id) == ["b"] && manager.count == 1)
   }
 
-  @Test("idle: last activity is the last append or setExit, or register; nothing else counts")
+  @Test("[idle] append, setExit and register count; nothing else does")
   func idle() {
     let time = ManualTime()
     let session = Session(time: time)
@@ -326,7 +326,7 @@ import Testing
     #expect(session.idleTime == .seconds(4))
   }
 
-  @Test("Chunk: its JSON form holds stream and seq, never data")
+  @Test("[chunk-json] stream and seq, never the data")
   func json() throws {
     let session = Session()
     session.append("secret".utf8, to: .stdout)
@@ -339,7 +339,7 @@ import Testing
     #expect(json == [#"{"seq":1,"stream":"stdout"}"#, #"{"seq":2,"stream":"stderr"}"#])
   }
 
-  @Test("cursor: survives the way to a client and back")
+  @Test("[cursor-text] a cursor survives JSON, and no other value does harm")
   func cursorJSON() throws {
     let cursor = Cursor(seq: 7, offset: 1 << 40)
     let data = try JSONEncoder().encode(cursor)

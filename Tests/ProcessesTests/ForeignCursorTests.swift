@@ -11,7 +11,7 @@ import Testing
     for _ in 0..<15 { new.append("new output".utf8, to: .stdout) }
   }
 
-  @Test("a cursor of another session reads from the start, and is told so")
+  @Test("[foreign-cursor] a cursor of another session reads from the start, and is told so")
   func fromTheStart() {
     let output = new.output(since: old.output().cursor)
     #expect(output.isCursorForeign)
@@ -65,7 +65,7 @@ import Testing
     #expect(output.chunks.count == 1)
   }
 
-  @Test("what no session made is foreign to none")
+  @Test("[foreign-cursor] what no session made is foreign to none")
   func bareCursors() throws {
     let cursors = [.start, Cursor(seq: 3, offset: 9), try #require(Cursor("3.9.17179869184"))]
     for cursor in cursors { #expect(!new.output(since: cursor).isCursorForeign) }
@@ -79,7 +79,7 @@ import Testing
     #expect(!old.output(since: text).isCursorForeign)
   }
 
-  @Test("a wait from a cursor of another session ends at once, though nothing is there")
+  @Test("[foreign-cursor] a wait from a cursor of another session ends at once")
   func waits() async {
     let empty = Session(id: "s", capacity: 100)
     let cursor = old.output().cursor

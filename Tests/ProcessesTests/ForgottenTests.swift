@@ -27,7 +27,9 @@ import Testing
     }
   }
 
-  @Test("a session that its manager drops wakes the readers that sleep", arguments: Way.allCases)
+  @Test(
+    "[forgotten] a session that its manager drops wakes the readers that sleep",
+    arguments: Way.allCases)
   func wakes(way: Way) {
     let wait = PendingWait(for: session, past: .start)
     #expect(!wait.isOver)
@@ -78,7 +80,7 @@ import Testing
     #expect(!output.isForgotten && !output.isComplete)
   }
 
-  @Test("a later wait ends at once, and reads and appends go on")
+  @Test("[forgotten] a later wait ends at once, and reads and appends go on")
   func later() async {
     manager.forget(id: "s")
     session.append("abc".utf8, to: .stdout)
@@ -102,7 +104,9 @@ import Testing
     #expect(counts == [2, 2, 1])
   }
 
-  @Test("a session that is registered again is waited for again", arguments: Way.allCases)
+  @Test(
+    "[forgotten] a session that is registered again is waited for again",
+    arguments: Way.allCases)
   func registeredAgain(way: Way) {
     drop(by: way)
     manager.register(session)

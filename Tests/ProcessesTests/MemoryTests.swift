@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test(
-    "total memory of a full session is at most 1.7 MiB at any chunk size",
+    "[memory] total memory of a full session is at most 1.7 MiB at any chunk size",
     arguments: [1, 2, 15, 16, 17, 64, 4_096, 65_536, 1 << 20, 3 << 20])
   func fullSession(chunkSize: Int) {
     let limit = Int(1.7 * 1_048_576)

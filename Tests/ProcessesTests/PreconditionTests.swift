@@ -43,7 +43,7 @@ private func reserve(_ count: Int, filling written: Int) {
     #expect(session.output().chunks.count == 1)
   }
 
-  @Test("without memory the throwing form throws, and the other ends the program saying why")
+  @Test("[session-memory] without memory one form throws, the other ends the program")
   func noMemory() async throws {
     await #expect(processExitsWith: .success) {
       forbidMappings()

@@ -44,7 +44,7 @@ import Testing
     #expect(session.isClosed && session.exitCode == 7)
   }
 
-  @Test("a producer that is let go closes its session, and wakes its readers")
+  @Test("[producers] a producer that is let go closes its session, and wakes its readers")
   func lettingGoCloses() async {
     func waitForEnd(_ producer: consuming Session.Producer) async -> Output {
       let session = producer.session
@@ -106,8 +106,7 @@ import Testing
     #expect(session.reader.status == status)
   }
 
-  @Test(
-    "beside an exclusive producer, the session's own append, setExit and close say why they end")
+  @Test("[producers] beside an exclusive producer, the session's own append says why it ends")
   func sessionTraps() async throws {
     let append = await #expect(
       processExitsWith: .failure, observing: [\.standardErrorContent]
@@ -185,7 +184,7 @@ import Testing
     #expect(session.lastActivity.nanoseconds == 5_000)
   }
 
-  @Test("activity never moves back, whichever thread notes it")
+  @Test("[idle] activity never moves back, whichever thread notes it")
   func activityIsAMaximum() {
     let time = Time()
     var producer = makeProducer(clock: time.clock)

@@ -149,7 +149,7 @@ import Testing
     #expect(manager.count == 0)
   }
 
-  @Test("ids are equal when their bytes are, though strings are equal when they look the same")
+  @Test("[register-again] ids are equal when their bytes are")
   func canonicallyEqualIds() {
     let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}")
     #expect(composed == decomposed)
@@ -168,7 +168,7 @@ import Testing
     #expect(manager.session(id: sliced) != nil)
   }
 
-  @Test("a session is not idle for longer than a time that its coarse clock may not have seen pass")
+  @Test("[sweep] a session is never swept a tick of the coarse clock early")
   func coarseClock() {
     let session = Session(id: "s", capacity: 1)
     let stamp = session.lastActivity.nanoseconds

@@ -29,7 +29,10 @@ import Testing
   private static let kinds: [Geometry.Kind] = [.session, .producer]
 
   /// A session as it is by default; chunks of 1 byte to beyond the slack.
-  @Test(arguments: kinds) func session(kind: Geometry.Kind) {
+  @Test(
+    "[busy-reader] readers beside the producer find nothing torn, and accounts balance",
+    arguments: kinds)
+  func session(kind: Geometry.Kind) {
     expectNothingWrong(
       Stress(
         chunks: Self.chunks, geometry: .session(capacity: Session.maxBufferBytes, kind: kind),

@@ -30,7 +30,8 @@ import Testing
     #expect(session.waiters.count == 0)
   }
 
-  @Test func anAppendEndsTheWait() async {
+  @Test("[waiting] an append ends the wait")
+  func anAppendEndsTheWait() async {
     append("abc")
     let read = session.output()
     let output = await output(since: read.cursor) { append("def") }
@@ -58,7 +59,8 @@ import Testing
     #expect(output.chunks.map(\.data.description) == ["x"])
   }
 
-  @Test func theExitEndsTheWaitAndThenTheClose() async {
+  @Test("[waiting] the exit ends the wait, and then the close")
+  func theExitEndsTheWaitAndThenTheClose() async {
     let exited = await output(since: .start) { session.setExit(3, closing: false) }
     #expect(exited.exitCode == 3 && !exited.isClosed && exited.chunks.isEmpty)
     // Its cursor knows of the exit: the next wait is for something else.
@@ -231,7 +233,8 @@ import Testing
   }
 
   /// A producer that pauses at random against readers of both kinds: all of them see everything.
-  @Test func noWakeUpIsLostUnderStress() async {
+  @Test("[waiting] no wake-up is lost under stress")
+  func noWakeUpIsLostUnderStress() async {
     let session = Session(id: "s", capacity: 1 << 16)
     let total = 20_000
     let sums = await withTaskGroup(of: Int.self) { group in

@@ -1,8 +1,7 @@
 import ProcessHost
-import Processes
 
 func buildAndWatch() async throws -> Int32? {
-  let session = Session(id: "build-7", workspaceID: "acme")
+  let session = Session(id: "build-7")
   let command = Command("sh", "-c", "echo compiling; echo 'no such file' >&2; exit 2")
   try await CommandHost.shared.launch(command, into: session)
 

@@ -1,5 +1,5 @@
-// The contract (README.md) as plain arrays. Written from the contract's text, not from the sources,
-// and kept so simple that reading it is enough to believe it.
+// The contract (docs/contract.md) as plain arrays. Written from the contract's text, not from the
+// sources, and kept so simple that reading it is enough to believe it.
 
 /// One chunk, as the contract describes it.
 package struct ModelChunk: Equatable, Sendable {

@@ -151,8 +151,7 @@ public struct Command: Sendable, Hashable {
     self.workingDirectory = workingDirectory
   }
 
-  /// A command whose texts are strings; see
-  /// ``init(_:arguments:environment:workingDirectory:)-(Text,_,_,_)``.
+  /// A command whose texts are strings; see the form for ``Text``.
   public init(
     _ executable: String, arguments: [String] = [], environment: Environment = .inherited,
     workingDirectory: String? = nil
@@ -194,7 +193,7 @@ extension Command {
     case ownSession
     /// This program's. In the foreground of a terminal the command can read from it, and Ctrl-C
     /// reaches the command as it reaches this program. Signals that this program sends to it,
-    /// ``HostedProcess/terminate(grace:)`` included, reach the command alone, and none of the
+    /// ``HostedProcess/terminate(with:grace:)`` included, reach the command alone, and none of the
     /// processes that it starts.
     case inherited
   }
@@ -249,7 +248,7 @@ extension Command {
       Environment(base: .inherited, changes: changes)
     }
 
-    /// This program's environment with changes; see ``inherited(changing:)-([Text:Text?])``.
+    /// This program's environment with changes; see the form for ``Text``.
     public static func inherited(changing changes: [String: String?]) -> Environment {
       inherited(changing: texts(changes) { value in value.map { Text($0) } })
     }
@@ -259,7 +258,7 @@ extension Command {
       Environment(base: .empty, changes: variables.mapValues { $0 })
     }
 
-    /// These variables and no others; see ``only(_:)-([Text:Text])``.
+    /// These variables and no others; see the form for ``Text``.
     public static func only(_ variables: [String: String]) -> Environment {
       only(texts(variables) { Text($0) })
     }

@@ -40,7 +40,7 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// The host has been closed.
   case hostClosed
 
-  /// The session has a producer already: another process, or a ``Session/Producer``.
+  /// The session has a producer already: another process, or a `Session.Producer`.
   case sessionInUse(id: String)
 
   /// A ``ProcessManager`` has as many sessions as it may have.

@@ -68,7 +68,7 @@ extension Session {
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
   /// can.
   ///
-  /// As ``RingWriter/append(reserving:tag:filling:)``. Besides, other producers of this session
+  /// As `RingWriter.append(reserving:tag:filling:)`. Besides, other producers of this session
   /// wait until the closure returns. So the closure must not wait for anything, and must not append
   /// to this session or change its exit state.
   ///

@@ -127,7 +127,7 @@ extension Session.Producer {
   }
 
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
-  /// can; see ``RingWriter/append(reserving:tag:filling:)``.
+  /// can; see `RingWriter.append(reserving:tag:filling:)`.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.

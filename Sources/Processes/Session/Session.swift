@@ -81,7 +81,7 @@ public final class Session: Sendable, Identifiable {
   ///   - workspaceID: The workspace that it belongs to.
   ///   - capacity: The most payload bytes to retain.
   ///   - clock: The clock for ``lastActivity``.
-  /// - Throws: ``RingAllocationError`` if there is no memory or no room for another mapping.
+  /// - Throws: `RingAllocationError` if there is no memory or no room for another mapping.
   /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``.
   /// - Complexity: O(1).
   public convenience init(

@@ -1,0 +1,71 @@
+import ProcessHost
+
+/// Runs jobs, and prints their output as it comes.
+struct Runner: Sendable {
+  let host: CommandHost
+  /// The most jobs at a time.
+  let limit: Int
+
+  /// Runs all jobs.
+  ///
+  /// - Returns: Their results, in the order of the jobs.
+  func run(_ jobs: [Job]) async -> [JobResult] {
+    await withTaskGroup(of: (Int, JobResult).self) { group in
+      var results: [Int: JobResult] = [:]
+      for (index, job) in jobs.enumerated() {
+        // The next job starts when one of those that run has ended.
+        if index >= limit, let (ended, result) = await group.next() { results[ended] = result }
+        group.addTask { (index, await run(job)) }
+      }
+      for await (index, result) in group { results[index] = result }
+      return jobs.indices.compactMap { results[$0] }
+    }
+  }
+
+  /// Runs one job.
+  func run(_ job: Job) async -> JobResult {
+    var result = JobResult(job: job, outcome: .succeeded)
+    do {
+      let session = Session(id: job.name)
+      let process = try await host.launch(job.command, into: session)
+      let timer = Task {
+        try await Task.sleep(for: job.timeLimit)
+        process.terminate(grace: .seconds(1))  // SIGTERM to the whole group, then SIGKILL
+      }
+      result.missedBytes = await printOutput(of: session, as: job.name)
+      let exit = try await process.waitUntilClosed()
+      timer.cancel()
+      if !exit.isSuccess {
+        let isTimeUp = (try? await timer.value) != nil
+        result.outcome = isTimeUp ? .timedOut : .failed(exit)
+      }
+    } catch {
+      result.outcome = .notStarted("\(error)")
+    }
+    return result
+  }
+
+  /// Prints each line with a name in front, until the session is closed.
+  ///
+  /// - Returns: The bytes that were overwritten before they were read.
+  private func printOutput(of session: Session, as name: String) async -> Int {
+    var missedBytes = 0
+    var splitters: [StandardStream: LineSplitter] = [:]
+    for await output in session.outputs() {
+      if let missed = output.missedBytes, missed > 0 {
+        missedBytes += missed
+        splitters = [:]  // the rest of these lines is missing
+        print("\(name) | … \(missed) bytes missed …")
+      }
+      for chunk in output.chunks {
+        for line in splitters[chunk.stream, default: LineSplitter()].lines(endingIn: chunk.data) {
+          print("\(name) | \(line)")
+        }
+      }
+    }
+    for stream in StandardStream.allCases {
+      if let line = splitters[stream]?.lastLine() { print("\(name) | \(line)") }
+    }
+    return missedBytes
+  }
+}

@@ -1,0 +1,66 @@
+import Foundation
+import Testing
+
+/// What documents say about files of the repository.
+@Suite struct DocumentTests {
+  @Test("every Swift block of a document is code of the file named above it")
+  func codeIsCompiled() throws {
+    var count = 0
+    for document in try Documents.all() {
+      let lines = try Repository.text(document).split(
+        separator: "\n", omittingEmptySubsequences: false)
+      for (index, line) in lines.enumerated() where line == "```swift" {
+        let block = lines[(index + 1)...].prefix { $0 != "```" }
+        let place: Comment = "\(document):\(index + 1)"
+        let comment = try #require(
+          lines[..<index].last.flatMap { $0.wholeMatch(of: #/<!-- (\S+).* -->/#) }, place)
+        // Scripts/check-consumer resolves and builds the lines of a manifest.
+        if comment.1 == "manifest" { continue }
+        let code = try Repository.text(String(comment.1))
+        #expect(code.contains(block.joined(separator: "\n") + "\n"), place)
+        count += 1
+      }
+    }
+    #expect(count > 0)
+  }
+
+  @Test("every relative link of a document leads to a file")
+  func linksLeadSomewhere() throws {
+    for document in try Documents.all() {
+      let folder = document.split(separator: "/").dropLast()
+      for link in try Repository.text(document).matches(of: #/\]\(([^)\s]+)\)/#) {
+        let target = link.1.prefix { $0 != "#" }
+        guard !target.isEmpty, !target.contains(":") else { continue }
+        var path = folder
+        for part in target.split(separator: "/") {
+          if part == ".." { _ = path.popLast() } else { path.append(part) }
+        }
+        #expect(Repository.exists(path.joined(separator: "/")), "\(document): \(link.1)")
+      }
+    }
+  }
+
+  @Test("every path that docs/architecture.md names exists")
+  func architecturePathsExist() throws {
+    let text = try Repository.text("docs/architecture.md")
+    let paths = text.matches(of: #/`([\w.+\/-]+\/[\w.+\/-]+)`/#).map { String($0.1) }
+    #expect(!paths.isEmpty)
+    for path in paths {
+      #expect(Repository.exists(path) || Repository.exists("Sources/\(path)"), "\(path)")
+    }
+  }
+
+  @Test("the example that ends its processes is the same in the CI runner")
+  func shutdownExamplesAreEqual() throws {
+    let example = "ShutdownExample.swift"
+    #expect(
+      try Repository.text("Examples/Sources/ci-runner/\(example)")
+        == Repository.text("Tests/ReadmeTests/\(example)"))
+  }
+
+  @Test("the README's test command is the one that CI runs")
+  func ciRunsTheReadmesTests() throws {
+    #expect(try Repository.text("README.md").contains("\nswift test\n"))
+    #expect(try Repository.text(".ci/run").contains("\nswift test 2>&1"))
+  }
+}
