@@ -15,7 +15,8 @@ import Testing
 ///
 /// Each test has a process of its own, so that it counts nobody else's.
 @Suite struct LeakTests {
-  @Test func endedProcessesLeaveNothing() async {
+  @Test("Ended processes leave no descriptors and no children behind")
+  func endedProcessesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
@@ -29,7 +30,8 @@ import Testing
     }
   }
 
-  @Test func failedLaunchesLeaveNothing() async {
+  @Test("Failed launches leave no descriptors and no children behind")
+  func failedLaunchesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
@@ -54,7 +56,8 @@ import Testing
     }
   }
 
-  @Test func launchesWithoutDescriptorsFailClearlyAndRecover() async {
+  @Test("A launch without free descriptors fails with EMFILE, and succeeds once there are enough")
+  func launchesWithoutDescriptorsFailClearlyAndRecover() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
@@ -92,7 +95,8 @@ import Testing
     }
   }
 
-  @Test func manyProcessesShareOneThread() async {
+  @Test("A host adds no thread for each process")
+  func manyProcessesShareOneThread() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
@@ -110,7 +114,8 @@ import Testing
     }
   }
 
-  @Test func launchesAtOnceAreAllRight() async {
+  @Test("A hundred concurrent launches each capture their own output and exit code")
+  func launchesAtOnceAreAllRight() async {
     await #expect(processExitsWith: .success) {
       try await withThrowingTaskGroup(of: Session.self) { group in
         for index in 0..<100 {

@@ -19,6 +19,7 @@ private final class ManualClock: Sendable {
   var clock: ActivityClock { ActivityClock { self.now.load(ordering: .relaxed) } }
 }
 
+/// Processes that a manager limits, sweeps, forgets and shuts down.
 @Suite struct ProcessManagerTests {
   private let time = ManualClock()
 
@@ -28,17 +29,20 @@ private final class ManualClock: Sendable {
 
   private static let sleeping = Command("sleep", "1000")
 
-  @Test func whatIsForgottenIsEnded() async throws {
+  @Test("A process that its manager forgets is terminated")
+  func whatIsForgottenIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let process = try await manager.launch(Self.sleeping, into: session("a"))
-    #expect(manager.process(id: "a") === process && manager.count == 1)
+    #expect(manager.process(id: "a") === process)
+    #expect(manager.count == 1)
     #expect(manager.processes.map(\.id) == [process.id])
     #expect(manager.forget(id: "a") === process)
-    #expect(manager.forget(id: "a") == nil && manager.count == 0)
+    #expect(manager.forget(id: "a") == nil)
+    #expect(manager.count == 0)
     #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
   }
 
-  @Test("a reader that waits gets the rest of a forgotten process's output, its exit and the close")
+  @Test("A reader of a forgotten process gets the rest of its output, its exit and the close")
   func waitsEndWithTheClose() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let command = Command.shell(
@@ -55,12 +59,13 @@ private final class ManualClock: Sendable {
     }
     let (text, last) = await elements.value
     // Between the two a shell may tell that its own child was terminated.
-    #expect(text.hasPrefix("ready\n") && text.hasSuffix("bye\n"))
+    #expect(text.hasPrefix("ready\n"))
+    #expect(text.hasSuffix("bye\n"))
     #expect(last.isClosed)
     #expect(last.exitCode == 3)
   }
 
-  @Test("waits for a forgotten process whose output stays open end, and are told why")
+  @Test("A reader of a forgotten process whose output stays open is told that it was forgotten")
   func waitsEndWithoutTheClose() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), grace: .zero)
     // What leaves the group is not reached, and holds the output open.
@@ -81,7 +86,8 @@ private final class ManualClock: Sendable {
     #expect(!output.isClosed)
   }
 
-  @Test func whatIsIdleIsEnded() async throws {
+  @Test("A sweep ends idle processes, drops ended ones and spares busy ones")
+  func whatIsIdleIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let silent = try await manager.launch(Self.sleeping, into: session("silent"))
     let ended = try await manager.launch(Command("echo", "hello"), into: session("ended"))
@@ -104,7 +110,8 @@ private final class ManualClock: Sendable {
     #expect(!busy.isRunning)
   }
 
-  @Test func silentButRunningMayBeSpared() async throws {
+  @Test("A manager that spares running processes sweeps only ended ones")
+  func silentButRunningMayBeSpared() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), sparesRunning: true)
     let silent = try await manager.launch(Self.sleeping, into: session("silent"))
     let ended = try await manager.launch(Command("true"), into: session("ended"))
@@ -116,7 +123,8 @@ private final class ManualClock: Sendable {
     #expect(silent.exit == .signaled(SIGKILL))
   }
 
-  @Test func thereIsALimit() async throws {
+  @Test("A manager refuses launches beyond its limit and under an id in use")
+  func thereIsALimit() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), limit: 3)
     for id in ["a", "b"] { try await manager.launch(Self.sleeping, into: session(id)) }
     await #expect(throws: LaunchError.idTaken(id: "a")) {
@@ -136,7 +144,8 @@ private final class ManualClock: Sendable {
   }
 
   /// However many come at once.
-  @Test func theLimitHoldsForLaunchesAtOnce() async throws {
+  @Test("Concurrent launches do not exceed the manager's limit")
+  func theLimitHoldsForLaunchesAtOnce() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), limit: 5)
     let launched = await withTaskGroup(of: Bool.self) { group in
       for index in 0..<40 {
@@ -147,11 +156,14 @@ private final class ManualClock: Sendable {
       }
       return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
     }
-    #expect(launched == 5 && manager.count == 5)
+    #expect(launched == 5)
+    #expect(manager.count == 5)
     await manager.shutDown()
   }
 
-  @Test func shuttingDownEndsEverything() async {
+  @Test(
+    "Shutting a manager down ends its processes, closes their sessions and leaves nothing behind")
+  func shuttingDownEndsEverything() async {
     await #expect(processExitsWith: .success) {
       let descriptors = try await settledDescriptorCount()
       let manager = ProcessManager(idleTimeout: .seconds(10), grace: .milliseconds(50))
@@ -175,7 +187,8 @@ private final class ManualClock: Sendable {
     }
   }
 
-  @Test func itSweepsByItself() async throws {
+  @Test("A running manager sweeps at its interval")
+  func itSweepsByItself() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), sweepInterval: .milliseconds(2))
     manager.run()
     manager.run()
@@ -186,7 +199,8 @@ private final class ManualClock: Sendable {
     manager.stop()
   }
 
-  @Test func aForgottenManagerLeavesNothing() async throws {
+  @Test("Releasing the last reference to a manager ends its processes")
+  func aForgottenManagerLeavesNothing() async throws {
     let session = session("a")
     _ = try await ProcessManager(idleTimeout: .seconds(10)).launch(Self.sleeping, into: session)
     #expect(await eventually { session.isClosed })
