@@ -3,6 +3,7 @@ import ProcessHost
 import Processes
 import Testing
 
+/// What the README shows, compiled and run.
 @Suite struct ReadmeTests {
   /// The file in the repository's root, seen from this one.
   private static func text(_ name: String) throws -> String {
@@ -11,7 +12,7 @@ import Testing
     return try String(contentsOf: root.appending(path: name), encoding: .utf8)
   }
 
-  @Test("the examples in the README are those that are compiled here")
+  @Test("The README contains the examples that are compiled here")
   func examplesAreCompiled() throws {
     for name in [
       "Example.swift", "DialogueExample.swift", "ProducerExample.swift", "ShutdownExample.swift",
@@ -21,15 +22,15 @@ import Testing
     }
   }
 
-  @Test("the example runs, and returns the command's exit code")
+  @Test("The first example runs and returns the command's exit code")
   func exampleRuns() async throws {
     #expect(try await buildAndWatch() == 2)
   }
 
-  @Test("the dialogue runs")
+  @Test("The dialogue example runs and returns the answer")
   func dialogueRuns() async throws { #expect(try await square(of: 12) == "144\n") }
 
-  @Test("the program of the example ends its processes before it ends, and tells them why")
+  @Test("The shutdown example ends its processes, and tells them why, before it ends")
   func shutdownRuns() async throws {
     let result = try await #require(
       processExitsWith: .exitCode(128 + SIGTERM), observing: [\.standardOutputContent]
@@ -49,13 +50,14 @@ import Testing
     #expect(kill(process, 0) != 0)
   }
 
-  @Test("the producer's example runs, and closes its session")
+  @Test("The producer example runs and closes its session")
   func producerRuns() {
     let output = countDown(from: 3)
-    #expect(output.chunks.payload.description == "3\n2\n1\n" && output.isComplete)
+    #expect(output.chunks.payload.description == "3\n2\n1\n")
+    #expect(output.isComplete)
   }
 
-  @Test("the README's test command is the one that CI runs")
+  @Test("CI runs the README's test command")
   func ciRunsTheReadmesTests() throws {
     #expect(try Self.text("README.md").contains("\nswift test\n"))
     #expect(try Self.text(".ci/run").contains("\nswift test 2>&1"))
