@@ -1,6 +1,7 @@
 import BenchmarkHarness
 import Testing
 
+/// Which cases a pattern selects.
 @Suite struct CaseFilterTests {
   private static let paths = [
     "append/plain/16", "append/plain/16384", "append/parts/64", "append/plain/64",
@@ -9,7 +10,7 @@ import Testing
   ]
 
   @Test(
-    "A number at the end of a match is a whole number; all else is an ordinary regular expression",
+    "A filter is a regular expression whose match does not end within a number",
     arguments: [
       ("append/plain/16", ["append/plain/16"]),
       ("append/plain/16384", ["append/plain/16384"]),
@@ -30,7 +31,7 @@ import Testing
     #expect(Self.paths.filter(filter.matches) == selected)
   }
 
-  @Test("What is not a regular expression is an error that names it")
+  @Test("A pattern that is not a regular expression is an error with the pattern")
   func invalid() {
     let error = #expect(throws: Failure.self) { try CaseFilter("append/(") }
     #expect(error?.message.contains("'append/('") == true)

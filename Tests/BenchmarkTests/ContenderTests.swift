@@ -6,7 +6,8 @@ import Testing
 @Suite struct ContenderTests {
   private static let cap = Session.maxBufferBytes
 
-  @Test(arguments: [64, 1_000, 4_096, 65_536], [0, 7])
+  @Test(
+    "Each contender retains the same last bytes", arguments: [64, 1_000, 4_096, 65_536], [0, 7])
   func everyContenderRetainsTheSameLastBytes(size: Int, jitter: Int) throws {
     // One and a half times the cap, so that all have overwritten or dropped something.
     let count = Self.cap * 3 / 2 / size
@@ -25,7 +26,8 @@ import Testing
     }
   }
 
-  @Test func allButTheLimitRetainTheSameChunks() throws {
+  @Test("Each contender but the limit retains the same chunks")
+  func allButTheLimitRetainTheSameChunks() throws {
     let retained = Appender.all.map { make in
       let appender = make()
       appender.append(Payload(size: 1_000, jitter: 7), 2_000)
@@ -36,7 +38,8 @@ import Testing
     for (name, bytes) in chunked { #expect(bytes == chunked[0].1, "\(name)") }
   }
 
-  @Test func sixteenByteChunksMeetTheBoundOnTheirNumberFirst() {
+  @Test("The bounded contenders drop chunks of 16 bytes by their number first")
+  func sixteenByteChunksMeetTheBoundOnTheirNumberFirst() {
     for make in Appender.all {
       let appender = make()
       appender.append(Payload(size: 16), 80_000)
@@ -46,7 +49,8 @@ import Testing
     }
   }
 
-  @Test func theOriginalAndTheDequeReadWhatASessionReads() {
+  @Test("The original and the deque read the same chunks as a session")
+  func theOriginalAndTheDequeReadWhatASessionReads() {
     let session = Session(id: "s", workspaceID: "w", capacity: 1_000)
     let original = Original(capacity: 1_000)
     let deque = LockedDeque(capacity: 1_000)

@@ -2,15 +2,18 @@ import BenchmarkHarness
 import Foundation
 import Testing
 
+/// JSON as the harness writes it.
 @Suite struct JSONTests {
-  @Test func stringsAreEscaped() throws {
+  @Test("A string is escaped as JSON requires")
+  func stringsAreEscaped() throws {
     let string = "a\"b\\c\n\r\t\u{1}\u{1F}é€😀/<>&"
     let text = JSON.string(string).text
     #expect(text == #""a\"b\\c\n\r\t\u0001\u001fé€😀/<>&""#)
     #expect(try JSONDecoder().decode([String].self, from: Data("[\(text)]".utf8)) == [string])
   }
 
-  @Test func numbersThatJSONCannotHoldAreNull() {
+  @Test("A number that JSON cannot represent is null")
+  func numbersThatJSONCannotHoldAreNull() {
     #expect(JSON.optional(nil).text == "null")
     #expect(JSON.optional(.infinity).text == "null")
     #expect(JSON.optional(.nan).text == "null")

@@ -2,6 +2,7 @@ import BenchmarkHarness
 import Foundation
 import Testing
 
+/// Files and folders that a run writes.
 @Suite struct OutputFileTests {
   /// A folder of its own, gone afterwards.
   private func withFolder(_ body: (String) throws -> Void) throws {
@@ -16,7 +17,8 @@ import Testing
     try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
   }
 
-  @Test func nothingAppearsBeforeItIsWhole() throws {
+  @Test("A file appears only when it is complete")
+  func nothingAppearsBeforeItIsWhole() throws {
     try withFolder { folder in
       let file = try OutputFile(path: folder + "/r.json")
       #expect(try contents(folder) == [])
@@ -28,7 +30,8 @@ import Testing
     }
   }
 
-  @Test func whatCannotBeWrittenIsFoundOutAtOnce() throws {
+  @Test("A path that cannot be written is an error before the run")
+  func whatCannotBeWrittenIsFoundOutAtOnce() throws {
     try withFolder { folder in
       for path in [folder + "/missing/r.json", folder] {
         let error = #expect(throws: Failure.self) { try OutputFile(path: path) }
@@ -40,7 +43,8 @@ import Testing
     }
   }
 
-  @Test func anExistingFileStaysUntilTheNewOneIsWhole() throws {
+  @Test("An existing file remains until the new one is complete")
+  func anExistingFileStaysUntilTheNewOneIsWhole() throws {
     try withFolder { folder in
       try OutputFile(path: folder + "/r.json").write("old")
       _ = try OutputFile(path: folder + "/r.json")
@@ -48,7 +52,8 @@ import Testing
     }
   }
 
-  @Test func foldersForReportsAreMade() throws {
+  @Test("A report folder is made with its parents")
+  func foldersForReportsAreMade() throws {
     try withFolder { folder in
       let report = try ReportFolder(path: folder + "/a/b")
       #expect(try contents(report.path) == [])

@@ -1,8 +1,9 @@
 import BenchmarkHarness
 import Testing
 
+/// What identifies a processor in a record.
 @Suite struct ProcessorTests {
-  @Test("On x86-64 vendor, family and model stand beside the brand, and name the file")
+  @Test("On x86-64 the vendor, family and model follow the brand and name the file")
   func x86() {
     let processor = Processor(
       cpuInfo: """
@@ -21,7 +22,7 @@ import Testing
     #expect(processor.id == "AuthenticAMD-25-17")
   }
 
-  @Test("On arm64, where Linux knows no brand, implementer and part do")
+  @Test("On arm64 the implementer and the part stand for the missing brand and name the file")
   func arm() {
     let processor = Processor(
       cpuInfo: """
@@ -35,7 +36,7 @@ import Testing
     #expect(processor.id == "0x41-0xd0c")
   }
 
-  @Test("Where nothing is known, the processor says so and still names a file")
+  @Test("An unknown processor is described as such, and its id can name a file")
   func unknown() {
     let processor = Processor(cpuInfo: "")
     #expect(processor.name == "unknown processor")

@@ -2,6 +2,7 @@ import BenchmarkHarness
 import Foundation
 import Testing
 
+/// Records of a run, written and read back.
 @Suite struct RecordTests {
   private let benchmark = Case("append", "plain", size: 64, bytes: 64) { [] }
 
@@ -28,7 +29,7 @@ import Testing
     "spread", "allocations_per_op", "bytes_allocated_per_op", "rounds", "metrics",
   ]
 
-  @Test("The JSON form holds the facts and, for each contender, the keys that it promises")
+  @Test("The JSON form contains the facts and every documented key of each row")
   func keysOfTheJSONForm() throws {
     let parsed = try JSONSerialization.jsonObject(with: Data(record.json.utf8))
     let document = try #require(parsed as? [String: Any])
@@ -61,7 +62,7 @@ import Testing
     #expect(metrics[0]["unit"] as? String == "nanoseconds")
   }
 
-  @Test("A run without results is two arrays, one empty")
+  @Test("The JSON form of a run without results has two empty arrays")
   func noResults() throws {
     let json = Record(name: "a", facts: [], results: []).json
     #expect(json == "{\"facts\": [], \"results\": []}\n")
@@ -75,7 +76,7 @@ import Testing
     try body(file)
   }
 
-  @Test("A record read back is the one written, without the cases that are there no more")
+  @Test("A record read back equals the one written, without cases that no longer exist")
   func roundTrip() throws {
     try withFile(record.json) { file in
       let gone = Case("append", "gone", size: 64) { [] }
@@ -95,7 +96,7 @@ import Testing
   }
 
   @Test(
-    "A file that is no record is an error that names it and what is wrong",
+    "A file that is not a record is an error with its path and the reason",
     arguments: [
       ("[]", "Dictionary"), (#"{"facts": []}"#, "results"),
       (#"{"facts": [], "results": []}"#, "no fact 'processor'"),
@@ -109,7 +110,7 @@ import Testing
     }
   }
 
-  @Test("A file that is not there is an error that names it")
+  @Test("A missing file is an error with its path")
   func missing() {
     let error = #expect(throws: Failure.self) { try Record(file: "/no/such.json", cases: []) }
     #expect(error?.message.contains("'/no/such.json'") == true)

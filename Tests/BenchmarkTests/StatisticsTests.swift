@@ -1,14 +1,17 @@
 import BenchmarkHarness
 import Testing
 
+/// What is computed from the times of the rounds.
 @Suite struct StatisticsTests {
-  @Test func medianOfAnOddCountIsTheMiddleAndOfAnEvenOneLiesBetweenTwo() {
+  @Test("The median is the middle value, or the mean of the two middle ones")
+  func medianOfAnOddCountIsTheMiddleAndOfAnEvenOneLiesBetweenTwo() {
     #expect([9.0, 1, 5].median == 5)
     #expect([8.0, 2, 4, 6].median == 5)
     #expect([7.0].median == 7)
   }
 
-  @Test func quantilesAreInterpolated() {
+  @Test("A quantile is interpolated between two values")
+  func quantilesAreInterpolated() {
     let values = [40.0, 10, 30, 20, 50]
     #expect(values.quantile(0) == 10)
     #expect(values.quantile(0.25) == 20)
@@ -16,12 +19,14 @@ import Testing
     #expect(values.quantile(1) == 50)
   }
 
-  @Test func spreadIsHalfTheQuartileDistanceRelativeToTheMedian() {
+  @Test("The spread is half the interquartile range relative to the median")
+  func spreadIsHalfTheQuartileDistanceRelativeToTheMedian() {
     #expect([10.0, 20, 30, 40, 50].spread == (40.0 - 20) / 2 / 30)
     #expect([3.0, 3, 3].spread == 0)
   }
 
-  @Test func ratiosAreTakenRoundByRound() {
+  @Test("A ratio is the median of the rounds' ratios")
+  func ratiosAreTakenRoundByRound() {
     // A machine that halves its speed midway: the ratio of medians would be 2 / 4, or worse.
     let result = CaseResult(
       benchmark: Case("g", "n", size: 1) { [] },
@@ -34,7 +39,8 @@ import Testing
     #expect(result.ratio(of: "mine", to: "other") == nil)
   }
 
-  @Test func theLeastRatioWithstandsAChangeOfSpeedAndAnInterruptionButNotSlowerCode() {
+  @Test("The least ratio ignores changes of speed and interruptions, and shows slower code")
+  func theLeastRatioWithstandsAChangeOfSpeedAndAnInterruptionButNotSlowerCode() {
     func ratio(_ limit: [Double], _ mine: [Double]) -> Double? {
       CaseResult(
         benchmark: Case("g", "n", size: 1) { [] },
@@ -51,7 +57,7 @@ import Testing
     #expect(ratio([2], []) == nil)
   }
 
-  @Test("a time is compared with the sum of several, round by round")
+  @Test("A time is compared with the sum of several times round by round")
   func sumsOfParts() {
     let result = CaseResult(
       benchmark: Case("g", "n", size: 1, targets: ["whole": .over(["a", "b"], nanoseconds: 1.5)]) {
@@ -71,7 +77,8 @@ import Testing
     #expect(result.leastRatio(of: "whole", to: ["a", "none"]) == nil)
   }
 
-  @Test func rowsWithoutTimesHaveNoMedianNorRatio() {
+  @Test("A row without times has neither a median nor a ratio")
+  func rowsWithoutTimesHaveNoMedianNorRatio() {
     let result = CaseResult(
       benchmark: Case("g", "n", size: 1, bytes: 5) { [] },
       rows: [ContenderResult(name: "a"), ContenderResult(name: limitName, nanoseconds: [1])])
@@ -82,7 +89,8 @@ import Testing
     #expect(result.bytesPerSecond(result.rows[1]) == 5e9)
   }
 
-  @Test func verdictsCompareInTheRightDirection() {
+  @Test("A target is met by times up to its bound and missed beyond it")
+  func verdictsCompareInTheRightDirection() {
     func result(_ target: Target) -> CaseResult {
       CaseResult(
         benchmark: Case("g", "n", size: 1, targets: ["mine": target]) { [] },
@@ -103,7 +111,7 @@ import Testing
     #expect(result(.nanoseconds(1)).verdicts(on: "slow") == [])
   }
 
-  @Test("A loss is to the fastest alternative, and only if three of four rounds agree")
+  @Test("A contender loses to the fastest alternative if three of four rounds agree")
   func losses() {
     let result = CaseResult(
       benchmark: Case("g", "n", size: 1) { [] },

@@ -1,6 +1,7 @@
 import BenchmarkHarness
 import Testing
 
+/// Thresholds that `--check` compares a run with.
 @Suite struct ThresholdTests {
   private static let text = """
     [{"path": "g/n/1", "contender": "mine", "to": "limit", "max": 1.5, "max_allocations": 0}]
@@ -29,18 +30,20 @@ import Testing
     return (outcome.compared, outcome.failures, repeats)
   }
 
-  @Test func withinTheThresholdNothingFailsAndNothingIsRepeated() throws {
+  @Test("A case within its threshold passes without a repetition")
+  func withinTheThresholdNothingFailsAndNothingIsRepeated() throws {
     let outcome = try failures(result([15, 15, 15], allocations: 0))
     #expect(outcome == (2, [], 0))
   }
 
-  @Test func whatIsTooSlowEveryTimeFailsNamingTheRowAndBothRatios() throws {
+  @Test("A case that is too slow every time fails with its row and both ratios")
+  func whatIsTooSlowEveryTimeFailsNamingTheRowAndBothRatios() throws {
     let outcome = try failures(result([16, 16, 16]))
     #expect(outcome.repeats == Check.attempts - 1)
     #expect(outcome.failures == ["g/n/1 mine: 1.600 × limit, allowed 1.5"])
   }
 
-  @Test("a threshold may be a share of the time of several contenders together")
+  @Test("A threshold can be a share of the total time of several contenders")
   func sums() throws {
     let text = """
       [{"path": "g/n/1", "contender": "mine", "to": "limit + part", "max": 1.5}]
@@ -60,7 +63,7 @@ import Testing
     #expect(try self.failures(result([10]), text: text).failures.count == 1)
   }
 
-  @Test("a threshold may be about what a contender takes beyond others")
+  @Test("A threshold can bound what a contender takes beyond others")
   func differences() throws {
     let text = """
       [{"path": "g/n/1", "contender": "mine", "minus": "limit", "to": "part", "max": 0.5}]
@@ -81,19 +84,22 @@ import Testing
     #expect(throws: Failure.self) { try Threshold.parse(alone) }
   }
 
-  @Test func whatIsTooSlowOnceDoesNotFail() throws {
+  @Test("A case that is too slow once and then fast enough passes")
+  func whatIsTooSlowOnceDoesNotFail() throws {
     let outcome = try failures(result([99]), again: [result([14])])
     #expect(outcome == (1, [], 1))
   }
 
-  @Test func allocationsAreCheckedIfTheyWereCounted() throws {
+  @Test("Allocations are checked if they were counted")
+  func allocationsAreCheckedIfTheyWereCounted() throws {
     let counted = try failures(result([10], allocations: 1))
     #expect(counted.failures == ["g/n/1 mine: 1.00 allocations per operation, allowed 0"])
     let uncounted = try failures(result([10]))
     #expect(uncounted.failures == [])
   }
 
-  @Test func rowsThatAreNotInTheRunFail() throws {
+  @Test("A threshold for a row that is not in the run fails")
+  func rowsThatAreNotInTheRunFail() throws {
     let other = CaseResult(
       benchmark: Case("g", "n", size: 2) { [] },
       rows: [ContenderResult(name: "mine", nanoseconds: [1])])
@@ -106,7 +112,8 @@ import Testing
         == ["g/n/1 mine: no times to divide by those of lim"])
   }
 
-  @Test func casesThatDoNotExistAreAnErrorBeforeTheRun() throws {
+  @Test("A threshold for a case that does not exist is an error before the run")
+  func casesThatDoNotExistAreAnErrorBeforeTheRun() throws {
     let thresholds = try Threshold.parse(Self.text)
     let error = #expect(throws: Failure.self) {
       try Check(thresholds, paths: ["g/n/2"]) { _ in true }
@@ -114,7 +121,8 @@ import Testing
     #expect(error?.message.contains("g/n/1 mine") == true)
   }
 
-  @Test func onlySelectedCasesAreChecked() throws {
+  @Test("Only selected cases are checked, and selecting none is an error")
+  func onlySelectedCasesAreChecked() throws {
     let text = """
       [{"path": "g/n/1", "contender": "a", "max_allocations": 0},
        {"path": "g/n/2", "contender": "b", "max_allocations": 0}]
@@ -125,14 +133,16 @@ import Testing
     #expect(throws: Failure.self) { try Check(thresholds, paths: paths) { _ in false } }
   }
 
-  @Test(arguments: [
-    #"[{"path": "p", "contender": "c", "max_alocations": 0}]"#,
-    #"[{"path": "p", "contender": "c"}]"#,
-    #"[{"path": "p", "contender": "c", "max": 1}]"#,
-    #"[{"path": "p", "contender": "c", "to": "limit"}]"#,
-    #"[{"path": "p", "to": "limit", "max": 1}]"#,
-    #"{"path": "p"}"#,
-  ])
+  @Test(
+    "A malformed threshold is an error",
+    arguments: [
+      #"[{"path": "p", "contender": "c", "max_alocations": 0}]"#,
+      #"[{"path": "p", "contender": "c"}]"#,
+      #"[{"path": "p", "contender": "c", "max": 1}]"#,
+      #"[{"path": "p", "contender": "c", "to": "limit"}]"#,
+      #"[{"path": "p", "to": "limit", "max": 1}]"#,
+      #"{"path": "p"}"#,
+    ])
   func thresholdsThatMeanNothingAreErrors(_ text: String) {
     #expect(throws: (any Error).self) { try Threshold.parse(text) }
   }

@@ -5,7 +5,8 @@ import Testing
 /// That each shim does what its name says on one thread, and that read-modify-write is atomic on
 /// two. What they order is the model checker's business; no run of a test can show it.
 @Suite struct AtomicsTests {
-  @Test func loadsAndStores() {
+  @Test("Loads return what was stored, and stores change one word alone")
+  func loadsAndStores() {
     var words: [UInt64] = [1, 2, 3]
     unsafe words.withUnsafeMutableBufferPointer { words in
       let middle = unsafe words.baseAddress! + 1
@@ -19,7 +20,8 @@ import Testing
     #expect(words == [1, 0x0123_4567_89ab_cdef, 3])
   }
 
-  @Test func compareExchange() {
+  @Test("A compare-exchange stores only if the word has the expected value")
+  func compareExchange() {
     var word: UInt64 = 5
     #expect(unsafe !ring_compare_exchange_acquire(&word, 4, 9))
     #expect(word == 5)
@@ -27,7 +29,8 @@ import Testing
     #expect(word == 9)
   }
 
-  @Test func compareExchangeIsAtomic() {
+  @Test("Concurrent compare-exchanges lose no update")
+  func compareExchangeIsAtomic() {
     let word = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
     unsafe word.initialize(to: 0)
     defer { unsafe word.deallocate() }
@@ -45,7 +48,8 @@ import Testing
   }
 
   #if os(Linux)
-    @Test func pipe() {
+    @Test("A pipe has the flags that it was made with, and invalid flags are an error")
+    func pipe() {
       var ends: [Int32] = [-1, -1]
       #expect(unsafe ring_pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0)
       for end in ends {

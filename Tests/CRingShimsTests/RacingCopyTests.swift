@@ -61,7 +61,9 @@ enum Direction: CaseIterable {
 
   /// Every alignment of the destination within a cache line, and of the source within half of one;
   /// what lies around the destination stays as it is.
-  @Test(arguments: Self.methods, Direction.allCases)
+  @Test(
+    "The racing copy agrees with memcpy at every size and alignment",
+    arguments: Self.methods, Direction.allCases)
   func everySizeAndAlignment(method: RingCopyMethod, direction: Direction) throws {
     try requireAvailable(method)
     let largest = Self.sizes.max()!
@@ -91,7 +93,9 @@ enum Direction: CaseIterable {
   }
 
   /// Sizes to 300 KB, at any alignment within a page.
-  @Test(arguments: Self.methods, Direction.allCases)
+  @Test(
+    "The racing copy agrees with memcpy at sizes up to 300 KB",
+    arguments: Self.methods, Direction.allCases)
   func largeSizes(method: RingCopyMethod, direction: Direction) throws {
     try requireAvailable(method)
     var random = SystemRandomNumberGenerator()
@@ -119,7 +123,9 @@ enum Direction: CaseIterable {
 
   /// Nothing outside of source and destination is touched, not even by a load: both lie against
   /// pages that may not be accessed.
-  @Test(arguments: Self.methods, Direction.allCases)
+  @Test(
+    "The racing copy touches no byte outside of its source and destination",
+    arguments: Self.methods, Direction.allCases)
   func touchesNothingOutside(method: RingCopyMethod, direction: Direction) throws {
     try requireAvailable(method)
     // Four pages, so that the largest sizes end at the edge as well.
@@ -152,7 +158,7 @@ enum Direction: CaseIterable {
     }
   }
 
-  @Test("the form detected is one that the machine has, and the same each time")
+  @Test("The detected form is available on this machine, and is the same each time")
   func detectionIsStable() {
     let method = ring_copy_method_detect()
     #expect(ring_copy_method_is_available(method))

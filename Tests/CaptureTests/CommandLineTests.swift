@@ -7,7 +7,8 @@ import Testing
 
 /// How `capture` divides its arguments, and what it reads in them.
 @Suite struct CommandLineTests {
-  @Test func whatFollowsTheCommandIsTheCommands() async throws {
+  @Test("capture leaves the arguments behind the command to the command")
+  func whatFollowsTheCommandIsTheCommands() async throws {
     for arguments in [
       ["--linger", "2s", "sh", "-c", "echo $1 $2", "--json", "--live", "--"],
       ["--linger=2s", "--", "sh", "-c", "echo $1 $2", "--json", "--live", "--"],
@@ -19,6 +20,7 @@ import Testing
   }
 
   @Test(
+    "The command line splits into capture's options and the command",
     arguments: [
       (["ls", "-l"], [], ["ls", "-l"]),
       (["--", "--json"], [], ["--json"]),
@@ -42,7 +44,9 @@ import Testing
     #expect(split.command == command.map { Command.Text($0) })
   }
 
-  @Test(arguments: [["--output", "a\u{1}"], ["--output=a\u{1}"]])
+  @Test(
+    "The split keeps arguments byte for byte",
+    arguments: [["--output", "a\u{1}"], ["--output=a\u{1}"]])
   func theSplitKeepsBytes(_ option: [String]) {
     let arguments = (option + ["b\u{1}", "c"]).map { text in
       Command.Text(bytes: text.utf8.map { $0 == 1 ? 0xff : $0 })
@@ -53,7 +57,8 @@ import Testing
     #expect(split.parsed == ["--output=a\u{fffd}", "--", "b\u{fffd}"])
   }
 
-  @Test func bytesThatAreNotUTF8ArePassedOn() async throws {
+  @Test("capture passes arguments that are not UTF-8 on byte for byte")
+  func bytesThatAreNotUTF8ArePassedOn() async throws {
     let path = NSTemporaryDirectory() + "capture-bytes-" + UUID().uuidString
     let file = Command.Text(bytes: Array(path.utf8) + [0xff])
     defer { unsafe _ = unlink(file.bytes.map { CChar(bitPattern: $0) } + [0]) }
@@ -69,14 +74,16 @@ import Testing
     #expect(unsafe access(name, F_OK) == 0)
   }
 
-  @Test func theParserSeesNoArgumentsOfTheCommand() {
+  @Test("The option parser does not see the command's arguments")
+  func theParserSeesNoArgumentsOfTheCommand() {
     let split = CommandLineSplit(
       ["--json", "echo"] + (0..<40_000).map { Command.Text(String($0)) })
     #expect(split.parsed == ["--json", "--", "echo"])
     #expect(split.command.count == 40_001)
   }
 
-  @Test func fortyThousandArgumentsAreAllPassedOn() async throws {
+  @Test("capture passes 40,000 arguments on")
+  func fortyThousandArgumentsAreAllPassedOn() async throws {
     let arguments = (1...40_000).map(String.init)
     let result = try await Run(
       arguments: ["sh", "-c", "echo $# ${40000}", "sh"] + arguments
@@ -84,7 +91,8 @@ import Testing
     #expect(result.text == "40000 40000\n", "\(result.stderr)")
   }
 
-  @Test func theSplitKnowsEveryOptionThatTakesAValue() throws {
+  @Test("The split knows every option that takes a value")
+  func theSplitKnowsEveryOptionThatTakesAValue() throws {
     struct Declaration: Decodable {
       struct Command: Decodable { let arguments: [Argument] }
       struct Argument: Decodable {
@@ -105,7 +113,8 @@ import Testing
     #expect(Set(CommandLineSplit.valueOptions.keys) == Set(names))
   }
 
-  @Test func times() throws {
+  @Test("Durations are parsed with units from ms to d, and malformed ones are errors")
+  func times() throws {
     for (text, duration) in [
       ("90", .seconds(90)), ("250ms", .milliseconds(250)), ("1.5h", .seconds(5_400)),
       ("2m", .seconds(120)), ("2d", .seconds(172_800)), ("0", .zero), (".5s", .milliseconds(500)),
@@ -118,7 +127,8 @@ import Testing
     }
   }
 
-  @Test func signals() throws {
+  @Test("Signals are parsed by name and by number, and unknown ones are errors")
+  func signals() throws {
     for text in ["TERM", "SIGTERM", "term", "sigterm", "15"] {
       #expect(try ProcessSignal.parse(text) == .terminate)
     }
@@ -128,7 +138,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["bash", "zsh", "fish"])
+  @Test(
+    "capture writes completion scripts for bash, zsh and fish",
+    arguments: ["bash", "zsh", "fish"])
   func completions(_ shell: String) async throws {
     let result = try await Run(arguments: ["--generate-completion-script", shell]).result()
     #expect(result.exit == .exited(0))

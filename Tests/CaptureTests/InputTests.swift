@@ -4,7 +4,8 @@ import Testing
 
 /// `--stdin` and `--tty`.
 @Suite struct InputTests {
-  @Test func stdinIsPassedOn() async throws {
+  @Test("capture --stdin passes all of its stdin on to the command")
+  func stdinIsPassedOn() async throws {
     let result = try await Run(
       arguments: ["--stdin", "--", "sh", "-c", "cat | wc -c"],
       redirections: "</etc/passwd"
@@ -14,7 +15,8 @@ import Testing
     #expect(result.exit == .exited(0))
   }
 
-  @Test func aCommandThatWantsNoneIsNotHeldUp() async throws {
+  @Test("capture --stdin ends with a command that closes its stdin")
+  func aCommandThatWantsNoneIsNotHeldUp() async throws {
     let result = try await Run(
       arguments: ["--stdin", "--", "sh", "-c", "exec <&-; echo hello"],
       redirections: "</dev/zero"
@@ -22,14 +24,16 @@ import Testing
     #expect(result.text == "hello\n")
   }
 
-  @Test func withoutTheOptionThereIsNone() async throws {
+  @Test("The command's stdin is empty without --stdin")
+  func withoutTheOptionThereIsNone() async throws {
     let result = try await Run(
       arguments: ["--", "wc", "-c"], redirections: "</etc/passwd"
     ).result()
     #expect(result.text == "0\n")
   }
 
-  @Test func terminal() async throws {
+  @Test("capture --tty gives the command a terminal, and --stdin types into it")
+  func terminal() async throws {
     let result = try await run("--tty", command: shell("tty >/dev/null && stty size; echo >&2"))
     #expect(result.text == "24 80\r\n\r\n")
     #expect(result.exit == .exited(0))

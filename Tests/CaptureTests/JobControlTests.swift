@@ -5,7 +5,8 @@ import Testing
 
 /// Signals that a shell or its terminal sends to a job.
 @Suite(.timeLimit(.minutes(10))) struct JobControlTests {
-  @Test func aShellsLoopStopsAtCtrlC() async throws {
+  @Test("Ctrl-C ends the shell's loop that runs capture")
+  func aShellsLoopStopsAtCtrlC() async throws {
     let console = try await Console(
       "for i in 1 2 3; do \"$0\" sh -c 'echo started; exec sleep 1000'; echo after; done; echo end")
     #expect(await console.shows("started"))
@@ -14,7 +15,8 @@ import Testing
     #expect(!console.text.contains("after"))
   }
 
-  @Test func ctrlZStopsTheCommandAndFgContinuesIt() async throws {
+  @Test("Ctrl-Z stops the command with capture, and fg continues both")
+  func ctrlZStopsTheCommandAndFgContinuesIt() async throws {
     let console = try await Console.shell()
     // The command ignores SIGTSTP, so that nothing but SIGSTOP stops it. It starts no processes: a
     // shell that waits for one to execute its file is in state D, and not in T, while both are
@@ -36,7 +38,8 @@ import Testing
     try await console.process.waitUntilClosed()
   }
 
-  @Test func whatNothingCouldContinueIsNotStopped() async throws {
+  @Test("In an orphaned group SIGTSTP stops neither capture nor the command")
+  func whatNothingCouldContinueIsNotStopped() async throws {
     // As the leader of its session capture is in an orphaned group.
     let console = try await Console(
       Command(captureExecutable, "sh", "-c", "echo ready; exec sleep 1000"))
@@ -48,7 +51,8 @@ import Testing
     #expect(try await console.process.waitUntilClosed() == .signaled(SIGTERM))
   }
 
-  @Test func stdinDoesNotEndInTheBackground() async throws {
+  @Test("The command's stdin does not end while capture is in the background")
+  func stdinDoesNotEndInTheBackground() async throws {
     let console = try await Console.shell()
     try await console.type(
       "$CAPTURE --stdin sh -c 'echo re''ady; while read x; do echo got-$x; done; echo en''ded'\n")
@@ -67,7 +71,9 @@ import Testing
     #expect(await console.shows("ended"))
   }
 
-  @Test(arguments: [SIGUSR1, SIGUSR2, SIGALRM])
+  @Test(
+    "capture forwards SIGUSR1, SIGUSR2 and SIGALRM to the command",
+    arguments: [SIGUSR1, SIGUSR2, SIGALRM])
   func otherSignalsAreForwarded(_ number: Int32) async throws {
     let line = "trap 'echo caught; exit 7' \(number); echo ready; while :; do sleep 0.01; done"
     let capture = try await Run("--live", command: shell(line))
@@ -78,7 +84,8 @@ import Testing
     #expect(result.exit == .exited(7))
   }
 
-  @Test func aStoppedCommandCanBeEnded() async throws {
+  @Test("SIGTERM to capture ends a stopped command")
+  func aStoppedCommandCanBeEnded() async throws {
     // The SIGCONT that follows the signal may reach capture first, and let the command go on.
     let line = "echo $$; kill -STOP $$; exec sleep 1000"
     let capture = try await Run("--live", command: shell(line))
@@ -89,7 +96,8 @@ import Testing
     #expect(try await capture.result().exit == .signaled(SIGTERM))
   }
 
-  @Test func theThirdSignalKills() async throws {
+  @Test("capture kills the command at the third signal, and says so")
+  func theThirdSignalKills() async throws {
     let line = "trap 'echo caught' INT; echo ready; while :; do sleep 0.01; done"
     let capture = try await Run("--live", command: shell(line))
     for text in ["ready\n", "ready\ncaught\n", "ready\ncaught\ncaught\n"] {
@@ -109,11 +117,13 @@ import Testing
     #expect(result.stderr == "capture: the command was killed at the third signal, SIGINT\n")
   }
 
-  @Test func aSignalThatTheCommandSentItselfDoesNotEndCapture() async throws {
+  @Test("capture exits with 130 when the command sends itself SIGINT")
+  func aSignalThatTheCommandSentItselfDoesNotEndCapture() async throws {
     #expect(try await run(command: shell("kill -INT $$")).exit == .exited(130))
   }
 
-  @Test func endingBySIGQUITLeavesNoCore() async throws {
+  @Test("capture leaves no core file when SIGQUIT ends it")
+  func endingBySIGQUITLeavesNoCore() async throws {
     let script = """
       import os, resource, signal, sys
       resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -134,7 +144,9 @@ import Testing
     #expect(python.session.output().chunks.map(\.data.description).joined() == "3 False\n")
   }
 
-  @Test(.enabled { await canMakeNamespaces() })
+  @Test(
+    "capture as the first process of a container reaps orphans",
+    .enabled { await canMakeNamespaces() })
   func theFirstProcessOfAContainerReapsOrphans() async throws {
     // The zombie of an orphan has its entry in /proc until it is reaped.
     let line = """
@@ -150,7 +162,8 @@ import Testing
     #expect(container.session.output().chunks.map(\.data.description).joined() == "reaped\n")
   }
 
-  @Test func oneThreadReadsStdin() async throws {
+  @Test("One thread of capture reads stdin throughout")
+  func oneThreadReadsStdin() async throws {
     let fifo = NSTemporaryDirectory() + "capture-test-" + UUID().uuidString
     try #require(unsafe mkfifo(fifo, 0o600) == 0)
     defer { unsafe _ = unlink(fifo) }

@@ -5,7 +5,8 @@ import Testing
 
 /// `--merge`.
 @Suite(.timeLimit(.minutes(10))) struct MergeTests {
-  @Test func theOrderOfBothStreamsIsKept() async throws {
+  @Test("capture --merge keeps the order in which the command wrote to both streams")
+  func theOrderOfBothStreamsIsKept() async throws {
     let line = "for i in 1 2 3 4 5 6 7 8 9; do echo out$i; echo err$i >&2; done"
     let result = try await run("--merge", command: shell(line))
     #expect(result.text == (1...9).map { "out\($0)\nerr\($0)\n" }.joined())
@@ -17,7 +18,8 @@ import Testing
 
 /// `--foreground`.
 @Suite(.timeLimit(.minutes(10))) struct ForegroundTests {
-  @Test func theCommandReadsFromTheTerminal() async throws {
+  @Test("With --foreground the command can read from the terminal")
+  func theCommandReadsFromTheTerminal() async throws {
     let console = try await Console(
       "exec \"$0\" --foreground sh -c 'echo ask; read x </dev/tty; echo got-$x'")
     #expect(await console.shows("ask"))
@@ -26,13 +28,15 @@ import Testing
     #expect(try await console.process.waitUntilClosed() == .exited(0))
   }
 
-  @Test func withoutItReadingFromTheTerminalFailsAtOnce() async throws {
+  @Test("Without --foreground a read from the terminal fails at once")
+  func withoutItReadingFromTheTerminalFailsAtOnce() async throws {
     let console = try await Console("exec \"$0\" sh -c 'read x </dev/tty; echo got-$?-$x'")
     #expect(await console.shows("got-"))
     try await console.process.waitUntilClosed()
   }
 
-  @Test func ctrlCReachesTheCommandOnce() async throws {
+  @Test("With --foreground the command gets one SIGINT for one Ctrl-C")
+  func ctrlCReachesTheCommandOnce() async throws {
     let console = try await Console(
       "exec \"$0\" --foreground --live sh -c '"
         + "trap \"echo in-terrupted\" INT; echo ready; "
@@ -47,14 +51,16 @@ import Testing
     #expect(console.text.components(separatedBy: "in-terrupted").count == 2)
   }
 
-  @Test func ctrlCEndsCaptureAsItEndedTheCommand() async throws {
+  @Test("With --foreground capture ends by SIGINT when Ctrl-C ends the command")
+  func ctrlCEndsCaptureAsItEndedTheCommand() async throws {
     let console = try await Console("exec \"$0\" --foreground sh -c 'echo ready; exec sleep 1000'")
     #expect(await console.shows("ready"))
     try await console.type("\u{3}")
     #expect(try await console.process.waitUntilClosed() == .signaled(SIGINT))
   }
 
-  @Test func aTimeoutReachesTheCommandAlone() async throws {
+  @Test("With --foreground a timeout signals the command alone, and not its children")
+  func aTimeoutReachesTheCommandAlone() async throws {
     let line = "sleep 1000 >/dev/null 2>&1 & echo $!; exec sleep 1000"
     let result = try await run("--foreground", "--timeout", "2s", command: shell(line))
     #expect(result.exit == .exited(124))
@@ -63,7 +69,8 @@ import Testing
     kill(child, SIGKILL)
   }
 
-  @Test func aSignalOfAProcessIsPassedOn() async throws {
+  @Test("With --foreground capture forwards a signal from another process")
+  func aSignalOfAProcessIsPassedOn() async throws {
     let capture = try await Run("--foreground", command: shell("echo ready; exec sleep 1000"))
     let number = capture.process.processID
     #expect(await eventually { !children(of: number).isEmpty })
@@ -71,7 +78,8 @@ import Testing
     #expect(try await capture.result().exit == .signaled(SIGTERM))
   }
 
-  @Test func ctrlZStopsBothAndFgContinuesThem() async throws {
+  @Test("With --foreground Ctrl-Z stops the command, and fg continues it")
+  func ctrlZStopsBothAndFgContinuesThem() async throws {
     let console = try await Console.shell()
     try await console.type(
       "$CAPTURE --foreground sh -c 'echo pid-$$; exec sleep 1000'\n")
@@ -88,7 +96,8 @@ import Testing
     try await console.process.waitUntilClosed()
   }
 
-  @Test func aTerminalOfItsOwnIsSomethingElse() async throws {
+  @Test("capture refuses --tty together with --foreground")
+  func aTerminalOfItsOwnIsSomethingElse() async throws {
     let result = try await run("--tty", "--foreground", command: ["true"])
     #expect(result.exit == .exited(64))
     #expect(result.stderr.contains("exclude each other"))
@@ -114,12 +123,14 @@ import Testing
     return String(decoding: data, as: UTF8.self) == name + "\n"
   }
 
-  @Test func theCommandIsKilledAsWell() async throws {
+  @Test("The command is killed when capture is killed")
+  func theCommandIsKilledAsWell() async throws {
     let command = try await killed()
     #expect(await eventually { isGone(command) })
   }
 
-  @Test func aCommandMayOutliveCapture() async throws {
+  @Test("With --outlive the command runs on when capture is killed")
+  func aCommandMayOutliveCapture() async throws {
     let command = try await killed("--outlive")
     try await Task.sleep(for: .milliseconds(300))
     #expect(!isGone(command))

@@ -7,7 +7,8 @@ import Testing
 @Suite struct OutputFileTests {
   private let path = NSTemporaryDirectory() + "capture-output-" + UUID().uuidString
 
-  @Test func allOfTheOutputIsInTheFile() async throws {
+  @Test("capture --output writes all of the output while the command runs")
+  func allOfTheOutputIsInTheFile() async throws {
     defer { unsafe _ = unlink(path) }
     // Far more than is kept in memory, by a command that waits for the file.
     let line = """
@@ -19,14 +20,17 @@ import Testing
       """
     let result = try await run("--output", path, command: shell(line))
     #expect(result.exit == .exited(0))
-    #expect(result.stderr.hasPrefix("capture: ") && result.stderr.hasSuffix("end\n"))
+    #expect(result.stderr.hasPrefix("capture: "))
+    #expect(result.stderr.hasSuffix("end\n"))
     #expect(result.stdout.count < 1_100_000)
     let file = try #require(FileManager.default.contents(atPath: path))
     #expect(file.count == 3_200_004)
     #expect(file.suffix(4) == Data("end\n".utf8))
   }
 
-  @Test(arguments: [["--live"], ["--json"], ["--on-failure"]])
+  @Test(
+    "capture --output writes the plain output whichever format stdout has",
+    arguments: [["--live"], ["--json"], ["--on-failure"]])
   func theFileDoesNotDependOnTheFormat(_ options: [String]) async throws {
     defer { unsafe _ = unlink(path) }
     try Data("longer than what comes".utf8).write(to: URL(fileURLWithPath: path))
@@ -39,7 +43,8 @@ import Testing
     #expect(lines.sorted() == ["err", "out"])
   }
 
-  @Test func aFloodIsCompleteInTheFile() async throws {
+  @Test("capture --output writes every byte of a flood")
+  func aFloodIsCompleteInTheFile() async throws {
     defer { unsafe _ = unlink(path) }
     let flood = "head -c 150000000 /dev/zero | tr '\\0' x"
     let result = try await run("--output", path, command: shell(flood))
@@ -51,7 +56,8 @@ import Testing
     #expect(try await process.waitUntilClosed() == .exited(0))
   }
 
-  @Test func manySmallWritesAreCompleteInTheFile() async throws {
+  @Test("capture --output writes every byte of many small writes")
+  func manySmallWritesAreCompleteInTheFile() async throws {
     defer { unsafe _ = unlink(path) }
     let line = "i=0; while [ $i -lt 100000 ]; do echo; echo >&2; i=$((i+1)); done"
     let result = try await run("--output", path, command: shell(line))
@@ -59,7 +65,8 @@ import Testing
     #expect(FileManager.default.contents(atPath: path)?.count == 200_000)
   }
 
-  @Test func aSlowFileHoldsTheCommandUp() async throws {
+  @Test("The command waits for a slow output file, and loses nothing")
+  func aSlowFileHoldsTheCommandUp() async throws {
     // Nothing reads the fifo before the command is known to wait.
     try #require(unsafe mkfifo(path, 0o600) == 0)
     defer { unsafe _ = unlink(path) }
@@ -85,14 +92,16 @@ import Testing
     #expect(result.exit == .exited(0))
   }
 
-  @Test func aFileThatFailsHoldsNothingUp() async throws {
+  @Test("The command does not wait for an output file that fails")
+  func aFileThatFailsHoldsNothingUp() async throws {
     let result = try await run(
       "--output", "/dev/full", command: ["head", "-c", "9000000", "/dev/zero"])
     #expect(result.exit == .exited(74))
     #expect(result.stderr.contains("/dev/full"))
   }
 
-  @Test func aFullDiskIsReported() async throws {
+  @Test("capture reports an output file on a full disk, and exits with 74 if the command succeeded")
+  func aFullDiskIsReported() async throws {
     let full = try await run("--output", "/dev/full", command: ["echo", "hello"])
     #expect(full.exit == .exited(74))
     #expect(
@@ -102,12 +111,15 @@ import Testing
         """)
     #expect(full.text == "hello\n")
     let failed = try await run("--output", "/dev/full", command: shell("echo hello; exit 3"))
-    #expect(failed.exit == .exited(3) && failed.stderr.contains("/dev/full"))
+    #expect(failed.exit == .exited(3))
+    #expect(failed.stderr.contains("/dev/full"))
   }
 
-  @Test func aFileThatCannotBeOpenedStartsNothing() async throws {
+  @Test("capture does not start the command when it cannot open the output file")
+  func aFileThatCannotBeOpenedStartsNothing() async throws {
     let result = try await run("--output", "/no/such/file", command: shell("echo hello"))
-    #expect(result.exit == .exited(125) && result.text == "")
+    #expect(result.exit == .exited(125))
+    #expect(result.text == "")
     #expect(
       result.stderr
         == "capture: cannot open /no/such/file for --output: No such file or directory\n")

@@ -3,14 +3,16 @@ import Testing
 
 /// What `capture` writes.
 @Suite struct OutputTests {
-  @Test func eachStreamGoesWhereTheCommandWroteIt() async throws {
+  @Test("capture writes the command's stdout to stdout and its stderr to stderr")
+  func eachStreamGoesWhereTheCommandWroteIt() async throws {
     let result = try await run(command: shell("echo out; echo err >&2; echo more"))
     #expect(result.text == "out\nmore\n")
     #expect(result.stderr == "err\n")
     #expect(result.exit == .exited(0))
   }
 
-  @Test func bytesAreNotTouched() async throws {
+  @Test("capture passes all byte values on unchanged, and encodes them in JSON")
+  func bytesAreNotTouched() async throws {
     let all = (0...255).map { "\\" + String($0, radix: 8) }.joined()
     let result = try await run(command: shell("printf '\(all)'"))
     #expect(Array(result.stdout) == Array(0...255))
@@ -18,7 +20,8 @@ import Testing
     #expect(Array(report.chunks.flatMap(\.data_b64)) == Array(0...255))
   }
 
-  @Test func theLossComesFirst() async throws {
+  @Test("capture reports the lost bytes before it writes the retained ones")
+  func theLossComesFirst() async throws {
     let result = try await run(command: ["seq", "1000000"])
     let retained = result.stdout.count
     let lost = 6_888_896 - retained
@@ -28,15 +31,19 @@ import Testing
     #expect(result.text.hasSuffix("\n999999\n1000000\n"))
   }
 
-  @Test func onFailureIsSilentAboutSuccess() async throws {
+  @Test("capture --on-failure writes nothing when the command succeeds")
+  func onFailureIsSilentAboutSuccess() async throws {
     let success = try await run("--on-failure", command: shell("echo out; echo err >&2"))
-    #expect(success.stdout.isEmpty && success.stderr.isEmpty)
+    #expect(success.stdout.isEmpty)
+    #expect(success.stderr.isEmpty)
     let failure = try await run("--on-failure", command: shell("echo out; echo err >&2; exit 1"))
-    #expect(failure.text == "out\n" && failure.stderr == "err\n")
+    #expect(failure.text == "out\n")
+    #expect(failure.stderr == "err\n")
     #expect(failure.exit == .exited(1))
   }
 
-  @Test func liveComesBeforeTheEnd() async throws {
+  @Test("capture --live writes output before the command ends")
+  func liveComesBeforeTheEnd() async throws {
     let capture = try await Run("--live", command: shell("echo first; read x <&0; exec sleep 1000"))
     #expect(await eventually { capture.stdout == Data("first\n".utf8) })
     #expect(capture.process.isRunning)
@@ -45,7 +52,8 @@ import Testing
     #expect(result.exit == .signaled(SIGTERM))
   }
 
-  @Test func liveWritesEverythingOrCountsIt() async throws {
+  @Test("capture --live --json writes every chunk or counts it as missed")
+  func liveWritesEverythingOrCountsIt() async throws {
     let result = try await run("--live", "--json", command: ["seq", "3000000"])
     let report = try Report(result.stdout)
     #expect(report.summary.total_bytes == 22_888_896)
@@ -55,14 +63,16 @@ import Testing
     #expect(report.chunks.count + report.summary.missed_chunks == report.chunks.last?.seq)
   }
 
-  @Test func statistics() async throws {
+  @Test("capture --stats reports chunks, bytes, time and throughput")
+  func statistics() async throws {
     let result = try await run("--stats", command: shell("printf 12345"))
     #expect(result.text == "12345")
     let summary = /capture: 1 chunks, 5 bytes, 5 retained, 0 lost, \d+\.\d{3} s, \d+\.\d MB\/s\n/
     #expect(result.stderr.wholeMatch(of: summary) != nil, "\(result.stderr)")
   }
 
-  @Test func helpSaysWhatThereIs() async throws {
+  @Test("capture --help names the options, the statuses and the JSON fields")
+  func helpSaysWhatThereIs() async throws {
     let result = try await Run(arguments: ["--help"]).result()
     #expect(result.exit == .exited(0))
     for word in [
@@ -76,7 +86,8 @@ import Testing
 
 /// What `capture --json` writes.
 @Suite struct JSONTests {
-  @Test func exactlyTheseLines() async throws {
+  @Test("capture --json writes one line for each chunk and a summary, with exactly these fields")
+  func exactlyTheseLines() async throws {
     let result = try await run("--json", command: shell("printf hello; exit 3"))
     let lines = """
       {"seq":1,"stream":"stdout","offset":0,"data_b64":"aGVsbG8="}
@@ -86,40 +97,52 @@ import Testing
     #expect(result.text.hasPrefix(lines))
     // The time, which differs.
     let rest = result.text.dropFirst(lines.count)
-    #expect(rest.hasSuffix("}\n") && Double(rest.dropLast(2)) != nil, "\(rest)")
+    #expect(rest.hasSuffix("}\n"), "\(rest)")
+    #expect(Double(rest.dropLast(2)) != nil, "\(rest)")
     #expect(result.exit == .exited(3))
   }
 
-  @Test func theEndIsToldInFull() async throws {
+  @Test("The JSON summary gives the signal, the exit code and whether the time was up")
+  func theEndIsToldInFull() async throws {
     let killed = try Report(try await run("--json", command: shell("kill -9 $$")).stdout).summary
-    #expect(killed.signal == SIGKILL && killed.exit_code == 137 && !killed.timed_out)
+    #expect(killed.signal == SIGKILL)
+    #expect(killed.exit_code == 137)
+    #expect(!killed.timed_out)
     let late = try await run("--json", "--timeout", "200ms", command: ["sleep", "1000"])
     let summary = try Report(late.stdout).summary
-    #expect(summary.signal == SIGTERM && summary.timed_out && summary.seconds >= 0.2)
+    #expect(summary.signal == SIGTERM)
+    #expect(summary.timed_out)
+    #expect(summary.seconds >= 0.2)
     #expect(late.exit == .exited(124))
   }
 
-  @Test func aLaunchThatFailsIsAnError() async throws {
+  @Test("capture --json reports a failed launch as one line with an error")
+  func aLaunchThatFailsIsAnError() async throws {
     struct Failure: Decodable { let error: String }
     let name = "no \"such\"\ncommand\\"
     let result = try await run("--json", command: [name])
     let failure = try JSONDecoder().decode(Failure.self, from: result.stdout)
     #expect(failure.error.hasPrefix("\(name): command not found in PATH ("))
-    #expect(result.text.last == "\n" && result.text.count { $0 == "\n" } == 1)
-    #expect(result.exit == .exited(127) && result.stderr.contains("command not found"))
+    #expect(result.text.last == "\n")
+    #expect(result.text.count { $0 == "\n" } == 1)
+    #expect(result.exit == .exited(127))
+    #expect(result.stderr.contains("command not found"))
     let file = try await run("--json", "--output", "/no/such/file", command: ["true"])
     #expect(try JSONDecoder().decode(Failure.self, from: file.stdout).error.contains("--output"))
     #expect(file.exit == .exited(125))
   }
 
-  @Test func threeHundredMillionBytesAreAllCounted() async throws {
+  @Test("The JSON summary accounts for each of 300,000,000 bytes")
+  func threeHundredMillionBytesAreAllCounted() async throws {
     let result = try await run("--json", command: shell("head -c 300000000 /dev/zero"))
     let report = try Report(result.stdout)
     let summary = report.summary
     #expect(summary.total_bytes == 300_000_000)
     #expect(summary.retained_bytes + summary.lost_bytes == summary.total_bytes)
     #expect(900_000...1_048_576 ~= summary.retained_bytes)
-    #expect(summary.exit_code == 0 && !summary.alive && summary.closed)
+    #expect(summary.exit_code == 0)
+    #expect(!summary.alive)
+    #expect(summary.closed)
     #expect(summary.missed_bytes == summary.lost_bytes)
     #expect(report.chunkBytes == summary.retained_bytes)
     #expect(report.chunks.count == summary.chunks)
@@ -128,7 +151,8 @@ import Testing
     #expect(report.chunks.allSatisfy { $0.data_b64.allSatisfy { $0 == 0 } })
   }
 
-  @Test func twoStreamsAtOnceKeepTheirOrder() async throws {
+  @Test("The JSON chunks of two concurrent streams are contiguous and in order")
+  func twoStreamsAtOnceKeepTheirOrder() async throws {
     let line = "seq 3000000 & seq -f e%.0f 3000000 >&2 & wait"
     let report = try Report(try await run("--json", command: shell(line)).stdout)
     #expect(report.summary.total_bytes == 2 * 22_888_896 + 3_000_000)
@@ -147,7 +171,8 @@ import Testing
     }
   }
 
-  @Test func twoHundredShortRunsLoseNothing() async throws {
+  @Test("The JSON summary accounts for every byte of each of 200 short runs")
+  func twoHundredShortRunsLoseNothing() async throws {
     for round in 1...200 {
       let result = try await run(
         "--json", "--on-failure", command: ["head", "-c", "3000000", "/dev/zero"])

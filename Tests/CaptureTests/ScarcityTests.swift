@@ -31,7 +31,8 @@
       }
     }
 
-    @Test func addressSpace() async throws {
+    @Test("Without address space capture does its work or reports what it lacks")
+    func addressSpace() async throws {
       var kibibytes = 640_000
       var exits: Set<ProcessExit> = []
       while kibibytes > 16_000 {
@@ -43,7 +44,9 @@
       #expect(exits.isSuperset(of: [.exited(0), .exited(125)]))
     }
 
-    @Test(.enabled(if: unsafe geteuid() == 0 && access("/usr/bin/setpriv", X_OK) == 0))
+    @Test(
+      "Without processes to spare capture does its work or reports what it lacks",
+      .enabled(if: unsafe geteuid() == 0 && access("/usr/bin/setpriv", X_OK) == 0))
     func processes() async throws {
       // capture may lie where no other user finds it.
       let copy = NSTemporaryDirectory() + "capture-" + UUID().uuidString
@@ -60,7 +63,7 @@
       #expect(exits.isSuperset(of: [.exited(0), .exited(125)]))
     }
 
-    @Test(arguments: 0...40)
+    @Test("Without descriptors capture does its work or reports what it lacks", arguments: 0...40)
     func descriptors(_ count: Int) async throws {
       let (exit, text) = try await attempt("ulimit -n \(count); exec")
       #expect(isStated(exit, text), "\(exit) \(text)")

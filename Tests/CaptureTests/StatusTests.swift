@@ -4,7 +4,8 @@ import Testing
 
 /// With what status `capture` ends, and what it says when it cannot do what it was asked to.
 @Suite struct StatusTests {
-  @Test func theCommandsStatusIsPassedOn() async throws {
+  @Test("capture exits with the command's status, or 128 plus the number of its signal")
+  func theCommandsStatusIsPassedOn() async throws {
     for code in [0, 1, 3, 64, 127, 255] as [Int32] {
       #expect(try await run(command: shell("exit \(code)")).exit == .exited(code))
     }
@@ -12,7 +13,8 @@ import Testing
     #expect(try await run(command: shell("kill -15 $$")).exit == .exited(143))
   }
 
-  @Test func notFound() async throws {
+  @Test("capture exits with 127 when the command is not found, and names it")
+  func notFound() async throws {
     let name = try await run(command: ["no-such-command"])
     #expect(name.exit == .exited(127))
     #expect(name.stderr.hasPrefix("capture: no-such-command: command not found in PATH ("))
@@ -21,7 +23,8 @@ import Testing
     #expect(path.stderr == "capture: /no/such/file: no such file\n")
   }
 
-  @Test func notExecutable() async throws {
+  @Test("capture exits with 126 when the command cannot be executed, and says why")
+  func notExecutable() async throws {
     let directory = try await run(command: ["/tmp"])
     #expect(directory.exit == .exited(126))
     #expect(directory.stderr == "capture: /tmp: is a directory, not a command\n")
@@ -33,7 +36,8 @@ import Testing
     #expect(file.stderr.hasPrefix("capture: /etc/passwd: no permission to execute it"))
   }
 
-  @Test func timeUp() async throws {
+  @Test("capture exits with 124 after a timeout, and with 137 if it killed the command")
+  func timeUp() async throws {
     let result = try await runUntilTimeIsUp(line: "echo ready; exec sleep 1000")
     #expect(result.exit == .exited(124))
     #expect(result.text == "ready\n")
@@ -41,10 +45,12 @@ import Testing
       "--kill-after", "0.1s", line: "trap '' TERM; echo ready; while :; do sleep 0.01; done")
     #expect(stubborn.exit == .exited(137))
     let quick = try await run("--timeout", "1h", command: shell("echo hello; exit 3"))
-    #expect(quick.exit == .exited(3) && quick.text == "hello\n")
+    #expect(quick.exit == .exited(3))
+    #expect(quick.text == "hello\n")
   }
 
-  @Test func usage() async throws {
+  @Test("capture exits with 64 on a usage error, and names the mistake")
+  func usage() async throws {
     for (arguments, word) in [
       (["--timeout", "soon", "--", "true"], "“soon” is no time"),
       (["--timeout", "-1", "--", "true"], "“-1” is no time"),
@@ -67,7 +73,8 @@ import Testing
     }
   }
 
-  @Test func aFullDiskIsNoSuccess() async throws {
+  @Test("capture exits with 74 when it cannot write to stdout")
+  func aFullDiskIsNoSuccess() async throws {
     for options in [[], ["--live"], ["--json"]] {
       let full = try await Run(
         arguments: options + ["--", "echo", "hello"], redirections: ">/dev/full"
@@ -80,7 +87,8 @@ import Testing
 
 /// What the program that starts `capture` may have done before.
 @Suite struct InheritanceTests {
-  @Test func closedDescriptorsAreNobodyElses() async throws {
+  @Test("capture treats descriptors that were closed at its start as closed")
+  func closedDescriptorsAreNobodyElses() async throws {
     for redirections in [">&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"] {
       let result = try await Run(
         command: shell("echo hello"), redirections: redirections
@@ -102,7 +110,8 @@ import Testing
     }
   }
 
-  @Test func anIgnoredChildSignalHidesNothing() async throws {
+  @Test("capture passes the command's status on even where SIGCHLD was ignored at its start")
+  func anIgnoredChildSignalHidesNothing() async throws {
     // Not dash, which does not pass it on.
     let line = "trap '' CHLD; exec \"$0\" -- sh -c 'exit 7'"
     let capture = try await CommandHost.shared.launch(
@@ -113,7 +122,9 @@ import Testing
 
 /// Signals, and pipelines.
 @Suite struct SignalTests {
-  @Test(arguments: [ProcessSignal.interrupt, .terminate, .hangUp, .quit])
+  @Test(
+    "A signal to capture reaches every process of the command's group",
+    arguments: [ProcessSignal.interrupt, .terminate, .hangUp, .quit])
   func signalsReachTheWholeGroup(_ signal: ProcessSignal) async throws {
     let capture = try await Run(
       "--live", command: shell("sh -c 'echo $$; exec sleep 1000' | cat"))
@@ -124,7 +135,8 @@ import Testing
     #expect(await eventually { isGone(grandchild) })
   }
 
-  @Test func aCommandMayTakeItsTimeToEnd() async throws {
+  @Test("capture waits for a command that handles the signal, and passes its status on")
+  func aCommandMayTakeItsTimeToEnd() async throws {
     let capture = try await Run(
       "--live",
       command: shell("trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 0.01; done"))
@@ -135,7 +147,8 @@ import Testing
     #expect(result.exit == .exited(7))
   }
 
-  @Test func aSecondSignalEndsTheWaitForOthers() async throws {
+  @Test("A second signal ends capture's wait for processes that hold the output open")
+  func aSecondSignalEndsTheWaitForOthers() async throws {
     // What a shell runs in the background ignores SIGINT.
     let capture = try await Run(
       "--json", "--linger", "1d", command: shell("sleep 1000 & echo $!; kill -INT $$; sleep 1000"))
@@ -146,13 +159,16 @@ import Testing
     let result = try await capture.result()
     #expect(result.exit == .signaled(SIGINT))
     let report = try Report(result.stdout)
-    #expect(!report.summary.closed && !report.summary.alive)
+    #expect(!report.summary.closed)
+    #expect(!report.summary.alive)
     let grandchild = try #require(Int32(report.text("stdout").dropLast()))
     #expect(!isGone(grandchild))
     kill(grandchild, SIGKILL)
   }
 
-  @Test(.timeLimit(.minutes(10)), arguments: [[], ["--live"]])
+  @Test(
+    "A signal ends capture while it waits to write to a full pipe",
+    .timeLimit(.minutes(10)), arguments: [[], ["--live"]])
   func aSignalEndsAWriteThatNobodyReads(_ options: [String]) async throws {
     let fifo = NSTemporaryDirectory() + "capture-test-" + UUID().uuidString
     try #require(unsafe mkfifo(fifo, 0o600) == 0)
@@ -170,7 +186,8 @@ import Testing
     #expect(try await capture.result().exit == .signaled(SIGTERM))
   }
 
-  @Test func signalsDuringTheLaunchAreNotLost() async throws {
+  @Test("A signal during the launch ends capture")
+  func signalsDuringTheLaunchAreNotLost() async throws {
     // Whether capture has begun to take signals or not, the signal ends it in the end.
     for _ in 0..<50 {
       let capture = try await Run(command: ["sleep", "1000"])
@@ -179,7 +196,8 @@ import Testing
     }
   }
 
-  @Test func signalsIgnoredFromTheStartStayIgnored() async throws {
+  @Test("capture ignores a signal that was ignored at its start")
+  func signalsIgnoredFromTheStartStayIgnored() async throws {
     let line = "trap '' HUP; exec \"$0\" --live -- sh -c 'echo $$; exec sleep 1000'"
     let capture = try await CommandHost.shared.launch(
       Command("/bin/sh", "-c", line, captureExecutable), into: .init(id: "", workspaceID: ""))
@@ -190,7 +208,9 @@ import Testing
     #expect(try await capture.waitUntilClosed() == .signaled(SIGTERM))
   }
 
-  @Test(arguments: [["--live"], ["--live", "--json"]])
+  @Test(
+    "A pipeline with capture --live ends when its reader ends",
+    arguments: [["--live"], ["--live", "--json"]])
   func aPipelineEndsWithItsReader(_ options: [String]) async throws {
     let line = "\"$@\" -- yes | head -n 1 >/dev/null"
     let session = try await CommandHost.shared.launch(
@@ -199,7 +219,8 @@ import Testing
     #expect(try await session.waitUntilClosed() == .exited(0))
   }
 
-  @Test func aReaderThatIsGoneIsNoError() async throws {
+  @Test("capture exits with 0 when the reader of its output is gone")
+  func aReaderThatIsGoneIsNoError() async throws {
     let line = "{ \"$0\" -- seq 100000; echo $? >&2; } | head -n 1"
     let process = try await CommandHost.shared.launch(
       Command("/bin/sh", "-c", line, captureExecutable), into: .init(id: "", workspaceID: ""))
@@ -209,7 +230,8 @@ import Testing
     #expect(stderr == "0\n")
   }
 
-  @Test func theCommandHasDefaultSignals() async throws {
+  @Test("The command starts with SIGPIPE at its default")
+  func theCommandHasDefaultSignals() async throws {
     let result = try await run(command: shell("yes | head -n 1"))
     #expect(result.text == "y\n")
     #expect(result.exit == .exited(0))

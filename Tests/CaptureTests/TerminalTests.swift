@@ -4,13 +4,16 @@ import Testing
 
 /// `--tty` and `--live` at a terminal.
 @Suite(.timeLimit(.minutes(10))) struct TerminalTests {
-  @Test func outputComesLiveAtATerminal() async throws {
+  @Test("capture writes output live where its stdout is a terminal")
+  func outputComesLiveAtATerminal() async throws {
     let console = try await Console("\"$0\" sh -c 'echo first; exec sleep 1000'; echo $?")
     #expect(await console.shows("first\r\n"))
     try console.process.signal(.terminate)
   }
 
-  @Test(arguments: ["--no-live", "--on-failure", "--json"])
+  @Test(
+    "capture writes output at the end with --no-live, --on-failure or --json",
+    arguments: ["--no-live", "--on-failure", "--json"])
   func unlessItIsToComeAtTheEnd(_ option: String) async throws {
     let console = try await Console(
       "\"$0\" --foreground \(option) sh -c 'echo first; echo ready >/dev/tty; sleep 0.3; exit 1'; echo end"
@@ -22,7 +25,8 @@ import Testing
     #expect(ready.lowerBound < output.lowerBound)
   }
 
-  @Test func aPasswordIsNotShown() async throws {
+  @Test("The terminal does not echo a password typed to a command with --tty")
+  func aPasswordIsNotShown() async throws {
     let line = "stty -echo; echo password; read x; stty echo; echo; echo got ${#x}"
     let console = try await Console("\"$0\" --tty sh -c '\(line)'; stty -a")
     #expect(await console.shows("password\r\n"))
@@ -33,14 +37,16 @@ import Testing
     #expect(await console.shows(" echo "))
   }
 
-  @Test func lessNeedsNoEnter() async throws {
+  @Test("A command with --tty reads keys without Enter")
+  func lessNeedsNoEnter() async throws {
     let console = try await Console("\"$0\" --tty less /etc/passwd; echo after-$?")
     #expect(await console.shows("root:"))
     try await console.type("q")
     #expect(await console.shows("after-0"))
   }
 
-  @Test func ctrlCReachesTheCommandsTerminal() async throws {
+  @Test("Ctrl-C reaches a command with --tty through its terminal")
+  func ctrlCReachesTheCommandsTerminal() async throws {
     let console = try await Console(
       "\"$0\" --tty sh -c 'trap \"echo caught; exit 5\" INT; echo ready; read x'; echo after-$?")
     #expect(await console.shows("ready"))
@@ -49,7 +55,8 @@ import Testing
     #expect(await console.shows("after-5"))
   }
 
-  @Test func theSizeFollows() async throws {
+  @Test("The command's terminal follows the size of capture's terminal")
+  func theSizeFollows() async throws {
     let console = try await Console(
       "\"$0\" --tty sh -c 'trap \"stty size\" WINCH; echo ready; while :; do sleep 0.05; done'")
     #expect(await console.shows("ready"))
@@ -57,7 +64,9 @@ import Testing
     #expect(await console.shows("31 97"))
   }
 
-  @Test(arguments: [ProcessSignal.interrupt, .terminate, .hangUp, .quit, .init(rawValue: SIGUSR1)])
+  @Test(
+    "capture restores its terminal when a signal ends it",
+    arguments: [ProcessSignal.interrupt, .terminate, .hangUp, .quit, .init(rawValue: SIGUSR1)])
   func theTerminalIsRestoredAfterASignal(_ signal: ProcessSignal) async throws {
     let line = "sh -c 'echo ready; exec sleep 1000'"
     let console = try await Console("ulimit -c 0; stty -a; \"$0\" --tty \(line); echo; stty -a")
@@ -68,13 +77,15 @@ import Testing
     #expect(!console.text.contains("-icanon"))
   }
 
-  @Test func theTerminalIsRestoredAfterAFailedLaunch() async throws {
+  @Test("capture restores its terminal after a failed launch")
+  func theTerminalIsRestoredAfterAFailedLaunch() async throws {
     let console = try await Console("\"$0\" --tty /no/such/command; echo after-$?; stty -a")
     #expect(await console.shows("after-127"))
     #expect(await console.shows(" icanon"))
   }
 
-  @Test func theTerminalIsRestoredWhileCaptureIsStopped() async throws {
+  @Test("capture restores its terminal while it is stopped")
+  func theTerminalIsRestoredWhileCaptureIsStopped() async throws {
     // A shell that is not interactive does not set the mode itself.
     let line = "sh -c 'echo ready; read x; echo got-$x'"
     let console = try await Console(

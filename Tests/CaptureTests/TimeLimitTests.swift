@@ -4,7 +4,8 @@ import Testing
 
 /// `--timeout` and what belongs to it, as with timeout(1).
 @Suite struct TimeLimitTests {
-  @Test func theOutputOfACommandThatTimedOutIsShown() async throws {
+  @Test("capture --on-failure writes the output of a command that timed out")
+  func theOutputOfACommandThatTimedOutIsShown() async throws {
     let result = try await runUntilTimeIsUp(
       "--on-failure",
       line: "trap 'exit 0' TERM; echo err >&2; echo ready; while :; do sleep 0.01; done")
@@ -15,13 +16,15 @@ import Testing
     #expect(result.stderr.hasSuffix(" (--timeout): it got SIGTERM\n"))
   }
 
-  @Test func theLimitIsTold() async throws {
+  @Test("capture reports the limit and the signal after a timeout")
+  func theLimitIsTold() async throws {
     let result = try await run("--timeout", "3s", command: ["sleep", "1000"])
     let line = "capture: the command had not ended after 3 s (--timeout): it got SIGTERM\n"
     #expect(result.stderr == line)
   }
 
-  @Test func aCommandThatHadToBeKilledIsTold() async throws {
+  @Test("capture reports that it killed the command after a timeout")
+  func aCommandThatHadToBeKilledIsTold() async throws {
     let result = try await runUntilTimeIsUp(
       "-k", "100ms", line: "trap '' TERM; echo ready; while :; do sleep 0.01; done")
     #expect(result.exit == .exited(137))
@@ -31,7 +34,9 @@ import Testing
     #expect(killed.stderr.hasSuffix("it got SIGKILL\n"))
   }
 
-  @Test(arguments: ["TERM", "USR1"])
+  @Test(
+    "After --kill-after capture kills every process of the command's group",
+    arguments: ["TERM", "USR1"])
   func theWholeGroupIsKilled(_ signal: String) async throws {
     // The grandchild closes its output: then nothing but its group leads to it.
     let grandchild = """
@@ -44,14 +49,16 @@ import Testing
     #expect(await eventually { isGone(pid) })
   }
 
-  @Test func withoutKillAfterNothingIsKilled() async throws {
+  @Test("With --kill-after 0 capture never kills the command")
+  func withoutKillAfterNothingIsKilled() async throws {
     let result = try await runUntilTimeIsUp(
       "-k", "0", "--preserve-status",
       line: "trap 'sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
     #expect(result.exit == .exited(3))
   }
 
-  @Test func anotherSignal() async throws {
+  @Test("capture --signal sends that signal at the timeout")
+  func anotherSignal() async throws {
     let result = try await runUntilTimeIsUp(
       "-s", "usr1",
       line: "trap 'echo caught; exit 3' USR1; echo ready; while :; do sleep 0.01; done")
@@ -64,14 +71,16 @@ import Testing
     #expect(stubborn.exit == .exited(137))
   }
 
-  @Test func aStoppedCommandFindsTheSignal() async throws {
+  @Test("A timeout ends a stopped command")
+  func aStoppedCommandFindsTheSignal() async throws {
     for options in [["--timeout", "0.3"], ["--timeout", "0.3", "-k", "0", "-s", "INT"]] {
       let result = try await Run(arguments: options + shell("kill -STOP $$")).result()
       #expect(result.exit == .exited(124))
     }
   }
 
-  @Test func theCommandsStatusIsPreserved() async throws {
+  @Test("capture --preserve-status exits with the command's status after a timeout")
+  func theCommandsStatusIsPreserved() async throws {
     let result = try await runUntilTimeIsUp(
       "-k", "0", "--preserve-status",
       line: "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
@@ -80,15 +89,18 @@ import Testing
     #expect(sleep.exit == .exited(143))
   }
 
-  @Test func zeroIsNoLimit() async throws {
+  @Test("capture --timeout 0 sets no limit")
+  func zeroIsNoLimit() async throws {
     let result = try await run("--timeout", "0", command: shell("sleep 0.2; echo hello"))
-    #expect(result.exit == .exited(0) && result.text == "hello\n")
+    #expect(result.exit == .exited(0))
+    #expect(result.text == "hello\n")
   }
 }
 
 /// `--linger`: others that hold the output open after the command's end.
 @Suite struct LingerTests {
-  @Test func aCommandThatEndedInTimeIsNoTimeout() async throws {
+  @Test("A linger time that exceeds the timeout does not count as a timeout")
+  func aCommandThatEndedInTimeIsNoTimeout() async throws {
     // On a busy machine the command may need longer than the first limit.
     for seconds in [1, 4, 16, 64] {
       let result = try await run(
@@ -104,7 +116,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [["--live"], ["--no-live"], ["--json"]])
+  @Test(
+    "capture --linger ends though a grandchild keeps writing",
+    arguments: [["--live"], ["--no-live"], ["--json"]])
   func aChattyGrandchildDoesNotHoldItOpen(_ options: [String]) async throws {
     let line = "echo first; (while echo chat; do sleep 0.01; done) & exit 4"
     let result = try await Run(
@@ -115,7 +129,8 @@ import Testing
     #expect(!result.stdout.isEmpty)
   }
 
-  @Test func whatComesInTimeIsCaptured() async throws {
+  @Test("capture --linger captures output that arrives after the command's end")
+  func whatComesInTimeIsCaptured() async throws {
     let result = try await run(
       "--linger", "1d", command: shell("(sleep 0.3; echo late) & echo soon"))
     #expect(result.text == "soon\nlate\n")

@@ -17,7 +17,9 @@ import Testing
   private func exists(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 
   /// More output than there is room for: the last of it and a count here, an error there.
-  @Test func moreOutputThanThereIsRoomFor() async throws {
+  @Test(
+    "Of a large output a session keeps the end and counts the rest, and Subprocess throws an error")
+  func moreOutputThanThereIsRoomFor() async throws {
     let session = try await capture("seq 1000000")
     let output = session.output()
     #expect(output.chunks.payload.description.hasSuffix("\n1000000\n"))
@@ -33,7 +35,9 @@ import Testing
 
   /// What a grandchild writes after the child's end: kept here, for as long as one wants; gone
   /// there.
-  @Test func aGrandchildHasTheLastWord() async throws {
+  @Test(
+    "A session receives what a grandchild writes after the child's end, and Subprocess does not")
+  func aGrandchildHasTheLastWord() async throws {
     let gate = NSTemporaryDirectory() + "comparison-" + UUID().uuidString
     #expect(mkfifo(gate, 0o600) == 0)
     defer { unlink(gate) }
@@ -60,7 +64,8 @@ import Testing
   }
 
   /// What the child has started, ending the child does not end; ending its group does.
-  @Test func endingGrandchildren() async throws {
+  @Test("Terminating a hosted process ends its grandchild, and a Subprocess teardown does not")
+  func endingGrandchildren() async throws {
     let line = "sleep 1000 & echo $!; wait"
     let orphan = try await Subprocess.run(
       .name("sh"), arguments: ["-c", line], input: .none, output: .sequence, error: .discarded

@@ -5,7 +5,8 @@ import Testing
 
 /// What a command writes, and how it ends, arrives in its session.
 @Suite struct CaptureOutputTests {
-  @Test func bothStreamsAndTheExitCodeArrive() async throws {
+  @Test("The session receives stdout, stderr and the exit code")
+  func bothStreamsAndTheExitCodeArrive() async throws {
     let session = try await capture(.shell("printf out; printf err >&2; exit 3"))
     #expect(text(session) == "out")
     #expect(text(session, .stderr) == "err")
@@ -13,18 +14,21 @@ import Testing
     #expect(session.isClosed)
   }
 
-  @Test func argumentsArriveAsTheyAre() async throws {
+  @Test("The command receives its arguments unchanged")
+  func argumentsArriveAsTheyAre() async throws {
     let command = Command("printf", "[%s]", "a b", "", "$HOME", "*", "\"'\\", "ä\n")
     let session = try await capture(command)
     #expect(text(session) == "[a b][][$HOME][*][\"'\\][ä\n]")
   }
 
-  @Test func theCommandSeesTheNameItWasCalledBy() async throws {
+  @Test("The command's argument 0 is the name by which it was launched")
+  func theCommandSeesTheNameItWasCalledBy() async throws {
     #expect(text(try await capture(.shell("printf %s \"$0\""))) == "/bin/sh")
     #expect(text(try await capture(Command("sh", "-c", "printf %s \"$0\""))) == "sh")
   }
 
-  @Test func environmentIsInheritedChangedOrReplaced() async throws {
+  @Test("The command's environment is inherited, changed or replaced")
+  func environmentIsInheritedChangedOrReplaced() async throws {
     let show = "printf '%s|%s|%s' \"${HOME-none}\" \"${ADDED-none}\" \"${PATH-none}\""
     var command = Command.shell(show)
     let home = String(decoding: try #require(environmentVariable("HOME")), as: UTF8.self)
@@ -38,7 +42,8 @@ import Testing
     #expect(text(try await capture(all)) == "ONLY=this\n")
   }
 
-  @Test func workingDirectoryIsWhereItStarts() async throws {
+  @Test("The command starts in its working directory")
+  func workingDirectoryIsWhereItStarts() async throws {
     let directory = TemporaryDirectory()
     _ = directory.file("tool", "#!/bin/sh\npwd -P\n", mode: 0o755)
     let session = try await capture(
@@ -46,14 +51,16 @@ import Testing
     #expect(text(session) == directory.path + "\n")
   }
 
-  @Test func namesAreLookedUpInThePathTheCommandSees() async throws {
+  @Test("The host looks for a command in the PATH of the command's environment")
+  func namesAreLookedUpInThePathTheCommandSees() async throws {
     let directory = TemporaryDirectory()
     _ = directory.file("tool", "#!/bin/sh\necho mine\n", mode: 0o755)
     let command = Command("tool", arguments: [], environment: ["PATH": "x::\(directory.path)"])
     #expect(text(try await capture(command)) == "mine\n")
   }
 
-  @Test func bytesAreNotDecoded() async throws {
+  @Test("Bytes that are not UTF-8 reach the session unchanged")
+  func bytesAreNotDecoded() async throws {
     let session = try await capture(
       .shell("printf '\\377\\000\\303(\\355\\240\\200'; printf '\\300' >&2"))
     let output = session.output()
@@ -65,7 +72,8 @@ import Testing
     #expect(stderr == [0xc0])
   }
 
-  @Test func aHundredMegabytesWithoutANewline() async throws {
+  @Test("The host captures 100 MB without a newline, and counts the lost bytes")
+  func aHundredMegabytesWithoutANewline() async throws {
     let session = try await capture(Command("head", "-c", "100000000", "/dev/zero"))
     let output = session.output()
     #expect(session.totalBytes == 100_000_000)
@@ -74,18 +82,21 @@ import Testing
     #expect(output.missedBytes == output.lostBytes)
   }
 
-  @Test func stdinIsEmpty() async throws {
+  @Test("The command's stdin is empty by default")
+  func stdinIsEmpty() async throws {
     #expect(text(try await capture(.shell("cat; echo end"))) == "end\n")
   }
 
-  @Test func deathBySignalIs128PlusItsNumber() async throws {
+  @Test("The exit code of a command that a signal ended is 128 plus the signal's number")
+  func deathBySignalIs128PlusItsNumber() async throws {
     let session = freshSession()
     let process = try await CommandHost.shared.launch(.shell("kill -9 $$"), into: session)
     #expect(try await process.waitUntilClosed() == .signaled(9))
     #expect(session.exitCode == 137)
   }
 
-  @Test func signalsAreAtTheirDefaultsInTheCommand() async throws {
+  @Test("The command starts with every signal at its default and none blocked")
+  func signalsAreAtTheirDefaultsInTheCommand() async throws {
     // This program ignores SIGPIPE from now on; `yes` must not.
     ignoreBrokenPipes()
     let session = try await capture(.shell("yes | head -1; trap"))
@@ -99,14 +110,15 @@ import Testing
     }
   }
 
-  @Test("[descriptors] a command inherits no descriptor of this program")
+  @Test("[descriptors] The command inherits no descriptor of this program")
   func noDescriptorOfThisProgramIsInherited() async throws {
     let session = try await capture(.shell("ls /proc/self/fd | wc -l"))
     // 0, 1, 2, and the one with which ls looks.
     #expect(text(session) == "4\n")
   }
 
-  @Test func everyByteIsCountedBeyondTheCap() async throws {
+  @Test("The session counts every byte that exceeds its capacity")
+  func everyByteIsCountedBeyondTheCap() async throws {
     let session = try await capture(.shell("head -c 30000000 /dev/zero"))
     let output = session.output()
     #expect(output.cursor.offset == 30_000_000)
@@ -115,7 +127,7 @@ import Testing
     #expect(output.missedBytes == output.lostBytes)
   }
 
-  @Test("[stream-order] each stream keeps its order")
+  @Test("[stream-order] Each stream keeps the order in which the command wrote it")
   func eachStreamKeepsItsOrder() async throws {
     let lines = 40_000
     let session = try await capture(.shell("seq \(lines) & seq -f e%.0f \(lines) >&2 & wait"))
@@ -124,7 +136,8 @@ import Testing
     #expect(text(session, .stderr) == (1...lines).map { "e\($0)\n" }.joined())
   }
 
-  @Test func shortLivedCommandsLoseNothing() async throws {
+  @Test("Short-lived commands lose no output")
+  func shortLivedCommandsLoseNothing() async throws {
     for round in 1...200 {
       let session = try await capture(Command("head", "-c", "3000000", "/dev/zero"))
       let output = session.output()
@@ -133,7 +146,7 @@ import Testing
     }
   }
 
-  @Test("[exit-code] a reader that sees the exit has all that the process wrote")
+  @Test("[exit-code] A reader that sees the exit also sees all that the process wrote before")
   func whoeverSeesTheExitHasAllThatTheProcessWrote() async throws {
     // A grandchild holds the pipe, so that only the exit tells that the process is at its end.
     for round in 1...50 {
@@ -147,7 +160,8 @@ import Testing
     }
   }
 
-  @Test func smallSessionsWork() async throws {
+  @Test("A session of 100 bytes captures a large output, and retains no more than 100 bytes")
+  func smallSessionsWork() async throws {
     let session = Session(id: "small", workspaceID: "tests", capacity: 100)
     let process = try await CommandHost.shared.launch(
       Command("head", "-c", "1000000", "/dev/zero"), into: session)

@@ -128,8 +128,10 @@ struct EnforcedLimitTests {
     let host: CommandHost
 
     init() throws {
-      path = "\(try #require(Cgroup.own()))/test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+      let own = try #require(Cgroup.own())
+      let path = "\(own)/test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
       try #require(unsafe mkdir(path, 0o755) == 0)
+      self.path = path
       host = CommandHost(cgroups: .inside(path: path))
     }
 

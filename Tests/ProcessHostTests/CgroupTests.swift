@@ -58,23 +58,26 @@ import Testing
   private static let escape =
     "setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$; exec >&- 2>&-; while :; do sleep 0.1; done\" &' &"
 
-  @Test("[cgroup] what left its group and session is ended with the command's cgroup")
+  @Test("[cgroup] A process that left its group and session is ended with the command's cgroup")
   func escaping() async throws {
     try requireCgroups()
     let host = CommandHost(cgroups: .ifAvailable)
     let (process, other) = try await start("\(Self.escape) exit 3", on: host)
     #expect(process.containment == .cgroup)
     #expect(try await process.waitUntilClosed() == .exited(3))
-    #expect(process.hasLingeringGroup && host.lingeringGroupCount == 1)
-    #expect(!isGone(other) && getpgid(other) != process.processID)
+    #expect(process.hasLingeringGroup)
+    #expect(host.lingeringGroupCount == 1)
+    #expect(!isGone(other))
+    #expect(getpgid(other) != process.processID)
     process.terminate(grace: .milliseconds(20))
     await process.waitUntilOver()
     #expect(isGone(other))
-    #expect(!process.hasLingeringGroup && host.lingeringGroupCount == 0)
+    #expect(!process.hasLingeringGroup)
+    #expect(host.lingeringGroupCount == 0)
     #expect(throws: SignalError.processEnded) { try process.signal(.kill) }
   }
 
-  @Test("[leaving-group] without a cgroup, what left its group and session lives on")
+  @Test("[leaving-group] Without a cgroup a process that left its group and session lives on")
   func escapingFromTheGroup() async throws {
     let host = CommandHost()
     let (process, other) = try await start("\(Self.escape) exit 3", on: host)
@@ -85,7 +88,7 @@ import Testing
     kill(other, SIGKILL)
   }
 
-  @Test("[cgroup] signals reach what left its group and session, within the cgroup")
+  @Test("[cgroup] A signal reaches processes of the cgroup that left the group and the session")
   func signals() async throws {
     try requireCgroups()
     let directory = TemporaryDirectory()
@@ -102,7 +105,7 @@ import Testing
     #expect(isGone(other))
   }
 
-  @Test("The asked-for signal reaches what left the group before it is killed")
+  @Test("A process that left the group gets the first signal before it is killed")
   func graceForTheEscaped() async throws {
     try requireCgroups()
     let directory = TemporaryDirectory()
@@ -116,7 +119,7 @@ import Testing
     #expect(contents("\(directory.path)/bye") != nil)
   }
 
-  @Test("Closing a host ends all cgroups, and removes those that commands made as well")
+  @Test("Closing a host ends all cgroups and removes them with those that commands made")
   func closing() async throws {
     try requireCgroups()
     await #expect(processExitsWith: .success) {
@@ -143,7 +146,7 @@ import Testing
     }
   }
 
-  @Test("[cgroup] a cgroup is removed when its command is over, and when its launch fails")
+  @Test("[cgroup] A cgroup is removed when its command is over and when its launch fails")
   func removal() async throws {
     try requireCgroups()
     await #expect(processExitsWith: .success) {
@@ -165,7 +168,7 @@ import Testing
     }
   }
 
-  @Test("A cgroup where none can be made fails the launch, and says where")
+  @Test("A launch that cannot make its cgroup fails with the directory's path")
   func nowhere() async throws {
     let directory = TemporaryDirectory()
     for path in ["/no/such", directory.path] {
@@ -183,7 +186,10 @@ import Testing
   func fallback() async throws {
     await #expect(processExitsWith: .success) {
       // A user that may make none, if this is root.
-      if geteuid() == 0 { #expect(setgid(65_534) == 0 && setuid(65_534) == 0) }
+      if geteuid() == 0 {
+        #expect(setgid(65_534) == 0)
+        #expect(setuid(65_534) == 0)
+      }
       let host = CommandHost(cgroups: .ifAvailable)
       let process = try await host.launch(.shell("echo hello; exit 3"), into: freshSession())
       #expect(try await process.waitUntilClosed() == .exited(3))
@@ -196,7 +202,7 @@ import Testing
   }
 
   @Test(
-    "The program's own cgroup is found below whatever part of the hierarchy is mounted",
+    "The program finds its own cgroup whatever part of the hierarchy is mounted",
     arguments: [
       ("0::/", "/", "/sys/fs/cgroup"), ("0::/a/b", "/", "/sys/fs/cgroup/a/b"),
       ("4:cpu:/x\n0::/a/b", "/a", "/sys/fs/cgroup/b"), ("0::/a/b", "/a/b", "/sys/fs/cgroup"),

@@ -25,8 +25,9 @@ private func reason(_ command: Command) async -> String? {
   await launchError(command)?.description
 }
 
+/// Commands whose stdout and stderr share one pipe.
 @Suite(.timeLimit(.minutes(10))) struct MergedOutputTests {
-  @Test("[stream-order] stdout and stderr of one pipe keep the order in which they were written")
+  @Test("[stream-order] Merged stdout and stderr keep the order in which the command wrote them")
   func order() async throws {
     var command = Command.shell(
       "i=0; while [ $i -lt 500 ]; do echo out$i; echo err$i >&2; i=$((i+1)); done")
@@ -36,7 +37,7 @@ private func reason(_ command: Command) async -> String? {
     #expect(text(session) == (0..<500).map { "out\($0)\nerr\($0)\n" }.joined())
   }
 
-  @Test("A merged command needs two descriptors less, and leaves none behind")
+  @Test("A merged command takes two descriptors fewer and leaves none behind")
   func mergedDescriptors() async throws {
     // Alone, since other tests open descriptors as well.
     await #expect(processExitsWith: .success) {
@@ -53,6 +54,7 @@ private func reason(_ command: Command) async -> String? {
   }
 }
 
+/// Descriptors of this program that a command inherits.
 @Suite(.timeLimit(.minutes(10))) struct InheritedDescriptorTests {
   /// A file that holds its own name, opened for reading by this program alone.
   private final class Marked {
@@ -64,7 +66,7 @@ private func reason(_ command: Command) async -> String? {
     deinit { close(descriptor) }
   }
 
-  @Test("[descriptors] a descriptor gets another number")
+  @Test("[descriptors] A command inherits a descriptor under another number")
   func mapped() async throws {
     let file = Marked("hello")
     var command = Command.shell("cat <&7; ls /proc/self/fd >/dev/null")
@@ -72,7 +74,7 @@ private func reason(_ command: Command) async -> String? {
     #expect(text(try await capture(command)) == "hello")
   }
 
-  @Test("A descriptor that children do not inherit can keep its number")
+  @Test("A command inherits a close-on-exec descriptor under its own number")
   func kept() async throws {
     let file = Marked("hello")
     var command = Command("bash", "-c", "cat <&\(file.descriptor)")
@@ -81,7 +83,7 @@ private func reason(_ command: Command) async -> String? {
     #expect(fcntl(file.descriptor, F_GETFD) & FD_CLOEXEC != 0)
   }
 
-  @Test("Descriptors can swap their numbers, and one can have several")
+  @Test("Inherited descriptors can swap numbers, and one can have several numbers")
   func swapped() async throws {
     let (a, b, c) = (Marked("a"), Marked("b"), Marked("c"))
     var command = Command(
@@ -95,7 +97,8 @@ private func reason(_ command: Command) async -> String? {
     #expect(text(try await capture(command)) == "bcaa")
   }
 
-  @Test("Every number from 3 on can be asked for, though the launch itself uses some of them")
+  @Test(
+    "A command can inherit a descriptor under every number from 3, even one that the launch uses")
   func allNumbers() async throws {
     let file = Marked("x")
     var command = Command("ls", "/proc/self/fd")
@@ -108,7 +111,7 @@ private func reason(_ command: Command) async -> String? {
     }
   }
 
-  @Test("The standard descriptors can be inherited under another number, and keep their own")
+  @Test("A command inherits a standard descriptor under another number as well")
   func standard() async throws {
     await #expect(processExitsWith: .success) {
       var ends: [Int32] = [0, 0]
@@ -124,7 +127,7 @@ private func reason(_ command: Command) async -> String? {
     }
   }
 
-  @Test("A command inherits nothing else")
+  @Test("A command inherits only the descriptors that are named")
   func others() async throws {
     let file = Marked("x")
     let other = dup(file.descriptor)
@@ -135,7 +138,7 @@ private func reason(_ command: Command) async -> String? {
     #expect(names == [0, 1, 10, 2, 3])
   }
 
-  @Test("A lock is held for as long as the command lives")
+  @Test("A lock on an inherited descriptor is held while the command lives")
   func lock() async throws {
     let directory = TemporaryDirectory()
     let path = directory.file("lock", "", mode: 0o600)
@@ -153,7 +156,7 @@ private func reason(_ command: Command) async -> String? {
     #expect(flock(rival, LOCK_EX | LOCK_NB) == 0)
   }
 
-  @Test("Numbers that cannot be are refused")
+  @Test("Invalid numbers for inherited descriptors are refused with the reason")
   func refused() async throws {
     let file = Marked("x")
     var command = Command("true")
@@ -176,9 +179,10 @@ private func reason(_ command: Command) async -> String? {
 }
 
 #if os(Linux)
+  /// Limits, umask, nice value, process group and parent-death signal of a command.
   @Suite(.timeLimit(.minutes(10))) struct AttributeTests {
     @Test(
-      "[attributes] limits reach the command, soft and hard, and leave this program's own alone")
+      "[attributes] A command runs with its soft and hard limits, and this program keeps its own")
     func limits() async throws {
       let before = spawn_open_file_limit()
       var command = Command("cat", "/proc/self/limits")
@@ -200,7 +204,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(spawn_open_file_limit() == before)
     }
 
-    @Test("A limit on open files leaves room for those that the command inherits")
+    @Test("A launch under a limit of three open files starts its command")
     func fewFiles() async throws {
       var command = Command("echo", "hello")
       command.limits = [.openFiles: 3]
@@ -208,7 +212,8 @@ private func reason(_ command: Command) async -> String? {
       #expect(try await capture(command).output().exitCode == 127)
     }
 
-    @Test("[attributes] the umask and the nice value reach the command")
+    @Test(
+      "[attributes] A command runs with its umask and nice value, and this program keeps its own")
     func maskAndNiceness() async throws {
       var command = Command.shell("umask; nice")
       command.umask = 0o027
@@ -216,10 +221,11 @@ private func reason(_ command: Command) async -> String? {
       #expect(text(try await capture(command)) == "0027\n7\n")
       let (mask, own) = (Glibc.umask(0), getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0))
       _ = Glibc.umask(mask)
-      #expect(mask != 0o027 && own != 7)
+      #expect(mask != 0o027)
+      #expect(own != 7)
     }
 
-    @Test("Attributes that cannot be are refused before anything starts")
+    @Test("Invalid attributes are refused with the reason before the command starts")
     func refused() async {
       var command = Command("true")
       command.umask = 0o1000
@@ -245,7 +251,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(await reason(command)?.contains("cannot join this program's group") == true)
     }
 
-    @Test("A command may stay in this program's group, and signals reach it alone")
+    @Test("A command can stay in this program's group, and signals reach it alone")
     func group() async throws {
       var command = Command.shell("echo $(ps -o pgid= -p $$); exec sleep 1000")
       command.processGroup = .inherited
@@ -257,7 +263,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
     }
 
-    @Test("A command may lead a session without a terminal, and its group is ended with it")
+    @Test("A command can lead a session without a terminal, and its group ends with it")
     func session() async throws {
       var command = Command.shell(
         "ps -o pid=,pgid=,sid=,tty= -p $$; sleep 1000 & echo; exec sleep 1000")
@@ -274,7 +280,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(process.droppedBytes == 0)
     }
 
-    @Test("[killed-program] a command gets its signal when the program that started it is killed")
+    @Test("[killed-program] A command gets its parent-death signal when this program is killed")
     func parentDeath() async throws {
       let result = try await #require(
         processExitsWith: .signal(SIGKILL), observing: [\.standardOutputContent]
@@ -296,7 +302,7 @@ private func reason(_ command: Command) async -> String? {
       for number in numbers { #expect(await eventually { isGone(number) }) }
     }
 
-    @Test("The signal does not come while this program lives, whatever thread asked for the launch")
+    @Test("A command outlives the thread that asked for its launch")
     func threadsStay() async throws {
       var command = Command("sleep", "1000")
       command.parentDeathSignal = .kill
@@ -315,11 +321,12 @@ private func reason(_ command: Command) async -> String? {
   /// Whether this program may become another user.
   private let isRoot = geteuid() == 0
 
+  /// Commands that run as another user, which only root can launch.
   @Suite(.enabled(if: isRoot), .timeLimit(.minutes(10))) struct UserTests {
     private static let nobody = Command.User(
       userID: 65_534, groupID: 65_533, supplementaryGroups: [65_532, 65_531])
 
-    @Test("A command becomes another user, with that user's groups and no others")
+    @Test("A command runs as another user, with that user's groups and no others")
     func becomes() async throws {
       var command = Command.shell("id -u; id -g; id -G; grep -h ^Uid: /proc/self/status")
       command.user = Self.nobody
@@ -330,7 +337,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(text(try await capture(command)).hasPrefix("65534\n65533\n65533\nUid"))
     }
 
-    @Test("Its parent's death reaches it as well, and limits are set with the caller's privileges")
+    @Test("A command of another user has its limits, its nice value and its parent-death signal")
     func others() async throws {
       var command = Command.shell("ulimit -n; nice; exec sleep 1000")
       command.user = Self.nobody
@@ -354,7 +361,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(await eventually { isGone(number) })
     }
 
-    @Test("It has its terminal for its own, and this program can still be traced")
+    @Test("A command of another user owns its terminal, and this program remains traceable")
     func terminal() async throws {
       var command = Command.shell("stat -c %u $(tty); echo opened >$(tty)")
       command.user = Self.nobody
@@ -367,7 +374,7 @@ private func reason(_ command: Command) async -> String? {
       #expect(control(getDumpable, 0, 0, 0, 0) == 1)
     }
 
-    @Test("What that user may not enter or execute is an error")
+    @Test("A launch fails where the command's user may not enter a directory or execute a file")
     func permissions() async throws {
       let directory = TemporaryDirectory()
       let tool = directory.file("tool", "#!/bin/sh\n", mode: 0o700)
@@ -383,11 +390,12 @@ private func reason(_ command: Command) async -> String? {
         await launchError(command) == .badWorkingDirectory(path: directory.path, code: EACCES))
     }
 
-    @Test("[attributes] the step that failed is named")
+    @Test("[attributes] The error of a launch names the step that failed")
     func steps() async throws {
       await #expect(processExitsWith: .success) {
         // As another user, without privileges.
-        #expect(setgid(65_533) == 0 && setuid(65_534) == 0)
+        #expect(setgid(65_533) == 0)
+        #expect(setuid(65_534) == 0)
         var command = Command("/bin/true", arguments: [])
         command.user = Command.User(userID: 0, groupID: 0, supplementaryGroups: [7])
         #expect(

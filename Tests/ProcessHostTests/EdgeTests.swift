@@ -31,7 +31,7 @@ import Testing
 
   // MARK: Durations
 
-  @Test("A process that has a grace without an end can be forgotten")
+  @Test("A process that was given an endless grace can be forgotten")
   func endlessGrace() async {
     await #expect(processExitsWith: .success) {
       let manager = ProcessManager(idleTimeout: .seconds(10), grace: .seconds(Int64.max))
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("A host can be closed with the longest grace that a duration holds")
+  @Test("A host can be closed with the longest grace that a Duration holds")
   func longestGrace() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
@@ -53,9 +53,9 @@ import Testing
     }
   }
 
-  // MARK: The end of a event loop
+  // MARK: The end of an event loop
 
-  @Test("A event loop that has ended keeps nothing that is scheduled afterwards")
+  @Test("An event loop that has ended keeps no job that is scheduled later")
   func scheduleAfterTheEnd() async throws {
     final class Token: Sendable {}
     weak var scheduled: Token?
@@ -76,7 +76,7 @@ import Testing
   // MARK: Signals
 
   @Test(
-    "A number that is no signal does not let a stopped process go on",
+    "A number that is not a signal does not continue a stopped process",
     arguments: [0, 99] as [Int32])
   func noSignal(number: Int32) async throws {
     let process = try await start(.shell("echo; exec sleep 1000"))
@@ -100,7 +100,7 @@ import Testing
     "$| = 1; unless (fork) { exec 'sleep', '1000' } setpgrp(0, getpgrp(getppid())); print qq(x\n);"
       + " sleep 1000")
 
-  @Test("A process that has left its group gets signals, though others are left in the group")
+  @Test("A process that has left its group gets signals though others remain in the group")
   func leaver() async throws {
     let host = CommandHost()
     let process = try await start(Self.leaver, on: host)
@@ -111,7 +111,7 @@ import Testing
     #expect(await host.close(grace: .zero).isEmpty)
   }
 
-  @Test("A child in this program's group is named as what is left of a command")
+  @Test("A child in this program's group is reported as a survivor of its command")
   func survivors() async throws {
     let eventLoop = try EventLoop.start()
     defer { eventLoop.stop(grace: .zero) }

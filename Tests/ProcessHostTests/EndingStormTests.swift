@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test(
-    "Processes that end while they are ended twice, from all sides, are all over in the end",
+    "Processes that are ended twice from several tasks while they exit are all over in the end",
     arguments: [CommandHost.Cgroups.none, .ifAvailable])
   func twice(cgroups: CommandHost.Cgroups) async {
     await #expect(processExitsWith: .success) { [isContained = (cgroups == .ifAvailable) as Bool] in
@@ -52,7 +52,8 @@ import Testing
       }
       for process in processes {
         await process.waitUntilOver()
-        #expect(process.session.isClosed && !process.isRunning)
+        #expect(process.session.isClosed)
+        #expect(!process.isRunning)
         #expect(!process.hasLingeringGroup)
       }
       #expect(host.lingeringGroupCount == 0)
@@ -62,7 +63,7 @@ import Testing
     }
   }
 
-  @Test("A host that is closed twice while its processes are ended leaves nothing")
+  @Test("Closing a host twice while its processes are being ended leaves nothing behind")
   func closing() async {
     await #expect(processExitsWith: .success) {
       let descriptors = try await settledDescriptorCount()

@@ -26,7 +26,7 @@ import Testing
     return (process, String(text(process.session).prefix { $0 != "\n" }))
   }
 
-  @Test("[terminate] a process that ends when asked is not killed")
+  @Test("[terminate] A process that ends at the first signal is not killed")
   func whoEndsWhenAskedIsNotKilled() async throws {
     let (process, _) = try await start(
       "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
@@ -35,7 +35,7 @@ import Testing
     #expect(text(process.session) == "ready\nbye\n")
   }
 
-  @Test("[terminate] a process that ignores SIGTERM is killed")
+  @Test("[terminate] A process that ignores the first signal is killed after the grace")
   func whoIgnoresItIsKilled() async throws {
     let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
     process.terminate(grace: .milliseconds(50))
@@ -45,13 +45,14 @@ import Testing
     process.terminate()
   }
 
-  @Test func noGraceIsAKill() async throws {
+  @Test("Terminating with a grace of zero kills the process at once")
+  func noGraceIsAKill() async throws {
     let (process, _) = try await start("trap 'exit 3' TERM; echo ready; while :; do :; done")
     process.terminate(grace: .zero)
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
-  @Test("[terminate] the first signal may be another than SIGTERM")
+  @Test("[terminate] The first signal need not be SIGTERM")
   func anotherSignal() async throws {
     let (process, _) = try await start(
       "trap 'exit 3' INT; trap '' TERM; echo ready; while :; do sleep 0.01; done")
@@ -60,7 +61,7 @@ import Testing
   }
 
   @Test(
-    "What ignores the first signal, whatever it is, is killed after the grace",
+    "A process that ignores the first signal, whichever it is, is killed after the grace",
     arguments: [ProcessSignal.hangUp, .interrupt, ProcessSignal(rawValue: 1_000)])
   func anotherSignalIgnored(signal: ProcessSignal) async throws {
     let (process, _) = try await start(
@@ -69,14 +70,14 @@ import Testing
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
-  @Test("SIGKILL as the first signal needs no grace")
+  @Test("SIGKILL as the first signal does not wait for the grace")
   func killAsTheFirst() async throws {
     let (process, _) = try await start("echo ready; while :; do sleep 0.01; done")
     process.terminate(with: .kill, grace: Self.never)
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
-  @Test("The first signal and the kill reach what closed its output in the group")
+  @Test("The first signal and SIGKILL reach processes of the group that closed their output")
   func anotherSignalToTheRest() async throws {
     let directory = TemporaryDirectory()
     let (process, line) = try await start(
@@ -92,7 +93,7 @@ import Testing
     #expect(contents("\(directory.path)/got") == "\n")
   }
 
-  @Test("[signal] a stopped process is continued, so that it ends")
+  @Test("[signal] Terminating a stopped process continues it, so that it can handle the signal")
   func aStoppedProcessIsMadeToGoOn() async throws {
     let (process, _) = try await start(
       "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
@@ -101,7 +102,8 @@ import Testing
     #expect(try await process.waitUntilClosed() == .exited(3))
   }
 
-  @Test func theEarlierKillCounts() async throws {
+  @Test("The earlier of two deadlines decides when a process is killed")
+  func theEarlierKillCounts() async throws {
     let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
     process.terminate(grace: Self.never)
     process.terminate(grace: .milliseconds(20))
@@ -110,7 +112,9 @@ import Testing
 
   /// The child is gone at the first signal, with its output; a grandchild without our pipes is not,
   /// and must have its grace, and then be killed.
-  @Test("[terminate] the rest of the group has its grace too", arguments: [true, false])
+  @Test(
+    "[terminate] The other processes of the group have the same grace as the child",
+    arguments: [true, false])
   func theRestOfTheGroupHasItsGraceToo(ignores: Bool) async throws {
     let directory = TemporaryDirectory()
     let trap =
@@ -127,7 +131,8 @@ import Testing
     if !ignores { #expect(contents("\(directory.path)/done") == "done\n") }
   }
 
-  @Test func aKilledChildIsReportedAsSuch() async throws {
+  @Test("A child that other code kills is reported as killed")
+  func aKilledChildIsReportedAsSuch() async throws {
     let (process, line) = try await start("echo $$; while :; do sleep 0.01; done")
     #expect(kill(try #require(Int32(line)), SIGKILL) == 0)
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
@@ -148,20 +153,23 @@ import Testing
   private static let leavesOne = "sleep 1000 >/dev/null 2>&1 & echo $!"
 
   @Test(
-    "What a command left in its group can be terminated after its end", arguments: [true, false])
+    "Processes that a command left in its group can be terminated after its end",
+    arguments: [true, false])
   func terminatingWhatIsLeft(hasGrace: Bool) async throws {
     let (process, line) = try await start(Self.leavesOne)
     let rest = try #require(Int32(line))
     #expect(try await process.waitUntilClosed() == .exited(0))
-    #expect(process.hasLingeringGroup && !isGone(rest))
+    #expect(process.hasLingeringGroup)
+    #expect(!isGone(rest))
     #expect(!exists(process.processID))
     process.terminate(grace: hasGrace ? Self.never : .zero)
     await process.waitUntilOver()
-    #expect(isGone(rest) && !process.hasLingeringGroup)
+    #expect(isGone(rest))
+    #expect(!process.hasLingeringGroup)
     #expect(throws: SignalError.processEnded) { try process.signal(.terminate) }
   }
 
-  @Test("What ignores SIGTERM in the group of an ended command is killed after the grace")
+  @Test("A process left in the group that ignores SIGTERM is killed after the grace")
   func killingWhatIsLeft() async throws {
     let directory = TemporaryDirectory()
     let (process, line) = try await start(
@@ -175,16 +183,19 @@ import Testing
     #expect(isGone(rest))
   }
 
-  @Test("A process is over when what it left in its group ends by itself")
+  @Test("A process is over when the processes that it left in its group have ended")
   func whatIsLeftEnds() async throws {
     let (process, line) = try await start("sleep 0.2 >/dev/null 2>&1 & echo $!")
     let rest = try #require(Int32(line))
     try await process.waitUntilClosed()
     await process.waitUntilOver()
-    #expect(isGone(rest) && !process.hasLingeringGroup)
+    #expect(isGone(rest))
+    #expect(!process.hasLingeringGroup)
   }
 
-  @Test("[lingering-group] what a command left in its group does not outlive the host")
+  @Test(
+    "[lingering-group] Processes that a command left in its group end with the host, closed or released"
+  )
   func whatIsLeftEndsWithTheHost() async throws {
     for closes in [true, false] {
       var host: CommandHost? = CommandHost()
@@ -206,7 +217,9 @@ import Testing
 
   // MARK: Output that others hold open
 
-  @Test("[held-output] a silent grandchild does not keep the session open")
+  @Test(
+    "[held-output] The session closes when a grandchild is quiet, and later output is counted as dropped"
+  )
   func aQuietGrandchildDoesNotKeepTheSessionOpen() async throws {
     let directory = TemporaryDirectory()
     let gate = directory.path + "/gate"
@@ -215,17 +228,19 @@ import Testing
       "(read x <\(gate); head -c 300000 /dev/zero; echo ended $? >\(directory.path)/end) &"
         + " echo ready; exit 5", quietGrace: .milliseconds(20))
     #expect(try await process.waitUntilClosed() == .exited(5))
-    #expect(process.session.isClosed && process.droppedBytes == 0)
+    #expect(process.session.isClosed)
+    #expect(process.droppedBytes == 0)
     // It is neither held up nor killed by writing; what it writes is counted, and nothing else.
     try await capture(.shell("echo go >\(gate)"))
     await process.waitUntilOver()
     #expect(contents("\(directory.path)/end") == "ended 0\n")
     #expect(process.droppedBytes == 300_000)
-    #expect(text(process.session) == "ready\n" && process.session.totalBytes == 6)
+    #expect(text(process.session) == "ready\n")
+    #expect(process.session.totalBytes == 6)
   }
 
   /// As long as something comes, the session stays open.
-  @Test("[held-output] a grandchild that writes keeps the session open")
+  @Test("[held-output] A grandchild that keeps writing keeps the session open")
   func aTalkativeGrandchildDoes() async throws {
     let (process, _) = try await start(
       "(for i in $(seq 14); do sleep 0.5; echo $i; done) & exit 0", quietGrace: .seconds(6))
@@ -238,14 +253,16 @@ import Testing
     "(trap '' PIPE; while echo x; do sleep 0.005; done) & echo ready; exit 5"
 
   @Test(
-    "A limit closes the session though a grandchild never falls quiet", .timeLimit(.minutes(10)))
+    "The linger limit closes the session even if a grandchild keeps writing",
+    .timeLimit(.minutes(10)))
   func lingerLimit() async throws {
     var command = Command.shell(Self.chatty)
     command.quietGrace = .seconds(1_000)
     command.lingerLimit = .milliseconds(100)
     let process = try await CommandHost.shared.launch(command, into: freshSession())
     #expect(try await process.waitUntilClosed() == .exited(5))
-    #expect(process.session.isClosed && process.hasLingeringGroup)
+    #expect(process.session.isClosed)
+    #expect(process.hasLingeringGroup)
     let kept = process.session.totalBytes
     // It is not held up: what it writes is counted.
     #expect(await eventually { process.droppedBytes >= 10 })
@@ -255,7 +272,7 @@ import Testing
     #expect(!process.hasLingeringGroup)
   }
 
-  @Test("With neither limit the session stays open until the output is closed")
+  @Test("Without both limits the session stays open until the output is closed")
   func noLingerLimit() async throws {
     var command = Command.shell(Self.chatty)
     (command.quietGrace, command.lingerLimit) = (nil, nil)
@@ -268,14 +285,15 @@ import Testing
     #expect(process.droppedBytes == 0)
   }
 
-  @Test("Unless set, both limits are there")
+  @Test("A command has a quiet grace and a linger limit by default")
   func defaultLimits() {
     #expect(Command("true").quietGrace == .seconds(2))
     #expect(Command("true").lingerLimit == .seconds(10))
   }
 
   /// It has left the group, and even the session, and cannot be reached.
-  @Test func aDaemonThatHoldsThePipe() async throws {
+  @Test("A daemon that holds the pipe outlives its command, and does not keep the session open")
+  func aDaemonThatHoldsThePipe() async throws {
     let (process, line) = try await start(
       "setsid sh -c 'echo $$; exec sleep 1000' & wait; exit 1", quietGrace: .milliseconds(20))
     let daemon = try #require(Int32(line))
@@ -288,7 +306,9 @@ import Testing
 
   // MARK: Hosts
 
-  @Test("[host-close] a closed host leaves nothing")
+  @Test(
+    "[host-close] Closing a host ends its processes, closes their sessions and leaves nothing behind"
+  )
   func aClosedHostLeavesNothing() async {
     await #expect(processExitsWith: .success) {
       let before = try await settledDescriptorCount()
@@ -319,7 +339,9 @@ import Testing
     }
   }
 
-  @Test("[host-close] a host without references leaves nothing")
+  @Test(
+    "[host-close] Releasing the last reference to a host ends its processes and leaves nothing behind"
+  )
   func aForgottenHostLeavesNothing() async {
     await #expect(processExitsWith: .success) {
       let before = try await settledDescriptorCount()
@@ -339,7 +361,8 @@ import Testing
     }
   }
 
-  @Test func aHostWithoutProcessesIsClosedAtOnce() async {
+  @Test("A host without processes closes, and then refuses launches")
+  func aHostWithoutProcessesIsClosedAtOnce() async {
     let host = CommandHost()
     await host.close()
     await #expect(throws: LaunchError.hostClosed) {
@@ -347,7 +370,7 @@ import Testing
     }
   }
 
-  @Test("[cancelled-launch] cancelled launches leave nothing")
+  @Test("[cancelled-launch] Cancelled launches leave no descriptors and no children behind")
   func cancelledLaunchesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()

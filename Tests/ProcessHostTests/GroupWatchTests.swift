@@ -51,7 +51,9 @@ import Testing
     return processes
   }
 
-  @Test("[terminate-many] one scan serves all groups, on another thread than the event loop")
+  @Test(
+    "[terminate-many] One look covers all groups that are to end, and runs off the event loop's thread"
+  )
   func oneLookForAll() async throws {
     let scans = Scans()
     let host = scans.host
@@ -72,7 +74,7 @@ import Testing
     for process in processes { #expect(!process.hasLingeringGroup) }
   }
 
-  @Test("A group whose members cannot be found out is not taken for empty")
+  @Test("A group whose members cannot be determined does not count as empty")
   func noAnswer() async throws {
     let scans = Scans(answersNothing: true)
     let host = scans.host
@@ -89,7 +91,7 @@ import Testing
     #expect(!exists(process.processID))
   }
 
-  @Test("Without descriptors the members of a group are not known, rather than none")
+  @Test("Without descriptors the members of a group are unknown rather than none")
   func noDescriptors() async {
     await #expect(processExitsWith: .success) {
       let own = getpgid(0)
@@ -110,7 +112,7 @@ import Testing
     }
   }
 
-  @Test("A source has its turn between many timers or jobs", arguments: [true, false])
+  @Test("An event source gets its turn among many timers or jobs", arguments: [true, false])
   func batches(timers: Bool) async throws {
     let eventLoop = try EventLoop.start()
     defer { eventLoop.stop(grace: .zero) }

@@ -28,7 +28,8 @@ import Testing
     (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
   }
 
-  @Test func nothingUnlessAskedFor() async throws {
+  @Test("A command's stdin is /dev/null by default")
+  func nothingUnlessAskedFor() async throws {
     let session = freshSession()
     let process = try await CommandHost.shared.launch(
       .shell("readlink /proc/self/fd/0; cat"), into: session)
@@ -37,7 +38,10 @@ import Testing
     #expect(text(session) == "/dev/null\n")
   }
 
-  @Test(arguments: [0, 1, 65_536, 65_537, 900_000]) func bytes(count: Int) async throws {
+  @Test(
+    "A command reads all the bytes that it was launched with",
+    arguments: [0, 1, 65_536, 65_537, 900_000])
+  func bytes(count: Int) async throws {
     let bytes = noise(count)
     var command = Command("cat")
     command.input = .bytes(bytes)
@@ -47,7 +51,8 @@ import Testing
     #expect(Array(process.session.output().chunks.payload) == bytes)
   }
 
-  @Test func whatACommandDoesNotReadIsNoProblem() async throws {
+  @Test("A command that reads only part of its input ends normally")
+  func whatACommandDoesNotReadIsNoProblem() async throws {
     var command = Command("head", "-c", "10")
     command.input = .bytes(noise(500_000))
     let process = try await CommandHost.shared.launch(command, into: freshSession())
@@ -55,7 +60,8 @@ import Testing
     #expect(process.session.totalBytes == 10)
   }
 
-  @Test func aDialogue() async throws {
+  @Test("A caller can write, read the answer and write again, until it closes the input")
+  func aDialogue() async throws {
     let (process, input) = try await start("while read x; do echo $((x * x)); done; echo end")
     var seen = ""
     for number in 1...20 {
@@ -74,7 +80,7 @@ import Testing
   }
 
   /// Writes wait for the reader, in their order, and closing waits for them.
-  @Test("[input] a write waits until the pipe has taken all")
+  @Test("[input] A write waits until the command reads, and a later close waits for the write")
   func backPressure() async throws {
     let directory = TemporaryDirectory()
     let gate = directory.path + "/gate"
@@ -102,7 +108,8 @@ import Testing
     #expect(text(process.session).hasSuffix(" 300000\n"))
   }
 
-  @Test func manyWritersAreNotMixed() async throws {
+  @Test("Concurrent writes are not interleaved")
+  func manyWritersAreNotMixed() async throws {
     let (process, input) = try await start("sort | uniq -c")
     try await withThrowingTaskGroup(of: Void.self) { group in
       for letter in "abcdefgh" {
@@ -121,7 +128,7 @@ import Testing
   }
 
   /// In a process of its own, where SIGPIPE has its default action, which is to end it.
-  @Test("[input] a closed stdin is an error")
+  @Test("[input] A write to a command that closed its stdin is an error and does not raise SIGPIPE")
   func aClosedStdinIsAnError() async {
     await #expect(processExitsWith: .success) {
       var command = Command.shell("exec <&-; echo closed; exec sleep 1000")
@@ -137,7 +144,8 @@ import Testing
     }
   }
 
-  @Test func theEndOfTheProcessEndsWrites() async throws {
+  @Test("A write fails when its process ends")
+  func theEndOfTheProcessEndsWrites() async throws {
     let (process, input) = try await start("sleep 0.05; exit 3")
     await #expect(throws: InputError.brokenPipe) { try await input.write(noise(1_000_000)) }
     #expect(try await process.waitUntilClosed() == .exited(3))
@@ -145,7 +153,8 @@ import Testing
   }
 
   /// A daemon holds stdin and nothing else: no process is left to wait for.
-  @Test func aDaemonThatHoldsStdinDoesNotHoldWrites() async throws {
+  @Test("A write fails when its process ends, even if a daemon holds stdin open")
+  func aDaemonThatHoldsStdinDoesNotHoldWrites() async throws {
     let (process, input) = try await start(
       "exec 3<&0; setsid sleep 1000 <&3 >/dev/null 2>&1 & echo $!; exit 0")
     await #expect(throws: InputError.brokenPipe) { try await input.write(noise(1_000_000)) }
@@ -154,7 +163,8 @@ import Testing
     #expect(kill(daemon, SIGKILL) == 0)
   }
 
-  @Test func writingCanBeCancelled() async throws {
+  @Test("Cancelling a task ends its write, whether the write is queued or in progress")
+  func writingCanBeCancelled() async throws {
     let (process, input) = try await start("echo ready; exec sleep 1000")
     _ = await process.session.output(since: 0, waitingUpTo: nil)
     let writer = Task { try await input.write(noise(1_000_000)) }
@@ -168,7 +178,8 @@ import Testing
   }
 
   /// Forgotten by everyone, the pipe is closed.
-  @Test func aForgottenInputIsClosed() async throws {
+  @Test("The pipe to stdin closes when its process is no longer referenced")
+  func aForgottenInputIsClosed() async throws {
     let session = freshSession()
     let host = CommandHost()
     do {
@@ -181,7 +192,8 @@ import Testing
     #expect(text(session) == "hello\nend\n")
   }
 
-  @Test func pipesLeaveNothing() async {
+  @Test("Commands with input leave no descriptors and no children behind")
+  func pipesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)

@@ -21,12 +21,14 @@ import Testing
       _ = try await CommandHost.shared.launch(command, into: session)
       return nil
     } catch {
-      #expect(session.lastSeq == 0 && session.isAlive && !session.isClosed)
+      #expect(session.lastSeq == 0)
+      #expect(session.isAlive)
+      #expect(!session.isClosed)
       return error
     }
   }
 
-  @Test("[failed-launch] a missing command is named")
+  @Test("[failed-launch] The error for a missing command names the directories that were searched")
   func missingCommand() async {
     var command = Command("no-such-command-anywhere")
     command.environment = ["PATH": "relative:/bin:/usr/bin"]
@@ -39,7 +41,8 @@ import Testing
     #expect(await launchError(Command("")) == .executableNotFound(name: "", searched: []))
   }
 
-  @Test func missingPath() async {
+  @Test("The error for a missing path tells whether a part of it is not a directory")
+  func missingPath() async {
     for path in ["/no/such/file", "./no-such-file"] {
       #expect(
         await launchError(Command(path)) == .executableNotFound(name: path, searched: []))
@@ -49,7 +52,7 @@ import Testing
       await launchError(Command(path)) == .notExecutable(path: path, reason: .notADirectory))
   }
 
-  @Test("[failed-launch] a file without permission is named")
+  @Test("[failed-launch] A file that is not executable is refused, by path and by name")
   func noPermission() async {
     let path = directory.file("tool", "#!/bin/sh\n", mode: 0o644)
     let expected = LaunchError.notExecutable(path: path, reason: .noPermission)
@@ -60,7 +63,8 @@ import Testing
       await launchError(Command("tool", arguments: [], environment: environment)) == expected)
   }
 
-  @Test func directories() async {
+  @Test("A directory is refused as an executable, and skipped in the search")
+  func directories() async {
     #expect(
       await launchError(Command(directory.path))
         == .notExecutable(path: directory.path, reason: .isDirectory))
@@ -71,7 +75,8 @@ import Testing
         == .executableNotFound(name: "bin", searched: ["/usr"]))
   }
 
-  @Test func scriptsWithoutInterpreter() async {
+  @Test("A script without an interpreter and one with a missing interpreter are different errors")
+  func scriptsWithoutInterpreter() async {
     let none = directory.file("none", "echo hello\n", mode: 0o755)
     #expect(
       await launchError(Command(none)) == .notExecutable(path: none, reason: .unknownFormat))
@@ -80,7 +85,8 @@ import Testing
       await launchError(Command(bad)) == .notExecutable(path: bad, reason: .badInterpreter))
   }
 
-  @Test func workingDirectories() async {
+  @Test("A working directory that cannot be entered is an error with its path and code")
+  func workingDirectories() async {
     let file = directory.file("file", "", mode: 0o644)
     for (path, code) in [("/no/such", ENOENT), (file, ENOTDIR), (file + "/x", ENOTDIR)] {
       let command = Command("true", arguments: [], workingDirectory: path)
@@ -88,7 +94,8 @@ import Testing
     }
   }
 
-  @Test func whatNoCommandCanHave() async {
+  @Test("A NUL byte, or an equals sign in a variable's name, makes a command invalid")
+  func whatNoCommandCanHave() async {
     func isInvalid(_ command: Command) async -> Bool {
       if case .invalidCommand = await launchError(command) { true } else { false }
     }
@@ -98,7 +105,8 @@ import Testing
     #expect(await isInvalid(Command("true", arguments: [], workingDirectory: "/\0")))
   }
 
-  @Test func argumentsTooLong() async {
+  @Test("Arguments that exceed the system's limit are an error")
+  func argumentsTooLong() async {
     // One argument may have 128 KiB on Linux.
     let long = String(repeating: "x", count: 1 << 20)
     #expect(
@@ -106,7 +114,8 @@ import Testing
         == .notExecutable(path: "/bin/true", reason: .argumentsTooLong))
   }
 
-  @Test func everyErrorHasWords() {
+  @Test("Every launch error has a description of its own")
+  func everyErrorHasWords() {
     let errors: [LaunchError] = [
       .executableNotFound(name: "", searched: []), .executableNotFound(name: "x", searched: []),
       .executableNotFound(name: "/x", searched: []),
@@ -120,7 +129,8 @@ import Testing
     #expect(errors[7].description.contains("ulimit -n"))
   }
 
-  @Test("[exclusive-session] a second launch into a session fails, and does not change it")
+  @Test(
+    "[exclusive-session] A session that has run a process refuses a second one and does not change")
   func aSecondProcess() async throws {
     let session = freshSession()
     let first = try await CommandHost.shared.launch(Command("echo", "one"), into: session)
@@ -128,10 +138,11 @@ import Testing
     await #expect(throws: LaunchError.sessionInUse(id: session.id)) {
       try await CommandHost.shared.launch(Command("echo", "two"), into: session)
     }
-    #expect(text(session) == "one\n" && session.exitCode == 0)
+    #expect(text(session) == "one\n")
+    #expect(session.exitCode == 0)
   }
 
-  @Test("[failed-launch] a session whose launch failed is as it was")
+  @Test("[failed-launch] A failed launch leaves its session unchanged")
   func aFailedLaunch() async throws {
     let session = freshSession()
     session.append("before\n".utf8, to: .stdout)
@@ -154,7 +165,8 @@ import Testing
   }
 
   @Test(
-    "[exclusive-session] a session that a process writes to takes nothing from others, and says so")
+    "[exclusive-session] Appending to a session that a process writes to ends the program with an explanation"
+  )
   func theProcessIsTheOnlyProducer() async throws {
     let result = await #expect(
       processExitsWith: .failure, observing: [\.standardErrorContent]

@@ -15,7 +15,8 @@ import Testing
 ///
 /// Each test has a process of its own, so that it counts nobody else's.
 @Suite struct LeakTests {
-  @Test func endedProcessesLeaveNothing() async {
+  @Test("Ended processes leave no descriptors and no children behind")
+  func endedProcessesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
@@ -29,7 +30,7 @@ import Testing
     }
   }
 
-  @Test("[failed-launch] failed launches leave nothing")
+  @Test("[failed-launch] Failed launches leave no descriptors and no children behind")
   func failedLaunchesLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
@@ -55,7 +56,9 @@ import Testing
     }
   }
 
-  @Test("[out-of-resources] launches without descriptors fail clearly, and recover")
+  @Test(
+    "[out-of-resources] A launch without free descriptors fails with EMFILE, and succeeds once there are enough"
+  )
   func launchesWithoutDescriptorsFailClearlyAndRecover() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
@@ -94,7 +97,8 @@ import Testing
     }
   }
 
-  @Test func manyProcessesShareOneThread() async {
+  @Test("A host adds no thread for each process")
+  func manyProcessesShareOneThread() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)
@@ -112,7 +116,8 @@ import Testing
     }
   }
 
-  @Test func launchesAtOnceAreAllRight() async {
+  @Test("A hundred concurrent launches each capture their own output and exit code")
+  func launchesAtOnceAreAllRight() async {
     await #expect(processExitsWith: .success) {
       try await withThrowingTaskGroup(of: Session.self) { group in
         for index in 0..<100 {

@@ -13,7 +13,8 @@ import Testing
 
 /// Exit, end of output and close come in any order.
 @Suite struct LifecycleTests {
-  @Test func aGrandchildKeepsTheSessionOpen() async throws {
+  @Test("A grandchild that holds the output keeps the session open after the exit")
+  func aGrandchildKeepsTheSessionOpen() async throws {
     let session = freshSession()
     var command = Command.shell("sleep 1000 & echo $!; exit 5")
     (command.quietGrace, command.lingerLimit) = (nil, nil)
@@ -31,7 +32,8 @@ import Testing
     #expect(session.exitCode == 5)
   }
 
-  @Test func outputAfterTheExitIsKept() async throws {
+  @Test("Output that a grandchild writes after the exit is kept")
+  func outputAfterTheExitIsKept() async throws {
     let directory = TemporaryDirectory()
     let gate = directory.path + "/gate"
     #expect(unsafe mkfifo(gate, 0o600) == 0)
@@ -47,7 +49,8 @@ import Testing
     #expect(!session.isAlive)
   }
 
-  @Test func aCommandMayCloseItsOutputAndLiveOn() async throws {
+  @Test("A command that closes its output keeps running, and its session stays open")
+  func aCommandMayCloseItsOutputAndLiveOn() async throws {
     let session = freshSession()
     let process = try await CommandHost.shared.launch(
       .shell("exec >&- 2>&-; exec sleep 1000"), into: session)
@@ -60,7 +63,7 @@ import Testing
     #expect(session.isClosed)
   }
 
-  @Test("[signal] signals reach the whole group")
+  @Test("[signal] A signal reaches every process of the command's group")
   func signalsReachTheWholeGroup() async throws {
     let session = freshSession()
     let process = try await CommandHost.shared.launch(
@@ -74,13 +77,15 @@ import Testing
     #expect(await eventually { isGone(grandchild) })
   }
 
-  @Test func nobodyIsSignalledAfterTheEnd() async throws {
+  @Test("A signal to a process that has ended is an error")
+  func nobodyIsSignalledAfterTheEnd() async throws {
     let process = try await CommandHost.shared.launch(Command("true"), into: freshSession())
     try await process.waitUntilClosed()
     #expect(throws: SignalError.processEnded) { try process.signal(.kill) }
   }
 
-  @Test func anInvalidSignalIsRefused() async throws {
+  @Test("A signal number that the system does not know is an error")
+  func anInvalidSignalIsRefused() async throws {
     let process = try await CommandHost.shared.launch(
       Command("sleep", "1000"), into: freshSession())
     #expect(throws: SignalError.refused(code: EINVAL)) {
@@ -90,7 +95,10 @@ import Testing
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
-  @Test(.timeLimit(.minutes(10))) func someoneElseReapsTheChild() async throws {
+  @Test(
+    "A process whose child other code reaps still ends and closes its session",
+    .timeLimit(.minutes(10)))
+  func someoneElseReapsTheChild() async throws {
     for round in 0..<100 {
       let session = freshSession()
       let process = try await CommandHost.shared.launch(
@@ -101,7 +109,8 @@ import Testing
       let exit = try await process.waitUntilClosed()
       #expect(exit == (exit == .unknown ? .unknown : .exited(3)))
       #expect(session.exitCode == exit.code)
-      #expect(session.isClosed && !session.isAlive)
+      #expect(session.isClosed)
+      #expect(!session.isAlive)
       #expect(text(session) == "hello\n")
       #expect(throws: SignalError.processEnded) { try process.signal(.kill) }
       let result = await reaper.value
@@ -109,7 +118,10 @@ import Testing
     }
   }
 
-  @Test(.timeLimit(.minutes(10))) func aChildReapedByOthersIsNotSignalled() async throws {
+  @Test(
+    "A child that other code has reaped is not signalled, and its exit is unknown",
+    .timeLimit(.minutes(10)))
+  func aChildReapedByOthersIsNotSignalled() async throws {
     // As if it had been reaped before the event loop looked.
     let eventLoop = try EventLoop.start()
     defer { eventLoop.stop(grace: .zero) }
@@ -128,7 +140,8 @@ import Testing
     #expect(!ProcessExit.unknown.isSuccess)
   }
 
-  @Test func anExitToldByOthersComesAfterTheOutput() async throws {
+  @Test("The exit is reported after the output, even where other code reports it")
+  func anExitToldByOthersComesAfterTheOutput() async throws {
     // As without process descriptors; the event loop does not read by itself here.
     let eventLoop = try EventLoop.start()
     let lifecycle = Lifecycle(OutputSink(freshSession())!, on: eventLoop)
@@ -153,7 +166,8 @@ import Testing
     #expect(text(lifecycle.sink.session) == "hello")
   }
 
-  @Test func waitingCanBeCancelled() async throws {
+  @Test("Cancelling a task ends its wait for a process, and the process runs on")
+  func waitingCanBeCancelled() async throws {
     let process = try await CommandHost.shared.launch(
       Command("sleep", "1000"), into: freshSession())
     let waiters = (0..<10).map { index in

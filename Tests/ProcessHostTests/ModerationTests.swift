@@ -23,28 +23,28 @@ import Testing
     return moderation
   }
 
-  @Test("Turns that are frequent and short end in a rest, the last of a sample and not before")
+  @Test("The reader rests after a whole sample of frequent short turns")
   func smallWrites() {
     var moderation = Moderation(at: start)
     let decisions = decisions(&moderation, 80, every: .microseconds(5))
     #expect(decisions == Array(repeating: false, count: Moderation.sample - 1) + [true])
   }
 
-  @Test("A child that writes a line now and then is read at once")
+  @Test("The reader never rests for a child that writes a line now and then")
   func quietChild() {
     var moderation = Moderation(at: start)
     let decisions = decisions(&moderation, 80, every: Moderation.pause, turns: 1_000)
     #expect(!decisions.contains(true))
   }
 
-  @Test("A few lines in a row after a silence are read at once")
+  @Test("The reader does not rest when a few lines follow a silence")
   func burst() {
     var moderation = Moderation(at: start - .seconds(1))
     #expect(!decisions(&moderation, 80, every: .microseconds(1)).contains(true))
   }
 
   @Test(
-    "Turns of whole pages do not end in a rest, however frequent",
+    "The reader never rests after turns of half a page or more",
     arguments: [2_048, 4_096, 65_536])
   func largeWrites(count: Int) {
     var moderation = Moderation(at: start)
@@ -53,7 +53,7 @@ import Testing
     #expect(!decisions.contains(true))
   }
 
-  @Test("No rest begins that would fill more than half of the pipe")
+  @Test("The reader does not begin a rest that would fill more than half of the pipe")
   func fastWrites() {
     // 1,000 bytes a microsecond: 70,000 in a pause.
     var narrow = Moderation(at: start)
@@ -63,7 +63,7 @@ import Testing
     #expect(decisions(&wide, 1_000, of: 262_144, every: .microseconds(1)).last == true)
   }
 
-  @Test("Rests go on while something gathers that leaves half of the pipe free")
+  @Test("The reader keeps resting while more gathers and half of the pipe stays free")
   func goingOn() {
     var moderation = resting()
     for count in [160, 32_767, 8_000] {
@@ -73,7 +73,7 @@ import Testing
   }
 
   @Test(
-    "Rests end when no more came than before, or half a pipe; then a whole sample decides again",
+    "The reader stops resting, and takes a new sample, when too little or half a pipe came",
     arguments: [0, 80, 159, 32_768, 65_536])
   func ending(count: Int) {
     var moderation = resting()
@@ -83,14 +83,14 @@ import Testing
     #expect(decisions == Array(repeating: false, count: Moderation.sample - 1) + [true])
   }
 
-  @Test("A child that answers one question at a time is read at once but for one turn in nine")
+  @Test("The reader rests after one turn in nine for a child that answers questions in turn")
   func questionsAndAnswers() {
     var moderation = Moderation(at: start)
     let decisions = decisions(&moderation, 6, every: .microseconds(30), turns: 900)
     #expect(decisions.count { $0 } == 100)
   }
 
-  @Test("A turn that leaves much in the pipe ends the rest, and begins none")
+  @Test("The reader stops resting after a turn that did not empty the pipe")
   func leftMuch() {
     var moderation = resting()
     for turn in 0...Moderation.sample {

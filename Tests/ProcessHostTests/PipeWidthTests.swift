@@ -47,7 +47,7 @@ import Testing
 
   // MARK: The budget
 
-  @Test("A share is taken whole or not at all, and returns with the end of its owner")
+  @Test("A budget grants a share whole or not at all, and gets it back from its last owner")
   func shares() {
     let budget = PipeBudget(limit: 100)
     do {
@@ -68,8 +68,7 @@ import Testing
     #expect(isThere == isTaken)
   }
 
-  @Test(
-    "Threads that take and give back at once never have more than the limit, and leave it whole")
+  @Test("Concurrent threads never take more than the budget's limit, and return all of it")
   func sharesOnManyThreads() async {
     let budget = PipeBudget(limit: 5)
     let held = HeldBytes()
@@ -92,8 +91,7 @@ import Testing
     let count = Atomic(0)
   }
 
-  @Test(
-    "The system's limit counts pages; its default stands for none, and for one that is not told")
+  @Test("The budget is a part of the system's limit in pages, or of the default for none")
   func limits() {
     #expect(PipeBudget.bytes(pages: 100, of: 4_096) == 409_600)
     #expect(PipeBudget.bytes(pages: 0, of: 4_096) == 16_384 * 4_096)
@@ -108,7 +106,7 @@ import Testing
 
   // MARK: A pipe
 
-  @Test("[pipe-size] the first full read widens a pipe, and the budget knows it")
+  @Test("[pipe-size] The first full read widens a pipe and takes a share of the budget")
   func firstFullRead() throws {
     let budget = PipeBudget(limit: 1_000_000)
     let output = try Output(budget)
@@ -122,7 +120,7 @@ import Testing
     #expect(budget.remaining == 1_000_000 - Self.added)
   }
 
-  @Test("Half of what a pipe holds may fill it, if each write takes a page of its own")
+  @Test("A pipe widens at half of its bytes, since each write may take a page of its own")
   func pagesInPart() throws {
     let budget = PipeBudget(limit: 1_000_000)
     let output = try Output(budget)
@@ -131,8 +129,7 @@ import Testing
     #expect(output.capacity == PipeWidth.wide)
   }
 
-  @Test(
-    "A pipe stays as it is when the budget has too little, and is widened when that has come back")
+  @Test("A pipe keeps its width while the budget has too little, and widens later")
   func budgetIsExhausted() throws {
     let budget = PipeBudget(limit: Self.added)
     let output = try Output(budget)
@@ -185,7 +182,7 @@ import Testing
     expect(width.adapt(to: Self.narrow), is: true)
   }
 
-  @Test("A pipe that holds more than it would is narrowed later, and keeps its share until then")
+  @Test("A pipe that holds too much to be narrowed keeps its share until it is emptied")
   func narrowingAFullPipe() throws {
     let budget = PipeBudget(limit: 1_000_000)
     let ends = try PipeEnds.open(.fromChild)
@@ -204,7 +201,7 @@ import Testing
     #expect(budget.remaining == 1_000_000)
   }
 
-  @Test("Terminals and pipes that hold as much anyway take nothing")
+  @Test("Terminals and pipes that are wide already take no share")
   func notWidened() throws {
     let budget = PipeBudget(limit: 1_000_000)
     let terminal = try PseudoTerminal.open(TerminalSize())
@@ -218,7 +215,7 @@ import Testing
     #expect(budget.remaining == 1_000_000)
   }
 
-  @Test("When all is over, a host's pipes have returned what they took")
+  @Test("A host's pipes have returned their shares when its processes are over")
   func processes() async throws {
     let budget = PipeBudget(limit: 4 * Self.added)
     let host = CommandHost(pipeBudget: budget)
@@ -236,7 +233,7 @@ import Testing
 
   // MARK: A turn
 
-  @Test("[flood] 1 MiB is shared among all processes, and each gets a read at least")
+  @Test("[flood] The processes share reads of 1 MiB, and each may read 64 KiB at least")
   func share() {
     #expect(
       [0, 1, 2, 16, 17, 1_000].map(EventLoop.share(among:)) == [
@@ -244,7 +241,7 @@ import Testing
       ])
   }
 
-  @Test("A turn reads all that is there, a chunk for each read")
+  @Test("A turn reads all that a pipe holds, one chunk for each read")
   func turnOfOneProcess() throws {
     let output = try Output(PipeBudget(limit: 0), capacity: PipeWidth.wide)
     output.write(PipeWidth.wide)
@@ -252,7 +249,7 @@ import Testing
     #expect(output.session.output().chunks.map(\.data.count) == [65_536, 65_536, 65_536, 65_536])
   }
 
-  @Test("A turn ends with its share, and leaves the rest for the next")
+  @Test("A turn ends with its share, and the next turn reads the rest")
   func turnBesideOthers() throws {
     let output = try Output(PipeBudget(limit: 0), capacity: PipeWidth.wide)
     let lifecycles = (0..<8).map { _ in

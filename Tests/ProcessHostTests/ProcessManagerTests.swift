@@ -19,6 +19,7 @@ private final class ManualClock: Sendable {
   var clock: ActivityClock { ActivityClock { self.now.load(ordering: .relaxed) } }
 }
 
+/// Processes that a manager limits, sweeps, forgets and shuts down.
 @Suite struct ProcessManagerTests {
   private let time = ManualClock()
 
@@ -28,18 +29,22 @@ private final class ManualClock: Sendable {
 
   private static let sleeping = Command("sleep", "1000")
 
-  @Test("[manager-forget] a forgotten process is terminated")
+  @Test("[manager-forget] A process that its manager forgets is terminated")
   func whatIsForgottenIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let process = try await manager.launch(Self.sleeping, into: session("a"))
-    #expect(manager.process(id: "a") === process && manager.count == 1)
+    #expect(manager.process(id: "a") === process)
+    #expect(manager.count == 1)
     #expect(manager.processes.map(\.id) == [process.id])
     #expect(manager.forget(id: "a") === process)
-    #expect(manager.forget(id: "a") == nil && manager.count == 0)
+    #expect(manager.forget(id: "a") == nil)
+    #expect(manager.count == 0)
     #expect(try await process.waitUntilClosed() == .signaled(SIGTERM))
   }
 
-  @Test("[manager-forget] a waiting reader gets the rest, the exit and the close")
+  @Test(
+    "[manager-forget] A reader of a forgotten process gets the rest of its output, its exit and the close"
+  )
   func waitsEndWithTheClose() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let command = Command.shell(
@@ -56,12 +61,13 @@ private final class ManualClock: Sendable {
     }
     let (text, last) = await elements.value
     // Between the two a shell may tell that its own child was terminated.
-    #expect(text.hasPrefix("ready\n") && text.hasSuffix("bye\n"))
+    #expect(text.hasPrefix("ready\n"))
+    #expect(text.hasSuffix("bye\n"))
     #expect(last.isClosed)
     #expect(last.exitCode == 3)
   }
 
-  @Test("waits for a forgotten process whose output stays open end, and are told why")
+  @Test("A reader of a forgotten process whose output stays open is told that it was forgotten")
   func waitsEndWithoutTheClose() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), grace: .zero)
     // What leaves the group is not reached, and holds the output open.
@@ -82,7 +88,7 @@ private final class ManualClock: Sendable {
     #expect(!output.isClosed)
   }
 
-  @Test("[manager-forget] an idle process is terminated")
+  @Test("[manager-forget] A sweep ends idle processes, drops ended ones and spares busy ones")
   func whatIsIdleIsEnded() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let silent = try await manager.launch(Self.sleeping, into: session("silent"))
@@ -106,7 +112,8 @@ private final class ManualClock: Sendable {
     #expect(!busy.isRunning)
   }
 
-  @Test func silentButRunningMayBeSpared() async throws {
+  @Test("A manager that spares running processes sweeps only ended ones")
+  func silentButRunningMayBeSpared() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), sparesRunning: true)
     let silent = try await manager.launch(Self.sleeping, into: session("silent"))
     let ended = try await manager.launch(Command("true"), into: session("ended"))
@@ -118,7 +125,8 @@ private final class ManualClock: Sendable {
     #expect(silent.exit == .signaled(SIGKILL))
   }
 
-  @Test func thereIsALimit() async throws {
+  @Test("A manager refuses launches beyond its limit and under an id in use")
+  func thereIsALimit() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), limit: 3)
     for id in ["a", "b"] { try await manager.launch(Self.sleeping, into: session(id)) }
     await #expect(throws: LaunchError.idTaken(id: "a")) {
@@ -138,7 +146,8 @@ private final class ManualClock: Sendable {
   }
 
   /// However many come at once.
-  @Test func theLimitHoldsForLaunchesAtOnce() async throws {
+  @Test("Concurrent launches do not exceed the manager's limit")
+  func theLimitHoldsForLaunchesAtOnce() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), limit: 5)
     let launched = await withTaskGroup(of: Bool.self) { group in
       for index in 0..<40 {
@@ -149,11 +158,14 @@ private final class ManualClock: Sendable {
       }
       return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
     }
-    #expect(launched == 5 && manager.count == 5)
+    #expect(launched == 5)
+    #expect(manager.count == 5)
     await manager.shutDown()
   }
 
-  @Test func shuttingDownEndsEverything() async {
+  @Test(
+    "Shutting a manager down ends its processes, closes their sessions and leaves nothing behind")
+  func shuttingDownEndsEverything() async {
     await #expect(processExitsWith: .success) {
       let descriptors = try await settledDescriptorCount()
       let manager = ProcessManager(idleTimeout: .seconds(10), grace: .milliseconds(50))
@@ -177,7 +189,8 @@ private final class ManualClock: Sendable {
     }
   }
 
-  @Test func itSweepsByItself() async throws {
+  @Test("A running manager sweeps at its interval")
+  func itSweepsByItself() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10), sweepInterval: .milliseconds(2))
     manager.run()
     manager.run()
@@ -188,7 +201,8 @@ private final class ManualClock: Sendable {
     manager.stop()
   }
 
-  @Test func aForgottenManagerLeavesNothing() async throws {
+  @Test("Releasing the last reference to a manager ends its processes")
+  func aForgottenManagerLeavesNothing() async throws {
     let session = session("a")
     _ = try await ProcessManager(idleTimeout: .seconds(10)).launch(Self.sleeping, into: session)
     #expect(await eventually { session.isClosed })

@@ -55,7 +55,7 @@ import Testing
     try await visited.wait()
   }
 
-  @Test("A source that rests gets its next turn after the pause, and not before")
+  @Test("A source that rests gets its next turn no sooner than after the pause")
   func pause() async throws {
     let pause = Duration.milliseconds(2)
     let eventLoop = try EventLoop.start(pause: pause)
@@ -68,7 +68,7 @@ import Testing
     #expect(zip(turns, turns.dropFirst()).allSatisfy { $1 - $0 >= pause })
   }
 
-  @Test("After its rest a source that waits is reported again")
+  @Test("A source that waits after its rest is reported again")
   func waitingAgain() async throws {
     let eventLoop = try EventLoop.start()
     defer { eventLoop.stop(grace: .zero) }
@@ -78,7 +78,7 @@ import Testing
     #expect(source.turns.count == 6)
   }
 
-  @Test("While one source rests, others get their turns")
+  @Test("Other sources get their turns while one source rests")
   func others() async throws {
     let eventLoop = try EventLoop.start(pause: .seconds(1_000))
     let resting = try Source([.rest])
@@ -92,7 +92,7 @@ import Testing
     eventLoop.stop(grace: .zero)
   }
 
-  @Test("A source that is withdrawn from its rest gets no more turns, and is let go")
+  @Test("A source that is withdrawn during its rest gets no more turns and is released")
   func withdrawing() async throws {
     let eventLoop = try EventLoop.start(pause: .milliseconds(1))
     defer { eventLoop.stop(grace: .zero) }
@@ -115,7 +115,7 @@ import Testing
     #expect(await eventually { witness == nil })
   }
 
-  @Test("The thread does not end while a source rests")
+  @Test("The event loop's thread does not end while a source rests")
   func stopping() async throws {
     let eventLoop = try EventLoop.start(pause: .milliseconds(20))
     let source = try Source([.rest, .rest, .finish])
@@ -128,7 +128,7 @@ import Testing
 
   // MARK: Pipes
 
-  /// A pipe whose reader rests after each turn that finds a little, on a event loop of its own.
+  /// A pipe whose reader rests after each turn that finds a little, on an event loop of its own.
   private final class Output {
     let eventLoop: EventLoop
     let lifecycle: Lifecycle
@@ -164,7 +164,7 @@ import Testing
     func waitForTurn() async { _ = await lifecycle.sink.session.output(since: 0, waitingUpTo: nil) }
   }
 
-  @Test("What a resting pipe holds is in the session before the exit is")
+  @Test("The bytes in a resting pipe reach the session before the exit")
   func exit() async throws {
     let output = try Output(pause: .seconds(1_000))
     output.write("hello")
@@ -197,7 +197,7 @@ import Testing
     #expect(lifecycle.sink.session.isClosed)
   }
 
-  @Test("The end of a resting pipe is noticed")
+  @Test("A resting pipe notices its end")
   func end() async throws {
     let output = try Output(pause: .milliseconds(1))
     output.write("hello")
@@ -210,7 +210,7 @@ import Testing
     #expect(text(lifecycle.sink.session) == "hello, world")
   }
 
-  @Test("Output that is held open falls quiet though its pipe rests")
+  @Test("Output that is held open counts as quiet even while its pipe rests")
   func quiet() async throws {
     let output = try Output(pause: .seconds(1_000), quietGrace: .milliseconds(5))
     output.write("hello")
@@ -227,7 +227,7 @@ import Testing
 
   private static let flood = "while :; do echo x; echo y; done"
 
-  @Test("Every byte of many small writes arrives, in order")
+  @Test("Every byte of many small writes arrives in order")
   func smallWrites() async throws {
     let session = try await capture(
       .shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo $i; done; printf end"))
@@ -247,7 +247,7 @@ import Testing
     }
   }
 
-  @Test("A host with such children can be closed, and leaves nothing")
+  @Test("A host with children that flood their output can be closed and leaves nothing behind")
   func closing() async {
     await #expect(processExitsWith: .success) {
       let before = try await settledDescriptorCount()

@@ -72,7 +72,8 @@ struct ScreenTests {
     file.file("lines", (1...100).map { "this is line \($0)\n" }.joined(), mode: 0o600)
   }
 
-  @Test(.enabled(if: isInstalled("less"))) func less() async throws {
+  @Test("The captured output of less draws its screen", .enabled(if: isInstalled("less")))
+  func less() async throws {
     let drawn = try await drive(
       Command("less", numberedLines()), [("line 23", "57g")], until: "line 79",
       leaveBy: "q")
@@ -80,7 +81,8 @@ struct ScreenTests {
     #expect(Array(screen.prefix(23)) == (57...79).map { "this is line \($0)" })
   }
 
-  @Test(.enabled(if: isInstalled("vim"))) func vim() async throws {
+  @Test("The captured output of vim draws its screen", .enabled(if: isInstalled("vim")))
+  func vim() async throws {
     let drawn = try await drive(
       Command("vim", "-u", "NONE", "-N", "-n", numberedLines()),
       [("line 23", ":2,99d\r"), ("98 fewer lines", "ggihello \u{1b}:set ruler\r")],

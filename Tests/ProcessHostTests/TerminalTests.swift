@@ -36,7 +36,9 @@ import Testing
     }
   }
 
-  @Test("[terminal] the terminal has the size asked for")
+  @Test(
+    "[terminal] A command in a terminal has stdin, stdout and stderr at a terminal of the given size"
+  )
   func itIsATerminalOfThatSize() async throws {
     #expect(try await output("stty size") == "30 100\r\n")
     #expect(try await output("tput cols; tput lines") == "100\r\n30\r\n")
@@ -47,7 +49,7 @@ import Testing
 
   /// It is the controlling one: of a session that the command leads, which can be opened by its
   /// name.
-  @Test("[terminal] it is the controlling terminal")
+  @Test("[terminal] The command leads the session whose controlling terminal it has")
   func itIsTheControllingTerminal() async throws {
     // Process, session, its group, the terminal's foreground group: see proc(5).
     let process = try await start(
@@ -61,7 +63,8 @@ import Testing
         == Array(repeating: process.processID, count: 4))
   }
 
-  @Test func exitsAndSignalsAreReported() async throws {
+  @Test("The exits and signals of commands in a terminal are reported")
+  func exitsAndSignalsAreReported() async throws {
     #expect(try await start("exit 7").waitUntilClosed() == .exited(7))
     let process = try await start("echo ready; exec sleep 1000")
     await wait(for: "ready", of: process.session)
@@ -70,13 +73,15 @@ import Testing
     #expect(process.session.isClosed)
   }
 
-  @Test func nothingOfALongOutputIsMissing() async throws {
+  @Test("A long output through a terminal is complete")
+  func nothingOfALongOutputIsMissing() async throws {
     let process = try await start("stty -onlcr; seq 100000")
     try await process.waitUntilClosed()
     #expect(text(process.session) == (1...100_000).map { "\($0)\n" }.joined())
   }
 
-  @Test func typing() async throws {
+  @Test("A command in a terminal reads lines that the caller writes, and the end at its close")
+  func typing() async throws {
     let process = try await start("stty -echo; echo ready; exec cat", input: .pipe)
     let input = try #require(process.input)
     await wait(for: "ready", of: process.session)
@@ -89,21 +94,25 @@ import Testing
     #expect(text(process.session) == "ready\r\nhello\r\nworld")
   }
 
-  @Test("[terminal] closing the input sends Ctrl-D")
+  @Test(
+    "[terminal] A command in a terminal reads the bytes that it was launched with, and then the end"
+  )
   func bytesAndTheEnd() async throws {
     #expect(
       try await output("stty -echo; wc -l", input: .bytes(Array("a\nb\n".utf8))).hasSuffix("2\r\n"))
   }
 
   /// Ctrl-C, as a user types it.
-  @Test func keysThatSignal() async throws {
+  @Test("Ctrl-C that the caller writes interrupts the command")
+  func keysThatSignal() async throws {
     let process = try await start("echo ready; exec sleep 1000", input: .pipe)
     await wait(for: "ready", of: process.session)
     try await process.input?.write([3])
     #expect(try await process.waitUntilClosed() == .signaled(SIGINT))
   }
 
-  @Test func resizing() async throws {
+  @Test("Resizing the terminal signals the command, and is an error without a running terminal")
+  func resizing() async throws {
     let process = try await start(
       "trap 'stty size; exit 0' WINCH; stty size; echo ready; while :; do sleep 0.01; done")
     await wait(for: "ready", of: process.session)
@@ -118,7 +127,8 @@ import Testing
     try await piped.waitUntilClosed()
   }
 
-  @Test func termIsSetIfItIsNot() async throws {
+  @Test("TERM is set in a terminal where the environment has none")
+  func termIsSetIfItIsNot() async throws {
     var command = Command("sh", "-c", "echo $TERM")
     command.terminal = TerminalSize()
     for (environment, term) in [
@@ -132,7 +142,8 @@ import Testing
     }
   }
 
-  @Test func argumentsArriveAsTheyAre() async throws {
+  @Test("A command in a terminal receives its arguments unchanged")
+  func argumentsArriveAsTheyAre() async throws {
     var command = Command("printf", arguments: ["%s|", "", "a b", "$HOME", "'", "\"", "-n", "*"])
     command.terminal = TerminalSize()
     #expect(text(try await capture(command)) == "|a b|$HOME|'|\"|-n|*|")
@@ -144,7 +155,8 @@ import Testing
     #expect(text(try await capture(script)) == directory.path + "\r\n")
   }
 
-  @Test func errorsAreThoseOfPipes() async throws {
+  @Test("Launches in a terminal fail with the same errors as launches with pipes")
+  func errorsAreThoseOfPipes() async throws {
     var command = Command("no-such-command")
     command.terminal = TerminalSize()
     await #expect(throws: LaunchError.self) { try await capture(command) }
@@ -154,7 +166,8 @@ import Testing
     }
   }
 
-  @Test func terminalsLeaveNothing() async {
+  @Test("Commands in terminals leave no descriptors and no children behind")
+  func terminalsLeaveNothing() async {
     await #expect(processExitsWith: .success) {
       let host = CommandHost()
       try await capture(Command("true"), on: host)

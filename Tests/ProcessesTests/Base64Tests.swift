@@ -18,14 +18,17 @@ import Testing
   }
 
   /// RFC 4648, section 10.
-  @Test(arguments: [
-    ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="),
-    ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
-  ])
+  @Test(
+    "The encoding agrees with the test vectors of RFC 4648",
+    arguments: [
+      ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="),
+      ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+    ])
   func vectors(text: String, encoded: String) { #expect(base64(bytes(text)) == encoded) }
 
   /// Every length, every place in memory, every value of a byte.
-  @Test func agreesWithFoundation() {
+  @Test("The encoding agrees with Foundation at every length and alignment")
+  func agreesWithFoundation() {
     let session = Session()
     session.append((0..<1024).map { UInt8(truncatingIfNeeded: $0 * 167 + $0 >> 8) }, to: .stdout)
     let payload = session.output().chunks.payload
@@ -37,7 +40,8 @@ import Testing
     }
   }
 
-  @Test func leavesTheRestAlone() {
+  @Test("The encoding writes no byte beyond its length")
+  func leavesTheRestAlone() {
     var text = [UInt8](repeating: 7, count: 10)
     unsafe text.withUnsafeMutableBytes { text in
       let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: text[1...])

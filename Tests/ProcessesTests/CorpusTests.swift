@@ -4,7 +4,8 @@ import Testing
 
 /// The scripts that libFuzzer has found to reach something new, each beside the model.
 @Suite struct CorpusTests {
-  @Test func everyFileOfTheCorpus() throws {
+  @Test("The library agrees with the model on every file of the fuzzing corpus")
+  func everyFileOfTheCorpus() throws {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../Fuzz/Corpus").standardized
     let files = try FileManager.default.contentsOfDirectory(

@@ -58,7 +58,7 @@ import Testing
     )
   }
 
-  @Test("A session without an id has one of its own, of 32 hexadecimal digits")
+  @Test("A session without an id has an id of its own, of 32 hexadecimal digits")
   func uniqueID() {
     let ids = (0..<100).map { _ in Session(capacity: 1).id }
     #expect(Set(ids).count == 100)
@@ -72,7 +72,7 @@ import Testing
 
 /// A reservation that is filled through a span.
 @Suite struct SpanReservationTests {
-  @Test("What a closure appends to the span is one chunk")
+  @Test("The bytes that a closure appends to the span are one chunk")
   func oneChunk() {
     let session = Session()
     let count = session.append(reserving: 10, to: .stderr) { span in
@@ -83,7 +83,7 @@ import Testing
     #expect(session.output().chunks.map(\.description) == [#"#1 stderr "abc""#])
   }
 
-  @Test("Nothing is appended if the closure appends nothing or throws")
+  @Test("A closure that appends nothing or throws adds no chunk")
   func nothing() {
     struct Failure: Error {}
     let session = Session()

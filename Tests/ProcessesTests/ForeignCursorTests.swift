@@ -11,7 +11,8 @@ import Testing
     for _ in 0..<15 { new.append("new output".utf8, to: .stdout) }
   }
 
-  @Test("[foreign-cursor] a cursor of another session reads from the start, and is told so")
+  @Test(
+    "[foreign-cursor] A read from a cursor of another session starts at the beginning, and says so")
   func fromTheStart() {
     let output = new.output(since: old.output().cursor)
     #expect(output.isCursorForeign)
@@ -21,7 +22,7 @@ import Testing
     #expect(!output.isCursorAhead)
   }
 
-  @Test("the next read goes on in this session")
+  @Test("The cursor of that read belongs to this session")
   func theNextRead() {
     let cursor = new.output(since: old.output().cursor).cursor
     let output = new.output(since: cursor)
@@ -30,7 +31,7 @@ import Testing
     #expect(output.cursor.seq == 15)
   }
 
-  @Test("a cursor of another session is foreign though nothing was written in either")
+  @Test("A cursor of another session is foreign even if both sessions are empty")
   func betweenEmptySessions() {
     let (first, second) = (Session(id: "s", capacity: 100), Session(id: "s", capacity: 100))
     let output = second.output(since: first.output().cursor)
@@ -39,7 +40,7 @@ import Testing
     #expect(!second.output(since: output.cursor).isCursorForeign)
   }
 
-  @Test("a cursor of another session is foreign wherever it is in this one")
+  @Test("A cursor of another session is foreign at any position")
   func wherever() {
     let cursor = new.output().cursor
     let behind = old.output(since: cursor)
@@ -50,7 +51,7 @@ import Testing
     #expect(old.output(since: cursor).chunks.count == 15)
   }
 
-  @Test("reading into memory tells foreign cursors as well, and forgets what an earlier read told")
+  @Test("A read into an output reports a foreign cursor, and resets what an earlier read reported")
   func intoMemory() {
     var output = Output()
     new.read(since: old.output().cursor, into: &output)
@@ -65,21 +66,23 @@ import Testing
     #expect(output.chunks.count == 1)
   }
 
-  @Test("[foreign-cursor] what no session made is foreign to none")
+  @Test("[foreign-cursor] A cursor that no session made is not foreign")
   func bareCursors() throws {
     let cursors = [.start, Cursor(seq: 3, offset: 9), try #require(Cursor("3.9.17179869184"))]
     for cursor in cursors { #expect(!new.output(since: cursor).isCursorForeign) }
     #expect(!new.output(since: 3).isCursorForeign)
   }
 
-  @Test("a cursor is foreign after it was text or JSON, too")
+  @Test("A cursor that came as text keeps its session")
   func asText() throws {
     let text = try #require(Cursor(old.output().cursor.description))
     #expect(new.output(since: text).isCursorForeign)
     #expect(!old.output(since: text).isCursorForeign)
   }
 
-  @Test("[foreign-cursor] a wait from a cursor of another session ends at once")
+  @Test(
+    "[foreign-cursor] A wait from a cursor of another session ends at once, even if the session is empty"
+  )
   func waits() async {
     let empty = Session(id: "s", capacity: 100)
     let cursor = old.output().cursor
@@ -90,7 +93,7 @@ import Testing
     #expect(!empty.hasNews(past: empty.output().cursor))
   }
 
-  @Test("a sequence from a cursor of another session begins at the start")
+  @Test("A sequence from a cursor of another session starts at the beginning")
   func sequences() async {
     var iterator = new.outputs(since: old.output().cursor).makeAsyncIterator()
     let first = await iterator.next()
@@ -102,7 +105,7 @@ import Testing
     #expect(second?.isComplete == true)
   }
 
-  @Test("a session's producers come and go; its cursors stay its own")
+  @Test("A session's cursors stay valid when its producer is taken and given back")
   func producers() {
     let session = Session(id: "s", capacity: 100)
     let cursor = session.output().cursor
@@ -113,7 +116,7 @@ import Testing
     #expect(!session.output(since: cursor).isCursorForeign)
   }
 
-  @Test("counts that differ in one bit after the first step of mixing have different epochs, too")
+  @Test("Counts that differ in one bit after the first mixing step have different epochs")
   func mixing() {
     for value in stride(from: UInt32(1), to: 1_000_000, by: 997) {
       for bit in 0..<32 {
@@ -123,7 +126,7 @@ import Testing
     }
   }
 
-  @Test("no two sessions of many share an epoch, and none has 0")
+  @Test("No two of 100,000 sessions share an epoch, and none has epoch 0")
   func epochs() {
     let epochs = Set((0..<100_000).map { _ in SessionEpoch.next() })
     #expect(epochs.count == 100_000)

@@ -28,8 +28,8 @@ import Testing
   }
 
   @Test(
-    "[forgotten] a session that its manager drops wakes the readers that sleep",
-    arguments: Way.allCases)
+    "[forgotten] A manager that drops a session wakes its sleeping readers", arguments: Way.allCases
+  )
   func wakes(way: Way) {
     let wait = PendingWait(for: session, past: .start)
     #expect(!wait.isOver)
@@ -37,7 +37,9 @@ import Testing
     #expect(wait.isOver)
   }
 
-  @Test("a task, a thread and a sequence that wait come to an end", arguments: Way.allCases)
+  @Test(
+    "The waits of a task, a thread and a sequence end when their session is dropped",
+    arguments: Way.allCases)
   func allKinds(way: Way) async {
     let task = Task { [session] in await session.output(waitingUpTo: nil) }
     let thread = Task { [session] in
@@ -56,38 +58,47 @@ import Testing
     #expect(session.waiters.count == 0)
   }
 
-  @Test("that end is neither a time-out's nor the close")
+  @Test("An output tells a forgotten session from a timeout and from a close")
   func isTold() async {
     let timeOut = await session.output(waitingUpTo: .milliseconds(1))
-    #expect(!timeOut.isForgotten && !timeOut.isComplete)
+    #expect(!timeOut.isForgotten)
+    #expect(!timeOut.isComplete)
     manager.forget(id: "s")
     let forgotten = await session.output(waitingUpTo: nil)
-    #expect(forgotten.isForgotten && !forgotten.isClosed && forgotten.isComplete)
+    #expect(forgotten.isForgotten)
+    #expect(!forgotten.isClosed)
+    #expect(forgotten.isComplete)
     let closed = Session(id: "t", time: time)
     closed.close()
     let close = await closed.output(waitingUpTo: nil)
-    #expect(!close.isForgotten && close.isClosed && close.isComplete)
+    #expect(!close.isForgotten)
+    #expect(close.isClosed)
+    #expect(close.isComplete)
   }
 
-  @Test("reading into memory tells it as well, and forgets what an earlier read told")
+  @Test(
+    "A read into an output reports a forgotten session, and resets what an earlier read reported")
   func intoMemory() {
     var output = Output()
     manager.forget(id: "s")
     session.read(into: &output)
-    #expect(output.isForgotten && output.isComplete)
+    #expect(output.isForgotten)
+    #expect(output.isComplete)
     manager.register(session)
     session.read(into: &output)
-    #expect(!output.isForgotten && !output.isComplete)
+    #expect(!output.isForgotten)
+    #expect(!output.isComplete)
   }
 
-  @Test("[forgotten] a later wait ends at once, and reads and appends go on")
+  @Test("[forgotten] A wait on a forgotten session ends at once, and reads and appends still work")
   func later() async {
     manager.forget(id: "s")
     session.append("abc".utf8, to: .stdout)
     session.append("def".utf8, to: .stdout)
     let first = await session.output(since: .start, maxBytes: 3, waitingUpTo: nil)
     #expect(first.chunks.count == 1)
-    #expect(first.isForgotten && !first.isComplete)
+    #expect(first.isForgotten)
+    #expect(!first.isComplete)
     let second = await session.output(since: first.cursor, waitingUpTo: nil)
     #expect(second.isComplete)
     #expect(await session.output(since: second.cursor, waitingUpTo: nil).isComplete)
@@ -95,7 +106,7 @@ import Testing
     #expect(session.output(since: second.cursor).exitCode == 3)
   }
 
-  @Test("a sequence of a forgotten session gives all that is left, and ends")
+  @Test("A sequence of a forgotten session yields the remaining chunks and ends")
   func sequences() async {
     for _ in 0..<5 { session.append("abc".utf8, to: .stdout) }
     manager.forget(id: "s")
@@ -105,7 +116,7 @@ import Testing
   }
 
   @Test(
-    "[forgotten] a session that is registered again is waited for again",
+    "[forgotten] A reader can wait again for a session that was registered again",
     arguments: Way.allCases)
   func registeredAgain(way: Way) {
     drop(by: way)
@@ -117,7 +128,7 @@ import Testing
     #expect(wait.isOver)
   }
 
-  @Test("to register a session under the id that it has wakes no reader")
+  @Test("Registering a session again under its own id wakes no reader")
   func registeredTwice() {
     let wait = PendingWait(for: session, past: .start)
     manager.register(session)
@@ -125,7 +136,7 @@ import Testing
     #expect(!wait.isOver)
   }
 
-  @Test("a session that no manager knows is not forgotten, nor one whose manager is gone")
+  @Test("A session without a manager, or with one that is gone, is not forgotten")
   func withoutManager() {
     let stray = Session(id: "stray", time: time)
     #expect(!stray.isForgotten)
@@ -136,7 +147,7 @@ import Testing
     #expect(!stray.isForgotten)
   }
 
-  @Test("where two managers know a session, the last to register or drop it decides")
+  @Test("The last of two managers to register or drop a session decides whether it is forgotten")
   func twoManagers() {
     let other = SessionManager(idleTimeout: .seconds(10))
     other.register(session)
@@ -147,7 +158,7 @@ import Testing
     #expect(!session.isForgotten)
   }
 
-  @Test("threads that register and forget one session leave it as the table has it")
+  @Test("Concurrent registering and forgetting leave a session as the manager's table has it")
   func fromManyThreads() {
     DispatchQueue.concurrentPerform(iterations: 4) { [manager, session] index in
       for _ in 0..<5_000 {
@@ -157,7 +168,7 @@ import Testing
     #expect(session.isForgotten == (manager.session(id: "s") == nil))
   }
 
-  @Test("a waiter keeps a session no longer than its manager does")
+  @Test("A waiter does not keep a session that its manager dropped")
   func isReleased() async {
     weak var dropped: Session?
     do {

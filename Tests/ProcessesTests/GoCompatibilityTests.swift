@@ -32,16 +32,19 @@ func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
 
 /// The cases that the original Go package tests, as they are there.
 @Suite struct GoCompatibilityTests {
-  @Test func registerAndGet() {
+  @Test("A manager returns a registered session by its id")
+  func registerAndGet() {
     let manager = SessionManager(idleTimeout: .seconds(60))
     let session = Session(id: "a")
     manager.register(session)
     #expect(manager.session(id: "a") === session)
     #expect(manager.session(id: "b") == nil)
-    #expect(session.id == "a" && session.workspaceID == "")
+    #expect(session.id == "a")
+    #expect(session.workspaceID == "")
   }
 
-  @Test func forget() {
+  @Test("A manager returns a forgotten session once")
+  func forget() {
     let manager = SessionManager(idleTimeout: .seconds(60))
     let session = Session(id: "a")
     manager.register(session)
@@ -50,38 +53,47 @@ func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
     #expect(manager.forget(id: "a") == nil)
   }
 
-  @Test func outputSinceASeq() {
+  @Test("A read since a seq returns the chunks after it")
+  func outputSinceASeq() {
     let session = Session()
     session.append("hello".utf8, to: .stdout)
     session.append("world".utf8, to: .stderr)
     let all = session.output()
     #expect(all.texts == ["hello", "world"])
     #expect(all.chunks.map(\.stream) == [.stdout, .stderr])
-    #expect(all.exitCode == nil && all.isAlive)
+    #expect(all.exitCode == nil)
+    #expect(all.isAlive)
     let later = session.output(since: 1)
-    #expect(later.texts == ["world"] && later.chunks[0].stream == .stderr)
-    #expect(later.chunks[0].seq == 2)
+    #expect(later.texts == ["world"])
+    #expect(later.chunks.first?.stream == .stderr)
+    #expect(later.chunks.first?.seq == 2)
   }
 
-  @Test func bufferStaysUnderTheCap() {
+  @Test("A session retains no more than its capacity, and counts the lost bytes")
+  func bufferStaysUnderTheCap() {
     let session = Session()
     session.append(zeros(600_000), to: .stdout)
     session.append(zeros(600_000), to: .stdout)
     let output = session.output()
     #expect(output.chunks.payload.count <= Session.maxBufferBytes)
     #expect(output.chunks.map(\.seq) == [2])
-    #expect(session.lostBytes == 600_000 && output.lostBytes == 600_000)
+    #expect(session.lostBytes == 600_000)
+    #expect(output.lostBytes == 600_000)
   }
 
-  @Test func exit() {
+  @Test("A session that exited returns its exit code and its output")
+  func exit() {
     let session = Session()
     session.append("x".utf8, to: .stdout)
     session.setExit(3)
     let output = session.output()
-    #expect(output.exitCode == 3 && !output.isAlive && output.texts == ["x"])
+    #expect(output.exitCode == 3)
+    #expect(!output.isAlive)
+    #expect(output.texts == ["x"])
   }
 
-  @Test func idleSessionIsSwept() {
+  @Test("A sweep drops an idle session and keeps a busy one")
+  func idleSessionIsSwept() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .milliseconds(50))
     let idle = Session(id: "idle", time: time)
@@ -92,10 +104,12 @@ func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
     busy.append("x".utf8, to: .stdout)
     time.advance(by: .milliseconds(20))
     #expect(manager.sweep().map(\.id) == ["idle"])
-    #expect(manager.session(id: "idle") == nil && manager.session(id: "busy") === busy)
+    #expect(manager.session(id: "idle") == nil)
+    #expect(manager.session(id: "busy") === busy)
   }
 
-  @Test func idleSessionIsSweptByTheSystemsClock() async throws {
+  @Test("A sweep by the system's clock drops an idle session")
+  func idleSessionIsSweptByTheSystemsClock() async throws {
     let manager = SessionManager(idleTimeout: .milliseconds(50))
     manager.register(Session(id: "idle"))
     try await Task.sleep(for: .milliseconds(120))

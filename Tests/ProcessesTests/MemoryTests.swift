@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test(
-    "[memory] total memory of a full session is at most 1.7 MiB at any chunk size",
+    "[memory] A full session takes at most 1.7 MiB of memory at any chunk size",
     arguments: [1, 2, 15, 16, 17, 64, 4_096, 65_536, 1 << 20, 3 << 20])
   func fullSession(chunkSize: Int) {
     let limit = Int(1.7 * 1_048_576)
@@ -36,7 +36,8 @@ import Testing
       #expect(output.chunks.count <= Session.maxBufferedChunks)
       #expect(output.chunks.payload.count <= Session.maxBufferBytes)
       let (resident, mapped) = resident(session)
-      #expect(mapped <= limit && resident <= limit)
+      #expect(mapped <= limit)
+      #expect(resident <= limit)
       // It is the session's memory that was measured: what it retains must be somewhere.
       #expect(resident >= output.chunks.payload.count)
       // One is enough for the bound on each; twenty at once are for the mapping's sake.
@@ -44,7 +45,8 @@ import Testing
     }
   }
 
-  @Test func emptySessionTakesAPage() {
+  @Test("An empty session takes at most three pages of memory")
+  func emptySessionTakesAPage() {
     let session = Session()
     #expect(resident(session).resident <= 3 * Int(getpagesize()))
     session.append([1], to: .stdout)
@@ -52,7 +54,8 @@ import Testing
   }
 
   /// A closed session's memory goes back when the last reference to it is gone.
-  @Test func memoryIsReturned() {
+  @Test("A session's memory is returned with the last reference, and outputs stay valid")
+  func memoryIsReturned() {
     weak var memory: RingMemory?
     weak var session: Session?
     var output: Output?
@@ -62,9 +65,11 @@ import Testing
       memory = made.reader.memory
       session = made
       output = made.output()
-      #expect(memory != nil && session != nil)
+      #expect(memory != nil)
+      #expect(session != nil)
     }
-    #expect(memory == nil && session == nil)
+    #expect(memory == nil)
+    #expect(session == nil)
     // What was read is the reader's own.
     #expect(output.map { Array($0.chunks.payload) } == [1, 2, 3])
   }

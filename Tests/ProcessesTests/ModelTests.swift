@@ -15,7 +15,7 @@ import Testing
   }
 
   /// Every tiny capacity, with several of both other limits.
-  @Test(arguments: 1...40)
+  @Test("Tiny rings agree with the model on random scripts", arguments: 1...40)
   func tinyRings(capacity: Int) {
     var random = SplitMix64(seed: UInt64(capacity))
     for chunkLimit in [1, 2, 3, 7, capacity] {
@@ -29,7 +29,7 @@ import Testing
   }
 
   /// Every sequence of three sizes, from each distance to the wrap, read from every seq.
-  @Test(arguments: 1...6)
+  @Test("Tiny rings agree with the model on all sequences of three sizes", arguments: 1...6)
   func allShortSequences(capacity: Int) {
     let sizes = Array(0...(2 * capacity + 2))
     for reservationLimit in 1...3 {
@@ -50,7 +50,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 2, 10, 100, 5_000])
+  @Test("Small sessions agree with the model on random scripts", arguments: [1, 2, 10, 100, 5_000])
   func smallSessions(capacity: Int) {
     var random = SplitMix64(seed: UInt64(capacity))
     for _ in 0..<10 {
@@ -63,7 +63,7 @@ import Testing
   }
 
   /// Long scripts on sessions as they are by default, with payload to match.
-  @Test(arguments: 0..<4)
+  @Test("Sessions of the default capacity agree with the model on long scripts", arguments: 0..<4)
   func longScriptsAtTheDefaultCapacity(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     let script = Script.random(in: .session(capacity: 1 << 20), count: 1_500, &random)
@@ -71,7 +71,8 @@ import Testing
   }
 
   /// So many chunks that descriptors go round, on a session of the default capacity.
-  @Test func chunkLimitOfASession() {
+  @Test("A session agrees with the model while its descriptors wrap around")
+  func chunkLimitOfASession() {
     var interpreter = OutputInterpreter(.session(capacity: 1 << 20))
     var operations: [Operation] = []
     for index in 0..<140_000 {
@@ -93,25 +94,27 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<20)
+  @Test("The JSON form of captured output agrees with the model", arguments: 0..<20)
   func captureAsJSON(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     expectNoDifference(.randomJSON(count: 20, &random), "seed \(seed)")
   }
 
   /// Whatever a fuzzer comes up with is a script, and a short one if it is short.
-  @Test func bytesAreScripts() {
+  @Test("Any bytes of a fuzzer are a script of at most their length")
+  func bytesAreScripts() {
     #expect(Script(bytes: []).count == 0)
     var random = SplitMix64(seed: 7)
     for length in 0..<300 {
       let bytes = (0..<length).map { _ in UInt8(random.below(256)) }
       let script = Script(bytes: bytes)
-      #expect(script.count <= length && script == Script(bytes: bytes))
+      #expect(script.count <= length)
+      #expect(script == Script(bytes: bytes))
       expectNoDifference(script, "\(bytes)")
     }
   }
 
-  @Test(arguments: 0..<20)
+  @Test("Session managers agree with the model on random scripts", arguments: 0..<20)
   func managers(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     for _ in 0..<20 {
@@ -122,7 +125,8 @@ import Testing
 
 /// The tools that these tests rely on.
 @Suite struct ModelToolTests {
-  @Test func seedsMeanTheSameEverywhere() {
+  @Test("A seed gives the same numbers and the same script on every platform")
+  func seedsMeanTheSameEverywhere() {
     var random = SplitMix64(seed: 1_234_567)
     // Reference values of the published algorithm.
     #expect(
@@ -133,7 +137,8 @@ import Testing
     #expect(Script.random(seed: 5) != Script.random(seed: 6))
   }
 
-  @Test func shrinkerKeepsWhatMatters() {
+  @Test("The shrinker keeps only the steps that a failure needs")
+  func shrinkerKeepsWhatMatters() {
     let steps = Array(0..<100)
     let shortest = shrink(steps) { candidate in
       guard let last = candidate.firstIndex(of: 71), candidate.contains(13) else { return nil }
@@ -142,7 +147,8 @@ import Testing
     #expect(shortest == [13, 71])
   }
 
-  @Test func stampsTellOffsetsApart() {
+  @Test("Stamped bytes match at their own offset alone")
+  func stampsTellOffsetsApart() {
     let bytes = Stamp.bytes(200_000, at: 5)
     unsafe bytes.withUnsafeBytes { bytes in
       #expect(unsafe Stamp.matches(bytes, at: 5))

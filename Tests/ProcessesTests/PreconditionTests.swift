@@ -19,14 +19,16 @@ private func reserve(_ count: Int, filling written: Int) {
 /// What callers must not do ends the process, rather than harming a ring. Each runs in a process of
 /// its own.
 @Suite struct PreconditionTests {
-  @Test func layouts() async {
+  @Test("A layout out of bounds ends the program")
+  func layouts() async {
     await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 0) }
     await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 1 << 30 + 1) }
     await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 1, chunkLimit: 0) }
     await #expect(processExitsWith: .failure) { _ = RingLayout(capacity: 1, reservationLimit: 0) }
   }
 
-  @Test func sessions() async {
+  @Test("A capacity or a sweep interval out of bounds ends the program")
+  func sessions() async {
     await #expect(processExitsWith: .failure) {
       _ = Session(id: "", workspaceID: "", capacity: Session.maxBufferBytes + 1)
     }
@@ -35,15 +37,19 @@ private func reserve(_ count: Int, filling written: Int) {
     }
   }
 
-  @Test("with memory the throwing form makes a session like any other")
+  @Test("The throwing initializer makes a session like any other")
   func memory() throws {
     let session = try Session(allocating: "s", workspaceID: "w", capacity: 100)
     session.append([1, 2, 3], to: .stdout)
-    #expect(session.id == "s" && session.workspaceID == "w" && session.capacity == 100)
+    #expect(session.id == "s")
+    #expect(session.workspaceID == "w")
+    #expect(session.capacity == 100)
     #expect(session.output().chunks.count == 1)
   }
 
-  @Test("[session-memory] without memory one form throws, the other ends the program")
+  @Test(
+    "[session-memory] Without memory the throwing initializer throws, and the other ends the program with a reason"
+  )
   func noMemory() async throws {
     await #expect(processExitsWith: .success) {
       forbidMappings()
@@ -64,7 +70,8 @@ private func reserve(_ count: Int, filling written: Int) {
     #expect(message.contains("no memory for an output ring"))
   }
 
-  @Test func reservations() async {
+  @Test("A reservation of no bytes, or a written count out of bounds, ends the program")
+  func reservations() async {
     await #expect(processExitsWith: .failure) {
       reserve(0, filling: 0)
     }
@@ -77,7 +84,8 @@ private func reserve(_ count: Int, filling written: Int) {
     }
   }
 
-  @Test func collections() async {
+  @Test("An index out of bounds ends the program")
+  func collections() async {
     await #expect(processExitsWith: .failure) { _ = Output(reservingBytes: -1, chunks: 1) }
     await #expect(processExitsWith: .failure) { _ = Session(id: "s").output().chunks[0] }
     await #expect(processExitsWith: .failure) {

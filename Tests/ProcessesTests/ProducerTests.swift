@@ -23,7 +23,7 @@ import Testing
     }
   }
 
-  @Test("readers see what the producer appends, its exit and its close")
+  @Test("Readers see what the producer appends, its exit and its close")
   func appendsAndExits() {
     var producer = makeProducer()
     let session = producer.session
@@ -39,12 +39,14 @@ import Testing
     let output = session.output()
     #expect(output.chunks.map(\.data.description) == ["out", "err", "xyz"])
     #expect(output.chunks.map(\.stream) == [.stdout, .stderr, .stdout])
-    #expect(output.exitCode == 7 && !output.isClosed)
+    #expect(output.exitCode == 7)
+    #expect(!output.isClosed)
     producer.close()
-    #expect(session.isClosed && session.exitCode == 7)
+    #expect(session.isClosed)
+    #expect(session.exitCode == 7)
   }
 
-  @Test("[producers] a producer that is let go closes its session, and wakes its readers")
+  @Test("[producers] Releasing a producer closes its session and wakes its readers")
   func lettingGoCloses() async {
     func waitForEnd(_ producer: consuming Session.Producer) async -> Output {
       let session = producer.session
@@ -54,10 +56,12 @@ import Testing
       return await task.value
     }
     let output = await waitForEnd(makeProducer())
-    #expect(output.isComplete && output.exitCode == nil && output.chunks.isEmpty)
+    #expect(output.isComplete)
+    #expect(output.exitCode == nil)
+    #expect(output.chunks.isEmpty)
   }
 
-  @Test("the exit, and then the close, wake the readers that wait")
+  @Test("The exit wakes a waiting reader, and so does the close")
   func exitAndCloseWake() async {
     var producer = makeProducer()
     let session = producer.session
@@ -72,7 +76,7 @@ import Testing
     #expect(await close.value.isComplete)
   }
 
-  @Test("each thing that a producer does wakes a reader that sleeps")
+  @Test("Each operation of a producer wakes a sleeping reader")
   func everythingWakes() {
     func wakes(_ name: String, _ act: (inout Session.Producer) -> Void) {
       var producer = makeProducer()
@@ -87,7 +91,7 @@ import Testing
     wakes("close") { $0.close() }
   }
 
-  @Test("a producer that is let go wakes a reader that sleeps")
+  @Test("Releasing a producer wakes a sleeping reader")
   func lettingGoWakes() {
     let producer = makeProducer()
     let wait = PendingWait(for: producer.session, past: .start)
@@ -96,7 +100,7 @@ import Testing
     #expect(wait.isOver)
   }
 
-  @Test("a session that is closed already does not change when its producer is let go")
+  @Test("Releasing the producer of a closed session does not change the session")
   func lettingGoOfAClosedOne() {
     var producer = makeProducer()
     let session = producer.session
@@ -106,7 +110,9 @@ import Testing
     #expect(session.reader.status == status)
   }
 
-  @Test("[producers] beside an exclusive producer, the session's own append says why it ends")
+  @Test(
+    "[producers] Beside an exclusive producer, append, setExit and close of the session end the program"
+  )
   func sessionTraps() async throws {
     let append = await #expect(
       processExitsWith: .failure, observing: [\.standardErrorContent]
@@ -143,7 +149,7 @@ import Testing
     return text.contains("session 'mine' has an exclusive producer")
   }
 
-  @Test("a session gives its producer away once, until it is given back")
+  @Test("A session lends its producer once, until it is given back")
   func takingAndGivingBack() throws {
     let session = Session(id: "s", capacity: 1_000)
     session.append("a".utf8, to: .stdout)
@@ -162,7 +168,7 @@ import Testing
     #expect(session.output().chunks.map(\.data.description) == ["a", "b", "c"])
   }
 
-  @Test("activity is the time given, else the session's clock")
+  @Test("The last activity is the time given, or else the time of the session's clock")
   func activity() {
     let time = Time()
     var producer = makeProducer(clock: time.clock)
@@ -184,7 +190,7 @@ import Testing
     #expect(session.lastActivity.nanoseconds == 5_000)
   }
 
-  @Test("[idle] activity never moves back, whichever thread notes it")
+  @Test("[idle] The last activity never moves back, whichever thread notes it")
   func activityIsAMaximum() {
     let time = Time()
     var producer = makeProducer(clock: time.clock)
@@ -204,7 +210,7 @@ import Testing
   }
 
   /// Each side waits for the other, so that one wake-up lost ends everything.
-  @Test("no wake-up is lost between producers without a lock")
+  @Test("Two exclusive producers that wait for each other lose no wake-up")
   func noWakeUpIsLost() async {
     let rounds = 20_000
     @Sendable func play(

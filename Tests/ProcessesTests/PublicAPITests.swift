@@ -4,15 +4,19 @@ import Testing
 
 /// What is left of the public surface of Processes beyond the contract's rows.
 @Suite struct ProcessesSurfaceTests {
-  @Test func constants() {
+  @Test("A session has the documented defaults, and keeps its id, workspace and capacity")
+  func constants() {
     #expect(Session.maxBufferBytes == 1_048_576)
     #expect(Session().capacity == Session.maxBufferBytes)
     #expect(StandardStream.allCases.map(\.rawValue) == ["stdout", "stderr"])
     let session = Session(id: "a", workspaceID: "b", capacity: 3)
-    #expect(session.id == "a" && session.workspaceID == "b" && session.capacity == 3)
+    #expect(session.id == "a")
+    #expect(session.workspaceID == "b")
+    #expect(session.capacity == 3)
   }
 
-  @Test func appendTakesAnyBytes() {
+  @Test("A session appends bytes from any collection, buffer or span")
+  func appendTakesAnyBytes() {
     let session = Session()
     let bytes: [UInt8] = [1, 2, 3]
     session.append(bytes, to: .stdout)
@@ -35,7 +39,8 @@ import Testing
     #expect(session.output().chunks.last?.stream == .stderr)
   }
 
-  @Test func reservations() {
+  @Test("A reservation whose closure throws appends nothing and gives the lock back")
+  func reservations() {
     struct Failure: Error {}
     let session = Session()
     let count = unsafe session.append(reserving: .max, to: .stderr) { first, second in
@@ -54,7 +59,8 @@ import Testing
   }
 
   /// Several producers take turns: nothing is lost, and each one's chunks are in its own order.
-  @Test func severalProducers() {
+  @Test("Concurrent producers lose nothing, and each producer's chunks stay in order")
+  func severalProducers() {
     let session = Session(capacity: 1 << 20)
     DispatchQueue.concurrentPerform(iterations: 4) { producer in
       for index in 0..<5_000 {
@@ -76,7 +82,8 @@ import Testing
       }
     }
     let output = session.output()
-    #expect(output.chunks.count == 20_000 && output.missedChunks == 0)
+    #expect(output.chunks.count == 20_000)
+    #expect(output.missedChunks == 0)
     var next = [0, 0, 0, 0]
     var inOrder = true
     for chunk in output.chunks {
@@ -85,19 +92,23 @@ import Testing
       inOrder = inOrder && next[producer] == index
       next[producer] += 1
     }
-    #expect(inOrder && next == [5_000, 5_000, 5_000, 5_000])
+    #expect(inOrder)
+    #expect(next == [5_000, 5_000, 5_000, 5_000])
   }
 
-  @Test func instants() {
+  @Test("Instants of the activity clock advance by durations, and saturate at the limits")
+  func instants() {
     let time = ManualTime()
     let start = time.clock.now
     time.advance(by: .seconds(3))
     #expect(start.duration(to: time.clock.now) == .seconds(3))
-    #expect(start < time.clock.now && start.advanced(by: .seconds(3)) == time.clock.now)
+    #expect(start < time.clock.now)
+    #expect(start.advanced(by: .seconds(3)) == time.clock.now)
     #expect(start.advanced(by: .seconds(-1)) < start)
     // As late, or as early, as can be represented.
     let latest = start.advanced(by: .seconds(Int64.max))
-    #expect(latest > start && latest.advanced(by: .seconds(1)) == latest)
+    #expect(latest > start)
+    #expect(latest.advanced(by: .seconds(1)) == latest)
     let earliest = start.advanced(by: .seconds(Int64.min))
     #expect(earliest < start)
     let negative = ActivityClock { -5 }
@@ -106,27 +117,41 @@ import Testing
     #expect(ActivityClock.system.now <= ActivityClock.system.now)
   }
 
-  @Test func emptyOutput() {
+  @Test("An output that was not read into is empty and at the start")
+  func emptyOutput() {
     let output = Output()
-    #expect(output.chunks.isEmpty && output.isAlive && !output.isClosed && !output.hasMore)
-    #expect(output.lastSeq == 0 && output.cursor == .start && output.missedBytes == 0)
+    #expect(output.chunks.isEmpty)
+    #expect(output.isAlive)
+    #expect(!output.isClosed)
+    #expect(!output.hasMore)
+    #expect(output.lastSeq == 0)
+    #expect(output.cursor == .start)
+    #expect(output.missedBytes == 0)
     #expect(output.chunks.payload.isEmpty)
   }
 
   /// Memory that was used for one session does for another, whatever it said.
-  @Test func outputsMoveBetweenSessions() {
+  @Test("A read into a used output leaves nothing of an earlier session")
+  func outputsMoveBetweenSessions() {
     let full = Session(capacity: 4)
     for _ in 0..<20 { full.append([1, 2, 3], to: .stdout) }
     full.setExit(7)
     var output = full.output(maxBytes: 1)
     let fresh = Session()
     fresh.read(into: &output)
-    #expect(output.chunks.isEmpty && output.isAlive && !output.isClosed && !output.hasMore)
-    #expect(output.lostBytes == 0 && output.missedChunks == 0 && output.missedBytes == 0)
-    #expect(output.cursor == .start && !output.isCursorAhead)
+    #expect(output.chunks.isEmpty)
+    #expect(output.isAlive)
+    #expect(!output.isClosed)
+    #expect(!output.hasMore)
+    #expect(output.lostBytes == 0)
+    #expect(output.missedChunks == 0)
+    #expect(output.missedBytes == 0)
+    #expect(output.cursor == .start)
+    #expect(!output.isCursorAhead)
   }
 
-  @Test func totalBytesCountsWhatWasLost() {
+  @Test("The total byte count includes the lost bytes")
+  func totalBytesCountsWhatWasLost() {
     let session = Session(id: "s", workspaceID: "w", capacity: 10)
     #expect(session.totalBytes == 0)
     session.append([UInt8](repeating: 1, count: 25), to: .stdout)

@@ -16,7 +16,8 @@ import Testing
     Issue.record("waited in vain", sourceLocation: sourceLocation)
   }
 
-  @Test func runSweepsAndTellsWhat() async {
+  @Test("A running manager sweeps, and passes the dropped sessions to its closure")
+  func runSweepsAndTellsWhat() async {
     let time = ManualTime()
     let swept = LockedState<[String]>([])
     let manager = SessionManager(
@@ -35,7 +36,8 @@ import Testing
     #expect(!manager.isRunning)
   }
 
-  @Test func stopStops() async throws {
+  @Test("A manager that was stopped does not sweep")
+  func stopStops() async throws {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .zero, sweepInterval: .milliseconds(1))
     manager.run()
@@ -50,7 +52,8 @@ import Testing
     #expect(manager.count == 1)
   }
 
-  @Test func restartable() async {
+  @Test("A manager that was stopped can run again")
+  func restartable() async {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(1), sweepInterval: .milliseconds(2))
     for round in 0..<5 {
@@ -64,7 +67,8 @@ import Testing
   }
 
   /// A manager that sweeps by itself is not kept alive by that, nor is the task by anything.
-  @Test func runningManagerIsReleased() async {
+  @Test("A running manager and its sessions are released with the last reference")
+  func runningManagerIsReleased() async {
     weak var released: SessionManager?
     weak var session: Session?
     do {
@@ -74,12 +78,14 @@ import Testing
       manager.run()
       released = manager
       session = known
-      #expect(released != nil && session != nil)
+      #expect(released != nil)
+      #expect(session != nil)
     }
     await eventually { released == nil && session == nil }
   }
 
-  @Test func runAndStopFromAnyThread() {
+  @Test("Several threads can run and stop a manager at once")
+  func runAndStopFromAnyThread() {
     let manager = SessionManager(idleTimeout: .seconds(100), sweepInterval: .milliseconds(1))
     DispatchQueue.concurrentPerform(iterations: 4) { thread in
       for index in 0..<500 {
@@ -94,7 +100,8 @@ import Testing
 
   /// Whatever happens at once, a session that was registered comes out exactly once: by being
   /// replaced, forgotten, swept, or by still being there.
-  @Test func concurrentUse() {
+  @Test("Under concurrent use each registered session comes out of the manager exactly once")
+  func concurrentUse() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .nanoseconds(50))
     let cameOut = LockedState<[ObjectIdentifier: Int]>([:])
@@ -135,7 +142,8 @@ import Testing
   }
 
   /// Ids of every length, with equal beginnings and ends, and some that are no ASCII.
-  @Test func idsOfAllKinds() {
+  @Test("A manager finds sessions under ids of any length and any characters")
+  func idsOfAllKinds() {
     let manager = SessionManager(idleTimeout: .seconds(10))
     var ids = (0...40).map { String(repeating: "a", count: $0) }
     ids += (10...99).map { "workspace/\($0)/session-4711" }
@@ -149,7 +157,9 @@ import Testing
     #expect(manager.count == 0)
   }
 
-  @Test("[register-again] ids are equal when their bytes are")
+  @Test(
+    "[register-again] Ids are equal only if their bytes are, even if the strings are canonically equal"
+  )
   func canonicallyEqualIds() {
     let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}")
     #expect(composed == decomposed)
@@ -157,10 +167,13 @@ import Testing
     for number in 0..<200 {
       let one = Session(id: "\(number)" + composed)
       let other = Session(id: "\(number)" + decomposed)
-      #expect(manager.register(one) == nil && manager.register(other) == nil)
-      #expect(manager.session(id: one.id) === one && manager.session(id: other.id) === other)
+      #expect(manager.register(one) == nil)
+      #expect(manager.register(other) == nil)
+      #expect(manager.session(id: one.id) === one)
+      #expect(manager.session(id: other.id) === other)
       #expect(manager.forget(id: one.id) === one)
-      #expect(manager.session(id: one.id) == nil && manager.session(id: other.id) === other)
+      #expect(manager.session(id: one.id) == nil)
+      #expect(manager.session(id: other.id) === other)
     }
     #expect(manager.count == 200)
     // A lazily bridged or sliced string has the same bytes.
@@ -168,7 +181,8 @@ import Testing
     #expect(manager.session(id: sliced) != nil)
   }
 
-  @Test("[sweep] a session is never swept a tick of the coarse clock early")
+  @Test(
+    "[sweep] A session is idle only after the timeout and the resolution of its clock have passed")
   func coarseClock() {
     let session = Session(id: "s", capacity: 1)
     let stamp = session.lastActivity.nanoseconds
@@ -182,7 +196,7 @@ import Testing
     #expect(exact.isIdle(forMoreThan: 1_000, at: start + 1_001))
   }
 
-  @Test("a clock of the caller's may use the manager and the session that it is the clock of")
+  @Test("A caller's clock can use the manager and the session that call it")
   func clocksThatCallBack() {
     let manager = SessionManager(idleTimeout: .zero)
     let held = LockedState<Session?>(nil)
@@ -205,9 +219,7 @@ import Testing
     held.withLock { $0 = nil }
   }
 
-  @Test(
-    "a session whose producer was let go without an exit is swept even where running ones are spared"
-  )
+  @Test("A manager that spares running sessions sweeps a session that closed without an exit")
   func sparingClosedSessions() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(1), sparesRunning: true)
@@ -222,7 +234,7 @@ import Testing
     #expect(manager.sweep().map(\.id) == ["running"])
   }
 
-  @Test("a sweep leaves a session alone that has taken a dropped one's id meanwhile")
+  @Test("A sweep keeps a session that replaced an idle one during the sweep")
   func replacedDuringASweep() {
     let manager = SessionManager(idleTimeout: .zero)
     let replacement = Session(id: "s", capacity: 1)
@@ -239,7 +251,8 @@ import Testing
   }
 
   /// A session that takes a forgotten one's place is found again, by its id and by sweeps.
-  @Test func forgettingInAnyOrder() {
+  @Test("A manager finds its remaining sessions after it forgot others in any order")
+  func forgettingInAnyOrder() {
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(10))
     let sessions = (0..<5_000).map { Session(id: "\($0)", capacity: 1, time: time) }
@@ -259,7 +272,8 @@ import Testing
 
   /// A hundred thousand sessions, with output, look-ups, sweeping, and holes in the address space:
   /// where every second one is gone, none of those left has a neighbour.
-  @Test func hundredThousandSessions() {
+  @Test("A manager registers, sweeps and replaces 100,000 sessions")
+  func hundredThousandSessions() {
     let count = 100_000
     let time = ManualTime()
     let manager = SessionManager(idleTimeout: .seconds(10))
@@ -296,10 +310,12 @@ import Testing
     for index in 0..<count {
       if manager.forget(id: "\(index)")?.id != "\(index)" { wrong += 1 }
     }
-    #expect(wrong == 0 && manager.count == 0 && manager.sessions.isEmpty)
+    #expect(wrong == 0)
+    #expect(manager.count == 0)
+    #expect(manager.sessions.isEmpty)
   }
 
-  @Test("A manager whose interval has no end sweeps never, and does not end the program")
+  @Test("A manager with an endless sweep interval runs without sweeping")
   func endlessInterval() async {
     await #expect(processExitsWith: .success) {
       let manager = SessionManager(idleTimeout: .zero, sweepInterval: .seconds(Int64.max))

@@ -30,7 +30,7 @@ import Testing
 
   /// A session as it is by default; chunks of 1 byte to beyond the slack.
   @Test(
-    "[busy-reader] readers beside the producer find nothing torn, and accounts balance",
+    "[busy-reader] Concurrent readers of a session of the default capacity see correct output",
     arguments: kinds)
   func session(kind: Geometry.Kind) {
     expectNothingWrong(
@@ -40,7 +40,8 @@ import Testing
   }
 
   /// A small session, so that readers are overtaken all the time.
-  @Test(arguments: kinds) func smallSession(kind: Geometry.Kind) {
+  @Test("Concurrent readers that a small session overtakes see correct output", arguments: kinds)
+  func smallSession(kind: Geometry.Kind) {
     var stress = Stress(
       chunks: Self.chunks / 2, geometry: .session(capacity: 10_000, kind: kind), largest: 30_000)
     stress.habits = [.spinning, .lagging, .absent]
@@ -48,7 +49,8 @@ import Testing
   }
 
   /// A ring so small that readers meet the producer in most reads.
-  @Test func tinyRing() {
+  @Test("Concurrent readers of a tiny ring see correct output")
+  func tinyRing() {
     var stress = Stress(
       chunks: Self.chunks / 2,
       geometry: .ring(capacity: 64, chunkLimit: 9, reservationLimit: 16), largest: 200)
@@ -58,7 +60,8 @@ import Testing
   }
 
   /// Descriptors are reused far earlier than payload.
-  @Test func fewDescriptors() {
+  @Test("Concurrent readers of a ring with few descriptors see correct output")
+  func fewDescriptors() {
     var stress = Stress(
       chunks: Self.chunks / 2,
       geometry: .ring(capacity: 4_096, chunkLimit: 20, reservationLimit: 4_096), largest: 9_000)

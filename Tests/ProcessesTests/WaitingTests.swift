@@ -22,7 +22,8 @@ import Testing
     return await task.value
   }
 
-  @Test func whatIsThereIsReturnedAtOnce() async {
+  @Test("A wait returns at once when there are chunks")
+  func whatIsThereIsReturnedAtOnce() async {
     append("abc")
     let output = await session.output(waitingUpTo: nil)
     #expect(output.chunks.map(\.data.description) == ["abc"])
@@ -30,16 +31,18 @@ import Testing
     #expect(session.waiters.count == 0)
   }
 
-  @Test("[waiting] an append ends the wait")
+  @Test("[waiting] An append ends the wait and is in its output")
   func anAppendEndsTheWait() async {
     append("abc")
     let read = session.output()
     let output = await output(since: read.cursor) { append("def") }
-    #expect(output.chunks.map(\.data.description) == ["def"] && output.cursor.offset == 6)
+    #expect(output.chunks.map(\.data.description) == ["def"])
+    #expect(output.cursor.offset == 6)
     #expect(session.waiters.count == 0)
   }
 
-  @Test func aReservationEndsTheWait() async {
+  @Test("A committed reservation ends the wait and is in its output")
+  func aReservationEndsTheWait() async {
     let output = await output(since: .start) {
       unsafe session.append(reserving: 10, to: .stderr) { first, _ in
         unsafe first[0] = 7
@@ -49,7 +52,8 @@ import Testing
     #expect(output.chunks.map { Array($0.data) } == [[7]])
   }
 
-  @Test func neitherAnEmptyAppendNorAnAbandonedReservationDoes() async {
+  @Test("Neither an empty append nor an abandoned reservation ends the wait")
+  func neitherAnEmptyAppendNorAnAbandonedReservationDoes() async {
     let output = await output(since: .start) {
       append("")
       unsafe session.append(reserving: 10, to: .stdout) { _, _ in 0 }
@@ -59,28 +63,34 @@ import Testing
     #expect(output.chunks.map(\.data.description) == ["x"])
   }
 
-  @Test("[waiting] the exit ends the wait, and then the close")
+  @Test("[waiting] The exit ends a wait, and the close ends the next one")
   func theExitEndsTheWaitAndThenTheClose() async {
     let exited = await output(since: .start) { session.setExit(3, closing: false) }
-    #expect(exited.exitCode == 3 && !exited.isClosed && exited.chunks.isEmpty)
+    #expect(exited.exitCode == 3)
+    #expect(!exited.isClosed)
+    #expect(exited.chunks.isEmpty)
     // Its cursor knows of the exit: the next wait is for something else.
     let closed = await output(since: exited.cursor) { session.close() }
-    #expect(closed.isComplete && closed.exitCode == 3)
+    #expect(closed.isComplete)
+    #expect(closed.exitCode == 3)
     #expect(await session.output(since: closed.cursor, waitingUpTo: nil).isComplete)
   }
 
-  @Test func anExitBetweenTwoReadsIsNotMissed() async {
+  @Test("An exit between two reads ends the next wait")
+  func anExitBetweenTwoReadsIsNotMissed() async {
     append("abc")
     let read = session.output()
     session.setExit(1, closing: false)
     let output = await session.output(since: read.cursor, waitingUpTo: nil)
-    #expect(output.exitCode == 1 && output.chunks.isEmpty)
+    #expect(output.exitCode == 1)
+    #expect(output.chunks.isEmpty)
     // The last one set stands, and is news again.
     let again = await self.output(since: output.cursor) { session.setExit(2, closing: false) }
     #expect(again.exitCode == 2)
   }
 
-  @Test func theSameExitOnceMoreIsNews() {
+  @Test("Setting the same exit code again is news to a cursor")
+  func theSameExitOnceMoreIsNews() {
     session.setExit(7, closing: false)
     let cursor = session.output().cursor
     #expect(!session.hasNews(past: cursor))
@@ -88,37 +98,48 @@ import Testing
     #expect(session.hasNews(past: cursor))
   }
 
-  @Test func aBareSeqDoesNotKnowOfTheExit() async {
+  @Test("A wait from a seq ends at once after an exit, however often it repeats")
+  func aBareSeqDoesNotKnowOfTheExit() async {
     append("abc")
     session.setExit(1, closing: false)
     #expect(await session.output(since: 1, waitingUpTo: nil).exitCode == 1)
     #expect(await session.output(since: 1, waitingUpTo: nil).exitCode == 1)
   }
 
-  @Test func aCursorThatIsAheadIsToldSo() async {
+  @Test("A wait from a cursor that is ahead ends at once, and says so")
+  func aCursorThatIsAheadIsToldSo() async {
     #expect(await session.output(since: 7, waitingUpTo: nil).isCursorAhead)
   }
 
-  @Test func missedChunksAreNews() async {
+  @Test("Missed chunks end a wait even if no bytes are read")
+  func missedChunksAreNews() async {
     let start = session.output().cursor
     for _ in 0..<100 { append(String(repeating: "x", count: 100)) }
     let output = await session.output(since: start, maxBytes: 0, waitingUpTo: nil)
-    #expect(output.missedChunks == 90 && output.missedBytes == 9_000 && output.hasMore)
+    #expect(output.missedChunks == 90)
+    #expect(output.missedBytes == 9_000)
+    #expect(output.hasMore)
   }
 
-  @Test(arguments: [Duration.zero, .seconds(-1), .seconds(Int64.min), .milliseconds(1)])
+  @Test(
+    "A wait returns an empty output when its time is up",
+    arguments: [Duration.zero, .seconds(-1), .seconds(Int64.min), .milliseconds(1)])
   func timeUp(limit: Duration) async {
     let output = await session.output(waitingUpTo: limit)
-    #expect(output.chunks.isEmpty && output.isAlive && output.cursor == .start)
+    #expect(output.chunks.isEmpty)
+    #expect(output.isAlive)
+    #expect(output.cursor == .start)
     #expect(session.waiters.count == 0)
   }
 
-  @Test func aVeryLongTimeIsNoTrap() async {
+  @Test("A wait with the longest time limit ends with an append")
+  func aVeryLongTimeIsNoTrap() async {
     let output = await output(since: .start, upTo: .seconds(Int64.max)) { append("x") }
     #expect(output.chunks.count == 1)
   }
 
-  @Test func cancellingEndsTheWait() async {
+  @Test("Cancelling the task ends its wait")
+  func cancellingEndsTheWait() async {
     let task = Task { await session.output(waitingUpTo: nil) }
     await session.isAwaited(by: 1)
     task.cancel()
@@ -132,7 +153,8 @@ import Testing
     #expect(await late.value.chunks.isEmpty)
   }
 
-  @Test func tenThousandWaiters() async {
+  @Test("One append wakes ten thousand waiters")
+  func tenThousandWaiters() async {
     let count = 10_000
     await withTaskGroup(of: Int.self) { group in
       for _ in 0..<count {
@@ -149,7 +171,7 @@ import Testing
 
   /// The producer published after this waiter looked and before it was on the list, whether or not
   /// another waiter has asked to be woken since.
-  @Test("a waiter that comes to the list too late does not sleep", arguments: [false, true])
+  @Test("A waiter that joins the list after the append does not sleep", arguments: [false, true])
   func comesToTheListTooLate(isAwaited: Bool) {
     append("x")
     session.waiters.isWakeupRequested = isAwaited
@@ -163,7 +185,7 @@ import Testing
   }
 
   @Test(
-    "a position before the first chunk is the beginning, and waits like it",
+    "A cursor before the first chunk is the start, and waits like the start",
     arguments: [-1, Int.min])
   func negativePositions(seq: Int) async {
     for cursor in [Cursor(seq: seq, offset: 7), Cursor("\(seq)")!, Cursor("\(seq).5")!] {
@@ -186,7 +208,7 @@ import Testing
     #expect(await thread.value.chunks.count == 1)
   }
 
-  @Test("every blocked thread is woken by the producer itself, whatever their number")
+  @Test("The producer itself wakes every blocked thread")
   func manyThreads() async {
     let count = 40
     let woken = DispatchGroup()
@@ -211,7 +233,8 @@ import Testing
   }
 
   /// Each side waits for the other, so that one wake-up lost ends everything.
-  @Test func noWakeUpIsLostBetweenTwoTasks() async {
+  @Test("Two tasks that wait for each other lose no wake-up")
+  func noWakeUpIsLostBetweenTwoTasks() async {
     let (ping, pong) = (Session(id: "ping", capacity: 1_000), Session(id: "pong", capacity: 1_000))
     let rounds = 20_000
     func play(_ own: Session, _ other: Session, serves: Bool) async -> Int {
@@ -233,7 +256,7 @@ import Testing
   }
 
   /// A producer that pauses at random against readers of both kinds: all of them see everything.
-  @Test("[waiting] no wake-up is lost under stress")
+  @Test("[waiting] Tasks and threads that follow a producer lose no wake-up")
   func noWakeUpIsLostUnderStress() async {
     let session = Session(id: "s", capacity: 1 << 16)
     let total = 20_000
@@ -277,7 +300,8 @@ import Testing
     #expect(sums == Array(repeating: total, count: 7))
   }
 
-  @Test func threadsWaitToo() async {
+  @Test("A thread can wait for output without a task")
+  func threadsWaitToo() async {
     let news = await onThread { [session] in
       Thread.detachNewThread {
         while session.waiters.count == 0 { usleep(100) }
@@ -289,7 +313,8 @@ import Testing
     let nothing = await onThread { [session] in
       session.waitForOutput(since: news.cursor, upTo: .milliseconds(1))
     }
-    #expect(nothing.chunks.isEmpty && session.waiters.count == 0)
+    #expect(nothing.chunks.isEmpty)
+    #expect(session.waiters.count == 0)
     let atOnce = await onThread { [session] in session.waitForOutput(upTo: nil) }
     #expect(atOnce.chunks.count == 1)
   }
@@ -297,7 +322,8 @@ import Testing
 
 /// ``Session/outputs(since:maxBytes:)``.
 @Suite(.timeLimit(.minutes(10))) struct OutputsTests {
-  @Test func elementsToTheEnd() async {
+  @Test("A sequence of outputs yields every chunk, and then the exit")
+  func elementsToTheEnd() async {
     let session = Session(id: "s", capacity: 1_000)
     session.append("a".utf8, to: .stdout)
     session.append("b".utf8, to: .stderr)
@@ -315,32 +341,40 @@ import Testing
     await session.isAwaited(by: 1)
     session.setExit(5)
     let (texts, isComplete, exitCode) = await task.value
-    #expect(texts == ["a", "b", "c"] && isComplete == true && exitCode == 5)
+    #expect(texts == ["a", "b", "c"])
+    #expect(isComplete == true)
+    #expect(exitCode == 5)
   }
 
-  @Test func aClosedSessionHasOneLastElement() async {
+  @Test("A sequence of a closed session yields one last element")
+  func aClosedSessionHasOneLastElement() async {
     let session = Session(id: "s", capacity: 1_000)
     session.append("abc".utf8, to: .stdout)
     session.setExit(0)
     var elements = 0
     for await output in session.outputs(since: session.output().cursor) {
-      #expect(output.chunks.isEmpty && output.isComplete)
+      #expect(output.chunks.isEmpty)
+      #expect(output.isComplete)
       elements += 1
     }
     #expect(elements == 1)
   }
 
-  @Test func gapsAreCountedInTheElements() async {
+  @Test("An element of a sequence counts the chunks and bytes that it missed")
+  func gapsAreCountedInTheElements() async {
     let session = Session(id: "s", capacity: 100)
     var iterator = session.outputs().makeAsyncIterator()
     for index in 0..<50 { session.append([UInt8](repeating: UInt8(index), count: 10), to: .stdout) }
     let first = await iterator.next()
-    #expect(first?.missedChunks == 40 && first?.missedBytes == 400 && first?.chunks.count == 10)
+    #expect(first?.missedChunks == 40)
+    #expect(first?.missedBytes == 400)
+    #expect(first?.chunks.count == 10)
     session.append([1], to: .stdout)
     #expect(await iterator.next()?.missedChunks == 0)
   }
 
-  @Test func maxBytesAndAStart() async {
+  @Test("A sequence starts after its cursor, and its elements hold at most maxBytes")
+  func maxBytesAndAStart() async {
     let session = Session(id: "s", capacity: 100)
     for index in 0..<9 { session.append([UInt8(index)], to: .stdout) }
     session.setExit(0)
@@ -351,7 +385,8 @@ import Testing
     #expect(pieces == [[2, 3, 4], [5, 6, 7], [8]])
   }
 
-  @Test func cancellingEndsTheSequence() async {
+  @Test("Cancelling the task ends its sequence")
+  func cancellingEndsTheSequence() async {
     let session = Session(id: "s", capacity: 100)
     let task = Task {
       var elements = 0
@@ -363,16 +398,19 @@ import Testing
     #expect(await task.value == 0)
   }
 
-  @Test func aCursorSurvivesItsJSON() throws {
+  @Test("A cursor from JSON keeps its position, and what it knows of the exit")
+  func aCursorSurvivesItsJSON() throws {
     let session = Session(id: "s", capacity: 100)
     session.append("abc".utf8, to: .stdout)
     session.setExit(0, closing: false)
     let cursor = session.output().cursor
     let decoded = try JSONDecoder().decode(Cursor.self, from: JSONEncoder().encode(cursor))
-    #expect(decoded == cursor && !session.hasNews(past: decoded))
+    #expect(decoded == cursor)
+    #expect(!session.hasNews(past: decoded))
     #expect(decoded.epoch == session.epoch)
     let bare = try JSONDecoder().decode(Cursor.self, from: Data(#"{"seq":1,"offset":3}"#.utf8))
-    #expect(bare == cursor && session.hasNews(past: bare))
+    #expect(bare == cursor)
+    #expect(session.hasNews(past: bare))
     #expect(bare.hashValue == cursor.hashValue)
     let start = try JSONEncoder().encode(Cursor.start)
     #expect(!String(decoding: start, as: UTF8.self).contains("status"))

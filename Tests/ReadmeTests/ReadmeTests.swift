@@ -2,17 +2,34 @@ import Foundation
 import ProcessHost
 import Testing
 
-/// The examples of the README and the libraries' articles.
+/// What the README shows, compiled and run.
 @Suite struct ReadmeTests {
-  @Test("the example runs, and returns the command's exit code")
+  /// The file in the repository's root, seen from this one.
+  private static func text(_ name: String) throws -> String {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return try String(contentsOf: root.appending(path: name), encoding: .utf8)
+  }
+
+  @Test("The README contains the examples that are compiled here")
+  func examplesAreCompiled() throws {
+    for name in [
+      "Example.swift", "DialogueExample.swift", "ProducerExample.swift", "ShutdownExample.swift",
+    ] {
+      let example = try Self.text("Tests/ReadmeTests/\(name)")
+      #expect(try Self.text("README.md").contains("```swift\n\(example)```"))
+    }
+  }
+
+  @Test("The first example runs and returns the command's exit code")
   func exampleRuns() async throws {
     #expect(try await buildAndWatch() == 2)
   }
 
-  @Test("the dialogue runs")
+  @Test("The dialogue example runs and returns the answer")
   func dialogueRuns() async throws { #expect(try await square(of: 12) == "144\n") }
 
-  @Test("the program of the example ends its processes before it ends, and tells them why")
+  @Test("The shutdown example ends its processes, and tells them why, before it ends")
   func shutdownRuns() async throws {
     let result = try await #require(
       processExitsWith: .exitCode(128 + SIGTERM), observing: [\.standardOutputContent]
@@ -32,10 +49,16 @@ import Testing
     #expect(kill(process, 0) != 0)
   }
 
-  @Test("the producer's example runs, and closes its session")
+  @Test("The producer example runs and closes its session")
   func producerRuns() {
     let output = countDown(from: 3)
     #expect(output.chunks.payload.description == "3\n2\n1\n")
     #expect(output.isComplete)
+  }
+
+  @Test("CI runs the README's test command")
+  func ciRunsTheReadmesTests() throws {
+    #expect(try Self.text("README.md").contains("\nswift test\n"))
+    #expect(try Self.text(".ci/run").contains("\nswift test 2>&1"))
   }
 }
