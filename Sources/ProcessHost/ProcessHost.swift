@@ -1,2 +1,3 @@
-// Sessions and their outputs are what a host fills, so programs that import ProcessHost can name them.
+// Sessions and their outputs are what a host fills, so programs that import ProcessHost can name
+// them.
 @_exported public import Processes

@@ -1,5 +1,5 @@
-// Runs every scenario with the protocol as it is, and with every mutant. Prints a table, and fails if
-// the protocol has an error or a mutant survives all scenarios. See docs/memory-ordering.md.
+// Runs every scenario with the protocol as it is, and with every mutant. Prints a table, and fails
+// if the protocol has an error or a mutant survives all scenarios. See docs/memory-ordering.md.
 
 #include <cstdio>
 #include <cstring>

@@ -10,9 +10,9 @@
 //   RING(descriptors)  R2, R3, R4  acquire fence   pairs with RING(announce)
 //   RING(payload)      R5          acquire fence   pairs with RING(announce)
 //
-// Descriptors and payload, which race by design, are relaxed atomics here. In the source, descriptors
-// are that too, and payload is copied by inline assembly, which the C memory model leaves alone as
-// long as each word is loaded and stored once.
+// Descriptors and payload, which race by design, are relaxed atomics here. In the source,
+// descriptors are that too, and payload is copied by inline assembly, which the C memory model
+// leaves alone as long as each word is loaded and stored once.
 #pragma once
 
 #include <relacy/relacy.hpp>
@@ -149,7 +149,8 @@ class Ring {
 
   void append(int count) {
     const int end = endOffset + count;
-    // Of a chunk larger than the cap, the last words are stored; in pieces no larger than the slack.
+    // Of a chunk larger than the cap, the last words are stored; in pieces no larger than the
+    // slack.
     const int begin = std::max(endOffset, end - g.capacity);
     for (int from = begin; from < end; from += g.slack) {
       const int to = std::min(from + g.slack, end);

@@ -189,8 +189,8 @@ package struct OutputInterpreter {
     return (observed, observed.difference(from: model.read(start, maxBytes: maxBytes)))
   }
 
-  /// Compares, after each step, which waiters were woken, what is new to a reader that knows all but
-  /// the newest chunk, and the counters.
+  /// Compares, after each step, which waiters were woken, what is new to a reader that knows all
+  /// but the newest chunk, and the counters.
   private mutating func compareState() -> String? {
     if let difference = compareWaits() { return difference }
     if subject.lostBytes != model.lostBytes {

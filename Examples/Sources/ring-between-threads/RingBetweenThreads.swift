@@ -27,7 +27,8 @@ struct RingBetweenThreads {
     for number in 1...recordCount {
       withUnsafeBytes(of: UInt64(number)) { writer.append($0) }
     }
-    // A reader that sees the status has had all that was appended before, or is told what it missed.
+    // A reader that sees the status has had all that was appended before, or is told what it
+    // missed.
     writer.status = 1
   }
 

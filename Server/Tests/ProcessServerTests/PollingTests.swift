@@ -45,8 +45,8 @@ import Testing
     }
   }
 
-  /// A client that has been told of the exit, and waits for what other processes may still write, is
-  /// not told again at once.
+  /// A client that has been told of the exit, and waits for what other processes may still write,
+  /// is not told again at once.
   @Test func aCursorKnowsOfTheExit() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)

@@ -3,9 +3,9 @@ import Synchronization
 
 /// One thread that moves the output of any number of processes into their sessions.
 ///
-/// It sleeps until something is ready, and then gives each source that is ready one turn. A pipe's turn
-/// ends when the pipe is empty, or with its share of what all processes get: 1 MiB for one alone, a
-/// single `readv` of 64 KiB for each of sixteen or more. So a flood from one process holds
+/// It sleeps until something is ready, and then gives each source that is ready one turn. A pipe's
+/// turn ends when the pipe is empty, or with its share of what all processes get: 1 MiB for one
+/// alone, a single `readv` of 64 KiB for each of sixteen or more. So a flood from one process holds
 /// another's line up by no more than one such turn. There is one producer per session: this thread.
 ///
 /// A pipe that is flooded with small writes rests between two turns (``Moderation``): the poller

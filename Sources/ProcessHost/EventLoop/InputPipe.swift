@@ -9,8 +9,8 @@ import Processes
 
 /// The writing end of a child's stdin, be it a pipe or a terminal, and what waits to be written.
 ///
-/// Written to by the event loop's thread alone, and by nobody else: that thread has SIGPIPE blocked,
-/// which the system sends to the thread that writes where nobody reads.
+/// Written to by the event loop's thread alone, and by nobody else: that thread has SIGPIPE
+/// blocked, which the system sends to the thread that writes where nobody reads.
 final class InputPipe: EventSource, @unchecked Sendable {
   typealias Answer = Result<Void, InputError>
 
@@ -21,8 +21,8 @@ final class InputPipe: EventSource, @unchecked Sendable {
   }
 
   fileprivate struct State: ~Copyable {
-    /// Closed only after the event loop has let go of it: a child that is just being started has a copy
-    /// for a moment, which would keep the poller's entry alive.
+    /// Closed only after the event loop has let go of it: a child that is just being started has a
+    /// copy for a moment, which would keep the poller's entry alive.
     var end: OwnedDescriptor?
     var eventLoop: EventLoop?
     /// Nothing can be written any more.

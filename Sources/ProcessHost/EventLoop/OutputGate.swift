@@ -3,8 +3,8 @@ import Processes
 /// Holds a command up for as long as too much of its output waits for a reader that must have all
 /// of it.
 ///
-/// The event loop reads no more of the command's pipes meanwhile, so the command waits when those are
-/// full. Without a gate a command never waits for its readers.
+/// The event loop reads no more of the command's pipes meanwhile, so the command waits when those
+/// are full. Without a gate a command never waits for its readers.
 package final class OutputGate: Sendable {
   /// How much may wait. With that and what the two pipes of a command hold at its end, a session
   /// still has all that was not taken: 1 MiB, unless the system's pipes hold more than 256 KiB.

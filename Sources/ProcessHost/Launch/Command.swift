@@ -95,8 +95,9 @@ public struct Command: Sendable, Hashable {
   /// ```
   ///
   /// Each process that the command starts has them too, and its own count; ``Resource/processes``
-  /// alone is counted for the user. ``memoryLimit`` and ``processLimit`` count them together. A command that does not fit into the ``Resource/addressSpace``
-  /// is ended by `SIGKILL` or `SIGSEGV`.
+  /// alone is counted for the user. ``memoryLimit`` and ``processLimit`` count them together. A
+  /// command that does not fit into the ``Resource/addressSpace`` is ended by `SIGKILL` or
+  /// `SIGSEGV`.
   public var limits: [Resource: Limit] = [:]
 
   /// The most memory that the command and all that it starts may occupy together, in bytes, with

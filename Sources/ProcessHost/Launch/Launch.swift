@@ -117,8 +117,8 @@ final class Launch: @unchecked Sendable {
     }
   }
 
-  /// Opens the pipes or the terminal, and lets the event loop wait for them: whatever can fail should
-  /// fail before there is a process.
+  /// Opens the pipes or the terminal, and lets the event loop wait for them: whatever can fail
+  /// should fail before there is a process.
   private func open() throws(LaunchError) -> ChildEnds {
     do throws(SystemError) {
       let ends = try ChildEnds.open(command, of: lifecycle, on: eventLoop)

@@ -26,8 +26,8 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// The command cannot be given to any process: a name or value holds a zero byte, for example.
   case invalidCommand(reason: String)
 
-  /// The command is to have a ``Command/memoryLimit`` or a ``Command/processLimit``, and there is no
-  /// cgroup that could enforce it.
+  /// The command is to have a ``Command/memoryLimit`` or a ``Command/processLimit``, and there is
+  /// no cgroup that could enforce it.
   ///
   /// - Parameter reason: What is missing, and what to do.
   case limitsUnavailable(reason: String)

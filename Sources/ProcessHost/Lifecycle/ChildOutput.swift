@@ -74,7 +74,8 @@ final class ChildOutput: Sendable {
     lifecycle.stopLingering()
   }
 
-  /// Closes what is still open, whichever other process has it; between two turns of the event loop.
+  /// Closes what is still open, whichever other process has it; between two turns of the event
+  /// loop.
   func abandon() {
     for pipe in pipes where !pipe.hasEnded {
       eventLoop.withdraw(pipe)

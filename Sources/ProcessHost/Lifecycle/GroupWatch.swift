@@ -3,9 +3,9 @@ import Processes
 /// Looks again and again whether what processes have left in their groups has ended, for all
 /// processes of a event loop at once.
 ///
-/// A look reads much of `/proc`, so it is no work for the event loop's thread: a thread of ``Launchers``
-/// does it, one look after the other. Looks become more and more seldom while nothing changes, and
-/// the time that they take is at most a ninth of all.
+/// A look reads much of `/proc`, so it is no work for the event loop's thread: a thread of
+/// ``Launchers`` does it, one look after the other. Looks become more and more seldom while nothing
+/// changes, and the time that they take is at most a ninth of all.
 final class GroupWatch: Sendable {
   typealias Scan = @Sendable (Set<Int32>) -> ProcessGroups.Members?
 

@@ -133,8 +133,8 @@ final class Lifecycle: Sendable {
       if closes { state.isClosing = true }
       return closes
     }
-    // Only the last of a child's exit and its pipes' ends comes here, on the event loop's thread. Nothing
-    // else may go on before it has been done: the end of all would be told first.
+    // Only the last of a child's exit and its pipes' ends comes here, on the event loop's thread.
+    // Nothing else may go on before it has been done: the end of all would be told first.
     if closes {
       sink.close()
       state.withLock { $0.isClosed = true }

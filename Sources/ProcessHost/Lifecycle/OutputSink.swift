@@ -21,7 +21,8 @@ final class OutputSink: @unchecked Sendable {
   /// Leaves the session as it was: no process has come to write to it.
   func giveBack() { producer.take()?.giveBack() }
 
-  /// Appends what a closure reads; see ``Session/Producer/append(reserving:to:at:initializingWith:)``.
+  /// Appends what a closure reads; see
+  /// ``Session/Producer/append(reserving:to:at:initializingWith:)``.
   ///
   /// - Parameter time: The present, by the system's clock.
   func append(
