@@ -13,7 +13,7 @@ import Testing
         let block = lines[(index + 1)...].prefix { $0 != "```" }
         let place: Comment = "\(document):\(index + 1)"
         let comment = try #require(
-          lines[..<index].last.flatMap { $0.wholeMatch(of: #/<!-- (\S+).* -->/#) }, place)
+          lines[..<index].last.flatMap { $0.wholeMatch(of: #/<!-- ([^\s:]+).* -->/#) }, place)
         // Scripts/check-consumer resolves and builds the lines of a manifest.
         if comment.1 == "manifest" { continue }
         let code = try Repository.text(String(comment.1))

@@ -153,7 +153,7 @@ extension Session.Producer {
   }
 
   /// Lets a closure write one chunk's payload straight into the session's memory, through a span;
-  /// see ``Session/append(reserving:to:initializingWith:)-(_,_,(OutputRawSpan)->_)``.
+  /// see the same method of ``Session``.
   @discardableResult
   @inline(__always)
   public mutating func append<Failure: Error>(
