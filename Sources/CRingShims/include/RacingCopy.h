@@ -2,10 +2,10 @@
 //! reading or overwriting at the same time.
 //!
 //! What is copied during a race may be torn; the ring's protocol detects that afterwards and
-//! discards it (RingCounters.swift). All the copy has to promise is that it moves exactly the bytes asked
-//! for, writes nothing else, and cannot be assumed race-free by the compiler. So its accesses are
-//! inline assembly, outside the C abstract machine; where there is none, and under ThreadSanitizer,
-//! they are relaxed atomics.
+//! discards it (RingCounters.swift). All the copy has to promise is that it moves exactly the bytes
+//! asked for, writes nothing else, and cannot be assumed race-free by the compiler. So its accesses
+//! are inline assembly, outside the C abstract machine; where there is none, and under
+//! ThreadSanitizer, they are relaxed atomics.
 //!
 //! It is not `memcpy` for a second reason, which CopyMethod.h gives: on some processors `memcpy` is
 //! slower by a factor of 15 for some distances between source and destination, which a ring runs
