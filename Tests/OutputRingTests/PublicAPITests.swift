@@ -196,6 +196,26 @@ import Testing
   }
 
   /// Reads into memory with room take that memory; what somebody holds on to is left alone.
+  @Test("a negative offset is one that is not known")
+  func cursorsWithoutOffset() {
+    #expect(RingCursor(seq: 3, offset: -5).offset == nil)
+    #expect(RingCursor(seq: 3, offset: .min) == RingCursor(seq: 3))
+    #expect(RingCursor(seq: 3, offset: 0).offset == 0)
+  }
+
+  @Test("a seq of 0 or less is the beginning, whose offset is known")
+  func cursorsAtTheBeginning() {
+    #expect(RingCursor(seq: 0) == .start)
+    #expect(RingCursor(seq: .min, offset: 70) == .start)
+    #expect(RingCursor.start.offset == 0)
+  }
+
+  @Test("an integer literal is a cursor of that seq")
+  func cursorsFromLiterals() {
+    let cursor: RingCursor = 3
+    #expect(cursor == RingCursor(seq: 3))
+  }
+
   @Test("a read reuses the memory of a batch unless something else refers to it")
   func reusedMemory() {
     var writer = RingWriter(RingLayout(capacity: 64, reservationLimit: 8))
