@@ -16,7 +16,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
   @usableFromInline let storage: BatchStorage?
   /// Where index 0 lies in the storage's payload.
   @usableFromInline let origin: Int
-  /// 0 for a chunk's bytes; where it was cut for a slice of them.
+  /// 0 for a chunk's bytes; the first index of a slice of them.
   public let startIndex: Int
   /// Just behind the last byte.
   public let endIndex: Int
@@ -48,7 +48,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
     return unsafe storage!.payload.load(fromByteOffset: origin + index, as: UInt8.self)
   }
 
-  /// A part of the slice, with the same indices.
+  /// Returns a part of the slice, with the same indices.
   ///
   /// - Precondition: `bounds` is within the slice.
   /// - Complexity: O(1).
@@ -75,7 +75,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
       UnsafeRawBufferPointer(start: storage.payload + origin + startIndex, count: count))
   }
 
-  /// Calls a closure with the bytes, without copying them; always available.
+  /// Calls a closure with the bytes, without copying them. Never returns nil.
   @inlinable
   public func withContiguousStorageIfAvailable<Result>(
     _ body: (UnsafeBufferPointer<UInt8>) throws -> Result
@@ -102,7 +102,7 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
 }
 
 extension ChunkBytes: Sequence {
-  /// Byte after byte; keeps the memory alive.
+  /// Iterates over the bytes, and keeps the memory alive.
   @safe
   public struct Iterator: IteratorProtocol, @unchecked Sendable {
     @usableFromInline let storage: BatchStorage?
@@ -117,7 +117,7 @@ extension ChunkBytes: Sequence {
       }
     }
 
-    /// The next byte; nil behind the last.
+    /// Returns the next byte; nil behind the last.
     @inlinable
     public mutating func next() -> UInt8? {
       guard let here = unsafe position, unsafe here != end else { return nil }
@@ -127,11 +127,11 @@ extension ChunkBytes: Sequence {
     }
   }
 
-  /// Begins at the first byte.
+  /// Returns an iterator that begins at the first byte.
   @inlinable
   public func makeIterator() -> Iterator { Iterator(self) }
 
-  /// What `Array(bytes)`, `array += bytes` and the like copy with: one `memcpy`.
+  /// Copies for `Array(bytes)`, `array += bytes` and the like: one `memcpy`.
   @inlinable
   public func _copyContents(
     initializing destination: UnsafeMutableBufferPointer<UInt8>
@@ -146,7 +146,7 @@ extension ChunkBytes: Sequence {
 }
 
 extension ChunkBytes: Equatable {
-  /// Whether two slices have the same bytes, wherever their indices start.
+  /// Returns whether two slices have the same bytes, wherever their indices start.
   public static func == (left: ChunkBytes, right: ChunkBytes) -> Bool {
     guard left.count == right.count else { return false }
     return unsafe left.withUnsafeBytes { left in

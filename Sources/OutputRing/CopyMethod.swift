@@ -1,11 +1,11 @@
 package import CRingShims
 import Synchronization
 
-/// Which form of the racing copy the rings of this process use, of those in CopyMethod.h.
+/// The form of the racing copy that the rings of this process use; CopyMethod.h has all forms.
 extension RingCopyMethod {
   /// The form that is the fastest on this processor.
   ///
-  /// Finding out takes up to a millisecond, so it happens once per process, for its first ring.
+  /// Detection takes up to a millisecond, so it happens once per process, for its first ring.
   package static let detected = ring_copy_method_detect()
 
   /// The form that tests and benchmarks prescribe instead; -1 for none.
@@ -17,7 +17,7 @@ extension RingCopyMethod {
     return forced < 0 ? detected : RingCopyMethod(rawValue: UInt32(forced))!
   }
 
-  /// Makes rings use a form other than the detected one from now on.
+  /// Makes rings use a given form from now on, instead of the detected one.
   ///
   /// - Precondition: this machine has it; see ``isAvailable``.
   package static func force(_ method: RingCopyMethod) {
@@ -33,7 +33,7 @@ extension RingCopyMethod {
   /// Whether this machine has it.
   package var isAvailable: Bool { ring_copy_method_is_available(self) }
 
-  /// What command lines and reports call it.
+  /// Its name in command lines and reports.
   package var name: String {
     switch self {
     case .base: "base"

@@ -1,17 +1,18 @@
 import CRingShims
 
-/// One attempt to read: steps R1 to R6 of the protocol, in order.
+/// What one attempt to read is asked for.
 ///
-/// An attempt is the mechanism alone. What follows from its outcome, such as another attempt, is up
-/// to ``RingReader``.
-struct ReadAttempt<Probe: ReadProbe> {
-  let memory: RingMemory
+/// `RingMemory.read(_:into:probe:)` makes the attempt: steps R1 to R6 of the protocol, in order.
+/// That is the mechanism alone. What follows from the outcome, such as another attempt, is up to
+/// ``RingReader``.
+///
+/// The attempt is the memory's own method, and not this type's, so that no read counts references.
+struct ReadAttempt {
   /// The position from which to read.
   let cursor: RingCursor
   /// The most payload to read; a read has at least one chunk if any is due.
   let maxBytes: Int
   let order: PayloadOrder
-  let probe: Probe
 
   /// Which payload an attempt copies first.
   enum PayloadOrder {
@@ -20,59 +21,68 @@ struct ReadAttempt<Probe: ReadProbe> {
     case newestFirst
   }
 
+  /// How an attempt ended. The summary is in the batch, because an enum that carried it would be
+  /// copied twice by each read.
   enum Outcome {
     /// The batch has all that is due, or of that the newest chunks.
-    case complete(ReadSummary)
-    /// The producer overwrote all that was due before it was copied. The summary counts that as
-    /// missed, for a caller that settles for it.
-    case lapped(ReadSummary)
-    /// The producer reused a descriptor slot that the attempt needed, which says nothing yet.
+    case complete
+    /// The producer overwrote all that was due before it was copied. The batch's summary counts
+    /// that as missed, for a caller that settles for it.
+    case lapped
+    /// The producer reused a descriptor slot that the attempt needed, which says nothing yet. The
+    /// batch's summary is unchanged.
     case stale
   }
+}
 
-  private var layout: RingLayout { memory.layout }
-
-  /// Makes the attempt. The batch must be empty; it gets chunks only if the outcome is complete.
+extension RingMemory {
+  /// Makes the attempt. The batch must have no chunks; it gets some only if the outcome is
+  /// complete.
   @inline(__always)
-  func run(into batch: inout RingBatch) -> Outcome {
+  func read<Probe: ReadProbe>(
+    _ attempt: ReadAttempt, into batch: inout RingBatch, probe: Probe
+  ) -> ReadAttempt.Outcome {
+    let cursor = attempt.cursor
     // R1 observe.
-    let (status, newestSeq) = memory.observe(probe: probe)
+    let (status, newestSeq) = observe(probe: probe)
     probe.reached(.observed)
 
     // R2 window.
-    guard let window = memory.retainedWindow(newestSeq: newestSeq, probe: probe) else {
+    guard let window = retainedWindow(newestSeq: newestSeq, probe: probe) else {
       return .stale
     }
     guard cursor.seq < newestSeq else {
-      return .complete(ReadSummary(status: status, window: window, since: cursor.seq))
+      batch.summary = ReadSummary(status: status, window: window, since: cursor.seq)
+      return .complete
     }
-    return readChunks(in: window, status: status, into: &batch)
+    return readChunks(attempt, in: window, status: status, into: &batch, probe: probe)
   }
 
   /// R3 to R6: Reads the chunks that are due; there is at least one.
   @inline(never)
-  private func readChunks(
-    in window: RetainedWindow, status: UInt64, into batch: inout RingBatch
-  ) -> Outcome {
+  private func readChunks<Probe: ReadProbe>(
+    _ attempt: ReadAttempt, in window: RetainedWindow, status: UInt64,
+    into batch: inout RingBatch, probe: Probe
+  ) -> ReadAttempt.Outcome {
+    let cursor = attempt.cursor
     probe.reached(.located)
     if window.isEmpty {
-      let summary = account(
-        status, window, from: end(of: cursor), missingUpTo: window.newestSeq + 1,
+      batch.summary = account(
+        status, window, since: cursor.seq, end(of: cursor), kept: window.newestSeq + 1,
         at: window.end, isLapped: true, last: window.newestSeq, end: window.end)
       // If the append in flight is complete by now, there is something newer to read.
-      return memory.counters.observe() == window.newestSeq ? .complete(summary) : .lapped(summary)
+      return counters.observe() == window.newestSeq ? .complete : .lapped
     }
 
     // R3 select. All values loaded here are confirmed together before they are used.
     let first = max(cursor.seq + 1, window.oldestSeq)
-    let predecessorEnd = memory.descriptor(first - 1).end
-    let begin = memory.begin(
-      predecessorEnd: predecessorEnd, end: memory.descriptor(first).end)
-    let last = lastChunk(from: first, begin: begin, in: window)
-    let end = last == window.newestSeq ? window.end : memory.descriptor(last).end
-    let cursorEnd = memory.descriptor(cursor.seq).end
+    let predecessorEnd = descriptor(first - 1).end
+    let begin = begin(predecessorEnd: predecessorEnd, end: descriptor(first).end)
+    let last = lastChunk(from: first, begin: begin, in: window, maxBytes: attempt.maxBytes)
+    let end = last == window.newestSeq ? window.end : descriptor(last).end
+    let cursorEnd = descriptor(cursor.seq).end
     probe.reached(.searched)
-    let announced = memory.counters.announcedSeqAfterDescriptors()
+    let announced = counters.announcedSeqAfterDescriptors()
     guard first - 1 + layout.slotCount > announced else { return .stale }
     let since = cursor.offset ?? (cursor.seq + layout.slotCount > announced ? cursorEnd : nil)
     probe.reached(.confirmed)
@@ -82,34 +92,36 @@ struct ReadAttempt<Probe: ReadProbe> {
     let storage = batch.makeRoom(bytes: end - begin, chunks: count)
     copyDescriptors(from: first - 1, count: count + 1, to: storage)
     probe.reached(.copiedDescriptors)
-    let firstIntactSlot = memory.counters.announcedSeqAfterDescriptors() - layout.slotCount + 1
+    let firstIntactSlot = counters.announcedSeqAfterDescriptors() - layout.slotCount + 1
     let reused = max(0, firstIntactSlot - (first - 1))
     guard reused < count else { return .stale }
     storage.setBegin(begin)
 
     // R5 copy.
-    let kept = copyPayload(to: storage, count: count, from: reused)
+    let kept = copyPayload(
+      to: storage, count: count, from: reused, order: attempt.order, probe: probe)
 
     // R6 account.
-    let summary = account(
-      status, window, from: since, missingUpTo: first + kept, at: storage.begin(kept),
+    batch.summary = account(
+      status, window, since: cursor.seq, since, kept: first + kept, at: storage.begin(kept),
       isLapped: kept > 0, last: last, end: end)
-    guard kept < count else { return .lapped(summary) }
+    guard kept < count else { return .lapped }
     batch.setChunks(kept..<count, firstSeq: first + kept)
-    return .complete(summary)
+    return .complete
   }
 
-  /// R6: Returns the account of a read that has dealt with all chunks up to `last`, which ends at
-  /// `end`, and that has missed those before `kept`, which begins at `keptBegin`.
+  /// R6: Returns the account of a read after the chunk `seq`, which ended at `since`. The read has
+  /// dealt with all chunks up to `last`, which ends at `end`, and has missed those before `kept`,
+  /// which begins at `keptBegin`.
   private func account(
-    _ status: UInt64, _ window: RetainedWindow, from since: Int?, missingUpTo kept: Int,
+    _ status: UInt64, _ window: RetainedWindow, since seq: Int, _ since: Int?, kept: Int,
     at keptBegin: Int, isLapped: Bool, last: Int, end: Int
   ) -> ReadSummary {
     var summary = ReadSummary()
     summary.status = status
     // What was overwritten during the read is lost by now, whatever the window said.
     summary.lostBytes = isLapped ? max(window.lostBytes, keptBegin) : window.lostBytes
-    summary.missedChunks = kept - cursor.seq - 1
+    summary.missedChunks = kept - seq - 1
     summary.missedBytes = since.map { max(0, keptBegin - $0) }
     summary.cursor = RingCursor(publishedSeq: last, end: end)
     summary.hasMore = last < window.newestSeq
@@ -122,8 +134,8 @@ struct ReadAttempt<Probe: ReadProbe> {
 extension RingMemory {
   /// R1: Returns the owner's status and the newest published seq, as of one instant.
   ///
-  /// The status is loaded before and after the seq: if it did not change, the seq belongs to it. The
-  /// first load acquires, so a status comes with every chunk appended before it was set.
+  /// The status is loaded before and after the seq: if it did not change, the seq belongs to it.
+  /// The first load acquires, so a status comes with every chunk appended before it was set.
   @inline(__always)
   func observe<Probe: ReadProbe>(probe: Probe) -> (status: UInt64, newestSeq: Int) {
     var status = status
@@ -142,22 +154,24 @@ extension RingMemory {
 
 // MARK: R3, select
 
-extension ReadAttempt {
+extension RingMemory {
   /// Returns where a cursor's chunk ended, if the cursor or its descriptor still says so.
   private func end(of cursor: RingCursor) -> Int? {
     if let offset = cursor.offset { return offset }
-    let end = memory.descriptor(cursor.seq).end
-    let announced = memory.counters.announcedSeqAfterDescriptors()
+    let end = descriptor(cursor.seq).end
+    let announced = counters.announcedSeqAfterDescriptors()
     return cursor.seq + layout.slotCount > announced ? end : nil
   }
 
   /// Returns the last chunk that a read of at most `maxBytes` includes; at least the first.
-  private func lastChunk(from first: Int, begin: Int, in window: RetainedWindow) -> Int {
+  private func lastChunk(
+    from first: Int, begin: Int, in window: RetainedWindow, maxBytes: Int
+  ) -> Int {
     if window.end - begin <= maxBytes { return window.newestSeq }
     var left = first
     var right = first + 1
     var step = 1
-    while right < window.newestSeq, memory.descriptor(right).end - begin <= maxBytes {
+    while right < window.newestSeq, descriptor(right).end - begin <= maxBytes {
       left = right
       right = min(right + step, window.newestSeq)
       step *= 2
@@ -165,7 +179,7 @@ extension ReadAttempt {
     // `left` fits, or is the first; `right` does not.
     while left + 1 < right {
       let middle = (left + right) / 2
-      if memory.descriptor(middle).end - begin <= maxBytes { left = middle } else { right = middle }
+      if descriptor(middle).end - begin <= maxBytes { left = middle } else { right = middle }
     }
     return left
   }
@@ -173,20 +187,20 @@ extension ReadAttempt {
 
 // MARK: R4, describe
 
-extension ReadAttempt {
+extension RingMemory {
   private func copyDescriptors(from seq: Int, count: Int, to storage: BatchStorage) {
-    let slot = seq & memory.slotMask
+    let slot = seq & slotMask
     let beforeWrap = min(count, layout.slotCount - slot)
     let words = unsafe storage.descriptors
-    unsafe ring_copy_out(words, memory.descriptors + slot, beforeWrap * 8, memory.copyMethod)
+    unsafe ring_copy_out(words, descriptors + slot, beforeWrap * 8, copyMethod)
     unsafe ring_copy_out(
-      words + beforeWrap, memory.descriptors, (count - beforeWrap) * 8, memory.copyMethod)
+      words + beforeWrap, descriptors, (count - beforeWrap) * 8, copyMethod)
   }
 }
 
 // MARK: R5, copy
 
-extension ReadAttempt {
+extension RingMemory {
   /// Copies the payload of the chunks from `start` on. Returns the first chunk that was intact
   /// throughout, as are all after it; the number of chunks if there is none.
   ///
@@ -194,21 +208,24 @@ extension ReadAttempt {
   /// left. Copying oldest first, confirming piece by piece, loses nothing to a producer that is
   /// slower than the copy. A faster one would stay ahead for good: after being lapped twice, or if
   /// an earlier attempt got nothing, this copies the rest newest first.
-  private func copyPayload(to storage: BatchStorage, count: Int, from start: Int) -> Int {
+  private func copyPayload<Probe: ReadProbe>(
+    to storage: BatchStorage, count: Int, from start: Int, order: ReadAttempt.PayloadOrder,
+    probe: Probe
+  ) -> Int {
     let end = storage.begin(count)
     var kept = start
     var laps = order == .newestFirst ? 2 : 0
     var from = storage.begin(start)
     while from < end, laps < 2 {
       let to = min(from + probe.pieceSize, end)
-      let edge = copyPiece(from, to, to: storage)
+      let edge = copyPiece(from, to, to: storage, probe: probe)
       if edge > from {
         kept = storage.firstChunk(beginningAt: edge, in: kept..<count)
         laps += 1
       }
       from = max(to, storage.begin(kept))
     }
-    return copyNewestFirst(to: storage, in: kept..<count, confirmedUpTo: from)
+    return copyNewestFirst(to: storage, in: kept..<count, confirmedUpTo: from, probe: probe)
   }
 
   /// Copies the payload of chunks newest first, down to an offset below which all is copied, or
@@ -217,8 +234,8 @@ extension ReadAttempt {
   /// This copies as many whole chunks at a time as a piece has room for. It copies a larger chunk
   /// oldest byte first, since the producer reaches its beginning first. What was confirmed stays
   /// good, however far the producer gets meanwhile.
-  private func copyNewestFirst(
-    to storage: BatchStorage, in chunks: Range<Int>, confirmedUpTo confirmed: Int
+  private func copyNewestFirst<Probe: ReadProbe>(
+    to storage: BatchStorage, in chunks: Range<Int>, confirmedUpTo confirmed: Int, probe: Probe
   ) -> Int {
     var next = chunks.upperBound
     var end = storage.begin(next)
@@ -228,7 +245,7 @@ extension ReadAttempt {
       var from = max(storage.begin(first), confirmed)
       while from < end {
         let to = min(from + probe.pieceSize, end)
-        let edge = copyPiece(from, to, to: storage)
+        let edge = copyPiece(from, to, to: storage, probe: probe)
         if edge > from {
           return storage.firstChunk(beginningAt: min(edge, end), in: first..<chunks.upperBound)
         }
@@ -243,15 +260,17 @@ extension ReadAttempt {
   /// Copies a range of payload to its place. Returns the offset up to which it was overwritten
   /// before it was copied; the rest is intact.
   @inline(__always)
-  private func copyPiece(_ from: Int, _ to: Int, to storage: BatchStorage) -> Int {
+  private func copyPiece<Probe: ReadProbe>(
+    _ from: Int, _ to: Int, to storage: BatchStorage, probe: Probe
+  ) -> Int {
     let position = from % layout.payloadSize
     let beforeWrap = min(to - from, layout.payloadSize - position)
     let destination = unsafe storage.payload + (from - storage.begin(0))
-    unsafe ring_copy_out(destination, memory.payload + position, beforeWrap, memory.copyMethod)
+    unsafe ring_copy_out(destination, payload + position, beforeWrap, copyMethod)
     unsafe ring_copy_out(
-      destination + beforeWrap, memory.payload, to - from - beforeWrap, memory.copyMethod)
+      destination + beforeWrap, payload, to - from - beforeWrap, copyMethod)
     probe.reached(.copiedPayload)
-    return memory.counters.announcedOffsetAfterPayload() - layout.payloadSize
+    return counters.announcedOffsetAfterPayload() - layout.payloadSize
   }
 }
 

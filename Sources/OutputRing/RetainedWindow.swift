@@ -102,8 +102,8 @@ extension RingMemory {
 /// The retained window that a reader found last, for all readers, and the loss that they reported.
 ///
 /// The window is a function of the newest seq alone. So a cached window of that seq spares a reader
-/// that has nothing to read all searching, whatever the number of chunks; and one of an older seq is
-/// where the next search starts, because the oldest retained seq never falls.
+/// that has nothing to read all searching, whatever the number of chunks; and one of an older seq
+/// is where the next search starts, because the oldest retained seq never falls.
 ///
 /// This is a sequence lock whose writers do not wait: a reader that finds another one storing a
 /// window goes without.

@@ -67,9 +67,9 @@ import CRingShims
 //                                      announcement likewise.
 //
 // A release *store* is no announcement: it orders what precedes it, and the overwriting follows. An
-// acquire *load* is no validation: it orders what follows it, and the copy precedes. Hence fences at
-// three of the five points. On x86-64 all five compile to plain loads and stores; on arm64 an append
-// costs one `dmb ish`.
+// acquire *load* is no validation: it orders what follows it, and the copy precedes. Hence fences
+// at three of the five points. On x86-64 all five compile to plain loads and stores; on arm64 an
+// append costs one `dmb ish`.
 
 /// The counters that the producer and the readers share: the control line, 128 bytes of its own.
 @safe
@@ -116,8 +116,8 @@ extension RingCounters {
     unsafe Int(truncatingIfNeeded: ring_load_acquire(publishedSeq))
   }
 
-  /// R2, R3, R4: Returns how far slots may have been overwritten, as seen after the descriptor loads
-  /// that precede the call.
+  /// R2, R3, R4: Returns how far slots may have been overwritten, as seen after the descriptor
+  /// loads that precede the call.
   @inline(__always)
   func announcedSeqAfterDescriptors() -> Int {
     // RING(descriptors), pairs with RING(announce): had one of the loads before returned an

@@ -20,7 +20,7 @@ public struct RingCursor: Sendable, Hashable {
   @inlinable
   public init(seq: Int, offset: Int? = nil) {
     self.seq = max(seq, 0)
-    knownOffset = KnownCount(seq <= 0 ? 0 : offset)
+    knownOffset = seq <= 0 ? KnownCount(count: 0) : KnownCount(offset)
   }
 
   /// Creates a cursor at a chunk that is there, or at the beginning.

@@ -1,7 +1,7 @@
 /// The geometry of a ring: how much it retains, and where its parts lie in memory.
 ///
-/// One contiguous region without pointers inside, so that the same bytes can live in plain memory
-/// today and in a file or in shared memory later:
+/// A ring is one contiguous region without pointers inside, so that the same bytes can be in plain
+/// memory today and in a file or in shared memory later:
 ///
 /// ```
 ///  byte 0            128               256             384                     payloadStart
@@ -39,7 +39,7 @@ public struct RingLayout: Sendable, Hashable {
   /// The largest capacity a ring can have, in bytes: 1 GiB.
   public static let maxCapacity = 1 << 30
 
-  /// Lays out a ring.
+  /// Creates the layout of a ring.
   ///
   /// - Parameters:
   ///   - capacity: The most payload bytes to retain, from 1 to ``maxCapacity``.
@@ -59,8 +59,8 @@ public struct RingLayout: Sendable, Hashable {
     self.capacity = capacity
     self.chunkLimit = min(chunkLimit, capacity)
     self.reservationLimit = reservationLimit
-    // A reader needs the slot before the oldest retained chunk as well, and a producer that writes
-    // the next one must not be in its way; the rest is the reader's head start.
+    // A reader also needs the slot before the oldest retained chunk, and the producer one for the
+    // chunk that it appends; the rest is the reader's head start.
     let needed = self.chunkLimit + max(2, self.chunkLimit / 64)
     var slots = 4
     while slots < needed { slots *= 2 }
@@ -81,8 +81,7 @@ extension RingLayout {
 
   var payloadStart: Int { Self.descriptorStart + slotCount * 8 }
 
-  /// What stands at the beginning of the region, so that a program that maps it knows what it
-  /// holds.
+  /// The words at the beginning of the region, by which a program that maps it knows its contents.
   var header: [UInt64] {
     [
       Self.magic, Self.version, UInt64(capacity), UInt64(chunkLimit), UInt64(reservationLimit),

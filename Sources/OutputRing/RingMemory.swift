@@ -10,8 +10,8 @@ import CRingShims
 
 /// The memory of one ring: mapped when it is created, unmapped with its last reference.
 ///
-/// Fresh pages cost about a millisecond per MiB when they are first touched, so the region is mapped
-/// and not cleared. An empty ring occupies one page.
+/// Fresh pages cost about a millisecond per MiB when they are first touched, so the region is
+/// mapped and not cleared. An empty ring occupies one page.
 @safe
 final class RingMemory: @unchecked Sendable {
   let layout: RingLayout

@@ -1,9 +1,9 @@
-/// The consumers' end of a ring. Any number of readers may read on any threads; neither the producer
-/// nor another reader ever waits for one.
+/// The consumers' end of a ring. Any number of readers may read on any threads; neither the
+/// producer nor another reader ever waits for one.
 ///
 /// Reading does not consume: the same question gets the same chunks for as long as they are
-/// retained. A read takes no lock and ends after a bounded amount of work, however fast the producer
-/// is.
+/// retained. A read takes no lock and ends after a bounded amount of work, however fast the
+/// producer is.
 public struct RingReader: Sendable {
   let memory: RingMemory
 
@@ -108,35 +108,29 @@ extension RingReader {
 
   /// Makes attempts until one is complete.
   ///
-  /// The first attempt copies the oldest chunks first, so that a producer slower than the copy costs
-  /// nothing. All others copy the newest first, so that a faster producer cannot lap them as a
-  /// whole. If none is complete, the account of the last one that was lapped stands.
+  /// The first attempt copies the oldest chunks first, so that a producer slower than the copy
+  /// costs nothing. All others copy the newest first, so that a faster producer cannot lap them as
+  /// a whole. If none is complete, the account of the last one that was lapped stands.
   @inline(__always)
   package func read<Probe: ReadProbe>(
     since cursor: RingCursor, maxBytes: Int?, into batch: inout RingBatch, probe: Probe
   ) {
     batch.removeAll()
     let maxBytes = max(maxBytes ?? .max, 0)
-    var order = ReadAttempt<Probe>.PayloadOrder.oldestFirst
-    var lapped: ReadSummary?
+    var order = ReadAttempt.PayloadOrder.oldestFirst
+    var isLapped = false
     for _ in 0..<Self.attemptLimit {
-      let attempt = ReadAttempt(
-        memory: memory, cursor: cursor, maxBytes: maxBytes, order: order, probe: probe)
-      switch attempt.run(into: &batch) {
-      case .complete(let summary): return report(summary, in: &batch)
-      case .lapped(let summary): lapped = summary
+      let attempt = ReadAttempt(cursor: cursor, maxBytes: maxBytes, order: order)
+      switch memory.read(attempt, into: &batch, probe: probe) {
+      case .complete:
+        return memory.windowCache.raiseReportedLoss(to: batch.lostBytes)
+      case .lapped: isLapped = true
       case .stale: break
       }
       order = .newestFirst
     }
-    report(lapped ?? nothingFound(since: cursor, probe: probe), in: &batch)
-  }
-
-  /// Completes a batch, and sees to it that no later read reports less loss.
-  @inline(__always)
-  private func report(_ summary: ReadSummary, in batch: inout RingBatch) {
-    memory.windowCache.raiseReportedLoss(to: summary.lostBytes)
-    batch.summary = summary
+    if !isLapped { batch.summary = nothingFound(since: cursor, probe: probe) }
+    memory.windowCache.raiseReportedLoss(to: batch.lostBytes)
   }
 
   /// Returns the account of a read under each of whose attempts the producer went round the

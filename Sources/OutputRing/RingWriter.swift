@@ -2,9 +2,9 @@ package import CRingShims
 
 /// The producer's end of a ring: appends chunks, overwriting the oldest.
 ///
-/// Every operation is wait-free: it takes no lock, has no loop but the copy, and takes no account of
-/// readers, which cannot hold the producer up. A ring has exactly one writer, created with it. The
-/// writer cannot be copied, so the compiler checks that there is one producer at a time.
+/// Every operation is wait-free: it takes no lock, has no loop but the copy, and takes no account
+/// of readers, which cannot hold the producer up. A ring has exactly one writer, created with it.
+/// The writer cannot be copied, so the compiler checks that there is one producer at a time.
 ///
 /// ```swift
 /// var writer = RingWriter(RingLayout(capacity: 1 << 20))
@@ -116,8 +116,11 @@ extension RingWriter {
   @unsafe
   public mutating func append(_ bytes: UnsafeRawBufferPointer, tag: Bool = false) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-    guard bytes.count <= RING_COPY_SMALL, fitsInOnePiece(bytes.count) else {
+    guard bytes.count <= RING_COPY_SMALL else {
       return unsafe appendLarge(source, bytes.count, tag, probe: NoProbe())
+    }
+    guard fitsInOnePiece(bytes.count) else {
+      return unsafe appendInPieces(source, bytes.count, tag, probe: NoProbe())
     }
     unsafe appendInOnePiece(bytes.count, tag, probe: NoProbe()) { place in
       unsafe ring_copy_in_small(place, source, bytes.count)
@@ -154,13 +157,12 @@ extension RingWriter {
   @inline(__always)
   private func fitsInOnePiece(_ count: Int) -> Bool { position &+ count < inlineLimit }
 
-  /// Appends a chunk whose copy is worth a call, or that is not in one piece.
+  /// Appends a chunk of more than RING_COPY_SMALL bytes, whose copy is worth a call.
   @inline(never)
   private mutating func appendLarge<Probe: WriteProbe>(
     _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
   ) {
-    guard count > RING_COPY_SMALL, fitsInOnePiece(count), count <= memory.layout.reservationLimit
-    else {
+    guard fitsInOnePiece(count), count <= memory.layout.reservationLimit else {
       return unsafe appendInPieces(source, count, tag, probe: probe)
     }
     let method = copyMethod
@@ -241,8 +243,8 @@ extension RingWriter {
   ///
   /// Made for `readv(2)`: the reservation is up to `count` bytes in one piece, or two where the
   /// payload storage wraps. The closure fills the first piece before the second and returns how
-  /// many bytes it wrote. If it returns 0 or throws, nothing is published: no chunk, no seq. Readers
-  /// never see what it wrote beyond the count that it returned.
+  /// many bytes it wrote. If it returns 0 or throws, nothing is published: no chunk, no seq.
+  /// Readers never see what it wrote beyond the count that it returned.
   ///
   /// ```swift
   /// let read = writer.append(reserving: 65_536) { first, second in

@@ -2,8 +2,8 @@ import CRingShims
 import Foundation
 import Testing
 
-/// That each shim does what its name says on one thread, and that read-modify-write is atomic on
-/// two. What they order is the model checker's business; no run of a test can show it.
+/// Each shim on one thread, and the atomicity of read-modify-write on several. The order that they
+/// guarantee is the model checker's subject: no run of a test can show it.
 @Suite struct AtomicsTests {
   @Test("Loads return what was stored, and stores change one word alone")
   func loadsAndStores() {

@@ -11,7 +11,8 @@ import Testing
     return writer.reader.read()[1].data
   }
 
-  @Test func everyWayToCopyThemGivesTheSame() {
+  @Test("every way to copy a chunk's bytes gives the same bytes")
+  func everyWayToCopyThemGivesTheSame() {
     let expected = (0..<100).map { UInt8($0) }
     let data = bytes(100)
     #expect(Array(data) == expected)
@@ -25,9 +26,12 @@ import Testing
     #expect(unsafe data.withContiguousStorageIfAvailable { unsafe Array($0) } == expected)
   }
 
-  @Test func aSliceHasItsOwnBytesAndTheIndicesOfTheWhole() {
+  @Test("a slice has its own bytes and the indices of the whole")
+  func aSliceHasItsOwnBytesAndTheIndicesOfTheWhole() {
     let slice = bytes(100)[10..<20]
-    #expect(slice.startIndex == 10 && slice.endIndex == 20 && slice[10] == 10)
+    #expect(slice.startIndex == 10)
+    #expect(slice.endIndex == 20)
+    #expect(slice[10] == 10)
     #expect(Array(slice) == (10..<20).map { UInt8($0) })
     #expect(slice.map { $0 } == (10..<20).map { UInt8($0) })
     #expect(slice.firstIndex(of: 15) == 15)
@@ -35,7 +39,8 @@ import Testing
     #expect(slice[12...].first == 12)
   }
 
-  @Test func aShortDestinationTakesWhatFitsAndTheIteratorGoesOnBehindIt() {
+  @Test("a short destination gets what fits, and the iterator continues behind it")
+  func aShortDestinationTakesWhatFitsAndTheIteratorGoesOnBehindIt() {
     let data = bytes(10)
     let destination = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 4)
     defer { unsafe destination.deallocate() }
@@ -48,7 +53,8 @@ import Testing
     #expect(rest.next() == nil)
   }
 
-  @Test func equalIfTheBytesAreWhereverTheyLie() {
+  @Test("slices are equal if their bytes are, wherever they lie")
+  func equalIfTheBytesAreWhereverTheyLie() {
     let data = bytes(100)
     #expect(data == bytes(100))
     #expect(data[50..<60] == bytes(60)[50...])
@@ -57,14 +63,18 @@ import Testing
     #expect(data[3..<3] == data[8..<8])
   }
 
-  @Test func noBytesAtAll() {
+  @Test("the payload of an empty batch is empty")
+  func noBytesAtAll() {
     let none = RingBatch().payload
-    #expect(none.isEmpty && Array(none).isEmpty && none.first { _ in true } == nil)
+    #expect(none.isEmpty)
+    #expect(Array(none).isEmpty)
+    #expect(none.first { _ in true } == nil)
     #expect(none == bytes(5)[2..<2])
     #expect(unsafe none.withUnsafeBytes { $0.count } == 0)
   }
 
-  @Test func theIteratorKeepsTheMemoryAlive() {
+  @Test("an iterator keeps the memory alive")
+  func theIteratorKeepsTheMemoryAlive() {
     var iterator = bytes(100).makeIterator()
     // Whatever is allocated now would get the memory if it were free.
     let others = (0..<64).map { _ in bytes(100) }
@@ -73,6 +83,7 @@ import Testing
       #expect(byte == UInt8(count))
       count += 1
     }
-    #expect(count == 100 && others.count == 64)
+    #expect(count == 100)
+    #expect(others.count == 64)
   }
 }

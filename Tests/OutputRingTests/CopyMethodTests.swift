@@ -8,8 +8,10 @@ import Testing
   @Test("every form has a name of its own, and the current one is one that this machine has")
   func names() {
     #expect(Set(RingCopyMethod.all.map(\.name)).count == RingCopyMethod.all.count)
-    #expect(RingCopyMethod.base.isAvailable && RingCopyMethod.atomicWords.isAvailable)
-    #expect(RingCopyMethod.current.isAvailable && RingCopyMethod.detected.isAvailable)
+    #expect(RingCopyMethod.base.isAvailable)
+    #expect(RingCopyMethod.atomicWords.isAvailable)
+    #expect(RingCopyMethod.current.isAvailable)
+    #expect(RingCopyMethod.detected.isAvailable)
   }
 
   @Test("a ring delivers the same bytes in whichever form it copies", arguments: RingCopyMethod.all)

@@ -2,11 +2,10 @@
 import ReferenceModel
 import Testing
 
-/// Readers that are overtaken at every attempt, each in one particular way.
+/// Reads that are lapped, or whose descriptors are reused, at one attempt or at all of them.
 @Suite struct GivingUpTests {
-  /// All that was asked for is overwritten while it is copied, every time: the last attempt says
-  /// so.
-  @Test func payloadOvertakenAtEveryAttempt() {
+  @Test("a read whose payload is lapped at every attempt reports all of it as missed")
+  func payloadLappedAtEveryAttempt() {
     let harness = RingHarness(capacity: 8, chunkLimit: 2, reservationLimit: 1, pieceSize: 4)
     harness.append(8)
     var attempts = 0
@@ -25,8 +24,9 @@ import Testing
     #expect(!batch.hasMore)
   }
 
-  /// Descriptors are reused under every attempt: nothing is missed yet, and lost is what was known.
-  @Test(arguments: [ReadStep.observed, .searched])
+  @Test(
+    "a read whose descriptors are reused at every attempt reports nothing as missed",
+    arguments: [ReadStep.observed, .searched])
   func descriptorsReusedAtEveryAttempt(at place: ReadStep) {
     let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
     for size in [20, 30, 20] { harness.append(size) }
@@ -44,7 +44,9 @@ import Testing
     batch.summary.lostBytes = 777
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
     #expect(laps >= 16)
-    #expect(batch.isEmpty && batch.missedChunks == 0 && batch.missedBytes == 0)
+    #expect(batch.isEmpty)
+    #expect(batch.missedChunks == 0)
+    #expect(batch.missedBytes == 0)
     #expect(batch.hasMore)
     #expect(batch.lostBytes == 50)
     #expect(batch.cursor == .start)
@@ -76,18 +78,18 @@ import Testing
     #expect(batch.cursor.offset == nil)
   }
 
-  @Test("what one reader says is lost because another has noted it does not become less")
-  func lostByANote() {
+  @Test("the loss that one reader reports from the cached window never becomes less")
+  func lossFromTheCache() {
     let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
     for size in [20, 30, 20] { harness.append(size) }
     harness.expectExact()
     for _ in 0..<3 { harness.append(20) }
-    var told = 0
+    var reported = 0
     var lostAfterwards = 0
     let first = Interruption { _, step in
-      // The first reader has noted the window, and has not returned.
-      guard step == .located, told == 0 else { return }
-      told = harness.reader.read(since: RingCursor(seq: .max)).lostBytes
+      // The first reader has stored the window, and has not returned.
+      guard step == .located, reported == 0 else { return }
+      reported = harness.reader.read(since: RingCursor(seq: .max)).lostBytes
       let laps = Interruption { _, step in
         if step == .observed { for _ in 0..<8 { harness.append(1) } }
       }
@@ -97,12 +99,12 @@ import Testing
     }
     var batch = RingBatch()
     _ = harness.read(since: ReadStart(seq: 0), into: &batch, first)
-    #expect(told > 50)
-    #expect(lostAfterwards >= told)
+    #expect(reported > 50)
+    #expect(lostAfterwards >= reported)
   }
 
-  /// Overtaken twice while it copies forward, a reader copies the rest from the end, and keeps it.
-  @Test func backwardCopy() {
+  @Test("a reader that is lapped twice copies the rest newest first, and keeps it")
+  func copiesTheRestNewestFirst() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }
     var pieces = 0
@@ -115,12 +117,14 @@ import Testing
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
     // 8 bytes further on, with 1 of slack, 7 are gone; no more.
     #expect(batch.map(\.seq) == Array(8...24))
-    #expect(batch.missedChunks == 7 && batch.missedBytes == 7 && batch.lostBytes == 7)
+    #expect(batch.missedChunks == 7)
+    #expect(batch.missedBytes == 7)
+    #expect(batch.lostBytes == 7)
     #expect(!batch.hasMore)
   }
 
-  /// The writer meets a backward copy in the middle: what was copied before that is kept.
-  @Test func overtakenWhileCopyingBackward() {
+  @Test("a copy newest first that is lapped keeps what it copied before")
+  func lappedWhileCopyingNewestFirst() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }
     var pieces = 0
@@ -132,7 +136,8 @@ import Testing
     var batch = RingBatch()
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
     #expect(batch.map(\.seq) == Array(18...24))
-    #expect(batch.missedChunks == 17 && batch.missedBytes == 17)
+    #expect(batch.missedChunks == 17)
+    #expect(batch.missedBytes == 17)
   }
 
   @Test("[fast-writer] a read that starts over keeps the newest of what is due")
@@ -143,7 +148,7 @@ import Testing
     let probe = Interruption { _, step in
       if step == .copiedDescriptors { attempts += 1 }
       if step == .copiedPayload {
-        // At first all is overtaken; then so much that only what was copied first is intact.
+        // At first all is lapped; then so much that only what was copied first is intact.
         for _ in 0..<(attempts == 1 ? 49 : 20) { harness.append(1) }
       }
     }
@@ -178,7 +183,7 @@ import Testing
     #expect(batch.missedChunks == 4)
   }
 
-  @Test("what was confirmed on the way back is kept, however far the producer gets")
+  @Test("what was confirmed newest first is kept, however far the producer gets")
   func keepsWhatWasConfirmed() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }
@@ -211,8 +216,8 @@ import Testing
     #expect(!batch.hasMore)
   }
 
-  /// The limit on bytes holds for a second attempt too.
-  @Test func retriesWithinMaxBytes() {
+  @Test("a second attempt keeps to maxBytes")
+  func retriesWithinMaxBytes() {
     let harness = RingHarness(capacity: 16, reservationLimit: 1, pieceSize: 100)
     harness.append(16)
     var disturbed = false

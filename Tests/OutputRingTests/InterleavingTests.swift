@@ -54,8 +54,9 @@ import Testing
     [1, 2, 3, 4, 5, 6, 7, 9, 14, 17, 40].map { Array(repeating: 1, count: $0) }
     + [[2], [5], [8], [13], [100], [3, 3, 3], [4, 1, 4, 1, 4], [100, 1], [7, 7, 7, 7, 7]]
 
-  /// Every burst at every single step.
-  @Test(arguments: shapes, [1, 2, 3, 8])
+  @Test(
+    "a burst of appends at any single step of a read leaves it intact",
+    arguments: shapes, [1, 2, 3, 8])
   func burstAtOneStep(shape: Shape, pieceSize: Int) {
     for start in Start.allCases {
       for burst in Self.bursts {
@@ -81,7 +82,6 @@ import Testing
     }
   }
 
-  /// Bursts at every step from one on: the reader is overtaken at each attempt, and still ends.
   @Test(
     "[fast-writer] a burst at every step of a read leaves the newest intact suffix",
     arguments: shapes, [1, 2, 3, 8])
@@ -104,8 +104,7 @@ import Testing
     }
   }
 
-  /// Random bursts at random steps; readers with memory of their own that go on where they were.
-  @Test(arguments: 0..<8)
+  @Test("random bursts at random steps leave reads intact", arguments: 0..<8)
   func randomScripts(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     for round in 0..<150 {

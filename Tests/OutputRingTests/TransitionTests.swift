@@ -2,19 +2,24 @@
 import ReferenceModel
 import Testing
 
-/// Each state that a ring can be in, and the ways between them, against the model.
+/// Each state of a ring and each way from one to another, compared with the model.
 @Suite struct TransitionTests {
-  @Test func empty() {
+  @Test("an empty ring has nothing to read")
+  func empty() {
     let harness = RingHarness(capacity: 8)
     let batch = harness.expectExact()
-    #expect(batch.isEmpty && batch.cursor == .start && batch.lostBytes == 0 && !batch.hasMore)
+    #expect(batch.isEmpty)
+    #expect(batch.cursor == .start)
+    #expect(batch.lostBytes == 0)
+    #expect(!batch.hasMore)
     #expect(batch.payload.isEmpty)
     harness.append(0)
     #expect(harness.expectExact().isEmpty)
     #expect(harness.writerState == (0, 0))
   }
 
-  @Test func exactlyFull() {
+  @Test("a ring that is exactly full has lost nothing")
+  func exactlyFull() {
     let harness = RingHarness(capacity: 8)
     harness.append(5)
     harness.append(3)
@@ -25,7 +30,8 @@ import Testing
     #expect(harness.reader.lostBytes == 5)
   }
 
-  @Test func oneChunkOfExactlyTheCapacity() {
+  @Test("a chunk of exactly the capacity is retained as a whole")
+  func oneChunkOfExactlyTheCapacity() {
     let harness = RingHarness(capacity: 8)
     harness.append(8)
     #expect(harness.expectExact().map(\.offset) == [0])
@@ -33,7 +39,8 @@ import Testing
     #expect(harness.expectExact().map(\.offset) == [8])
   }
 
-  @Test func wrap() {
+  @Test("a chunk that wraps is read in one piece")
+  func wrap() {
     // 8 + 4 bytes of payload storage: the third chunk lies at 10, 11, 0, 1, 2.
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [5, 5, 5] { harness.append(size) }
@@ -42,7 +49,8 @@ import Testing
     #expect(Array(batch.payload) == Stamp.bytes(5, at: 10))
   }
 
-  @Test func wrapExactlyAtTheEnd() {
+  @Test("a chunk may end exactly at the end of the storage")
+  func wrapExactlyAtTheEnd() {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [6, 6] { harness.append(size) }
     #expect(harness.expectExact().map(\.offset) == [6])
@@ -50,7 +58,8 @@ import Testing
     #expect(harness.expectExact().map(\.offset) == [6, 12])
   }
 
-  @Test func wrapExactlyAtTheEndByReservation() {
+  @Test("a reservation may end exactly at the end of the storage")
+  func wrapExactlyAtTheEndByReservation() {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [4, 4] { harness.append(size) }
     #expect(harness.reserve(4, commit: 4) == 4)
@@ -61,8 +70,7 @@ import Testing
     harness.expectExact()
   }
 
-  /// No reservation is in two pieces unless it wraps, nor begins with an empty one.
-  @Test(arguments: 1...24, [false, true])
+  @Test("a reservation is one piece, or two where it wraps", arguments: 1...24, [false, true])
   func reservationsArePiecesOfTheStorage(appended: Int, byReservation: Bool) {
     for wanted in 1...5 {
       var writer = RingWriter(RingLayout(capacity: 8, reservationLimit: 4))
@@ -85,7 +93,8 @@ import Testing
     }
   }
 
-  @Test func reservationAcrossTheWrap() {
+  @Test("a reservation across the wrap is read in one piece")
+  func reservationAcrossTheWrap() {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [5, 5] { harness.append(size) }
     #expect(harness.reserve(100, commit: 4) == 4)
@@ -93,7 +102,7 @@ import Testing
   }
 
   /// Every distance from the wrap, with every size up to far beyond the storage.
-  @Test(arguments: 1...10)
+  @Test("of a chunk larger than the capacity, the last bytes are kept", arguments: 1...10)
   func oversize(capacity: Int) {
     for before in 0...(capacity + 6) {
       for size in (capacity + 1)...(4 * capacity + 12) {
@@ -101,7 +110,8 @@ import Testing
         for _ in 0..<before { harness.append(1) }
         harness.append(size)
         let batch = harness.expectExact()
-        #expect(batch.count == 1 && batch[0].data.count == capacity)
+        #expect(batch.count == 1)
+        #expect(batch[0].data.count == capacity)
         #expect(batch.lostBytes == before + size - capacity)
         harness.append(1)
         harness.expectExact()
@@ -109,7 +119,8 @@ import Testing
     }
   }
 
-  @Test func chunkLimit() {
+  @Test("no more chunks are retained than the limit allows")
+  func chunkLimit() {
     let harness = RingHarness(capacity: 100, chunkLimit: 3)
     for _ in 0..<3 { harness.append(2) }
     #expect(harness.expectExact().map(\.seq) == [1, 2, 3])
@@ -121,7 +132,8 @@ import Testing
   }
 
   /// Readers that come back at all distances, to a ring whose descriptors go round.
-  @Test func seqsAreKnownForAsLongAsTheirDescriptors() {
+  @Test("missed bytes are known for as long as the descriptor is there")
+  func seqsAreKnownForAsLongAsTheirDescriptors() {
     let harness = RingHarness(capacity: 4, reservationLimit: 2)
     for _ in 0..<20 {
       harness.append(1)
@@ -136,7 +148,7 @@ import Testing
     #expect(harness.expectExact(since: ReadStart(seq: oldest + 1)).missedBytes != nil)
   }
 
-  @Test(arguments: [nil, 0, 1, 3])
+  @Test("an append after an abandoned reservation is intact", arguments: [nil, 0, 1, 3])
   func abandonedReservationThenAppend(commit: Int?) {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [5, 3] { harness.append(size) }
@@ -150,8 +162,9 @@ import Testing
     harness.expectExact()
   }
 
-  /// However much is written past the end of what is committed, retained bytes stay as they are.
-  @Test(arguments: 1...12)
+  @Test(
+    "a reservation leaves retained bytes alone, however much is written into it",
+    arguments: 1...12)
   func openReservationLeavesRetainedBytesAlone(capacity: Int) {
     for reservationLimit in 1...5 {
       for appended in 0...(2 * capacity) {
@@ -165,22 +178,24 @@ import Testing
     }
   }
 
-  @Test func lappedReader() {
+  @Test("a reader that fell behind learns exactly what it missed")
+  func lappedReader() {
     let harness = RingHarness(capacity: 8)
     for size in [3, 3] { harness.append(size) }
     let cursor = harness.expectExact().cursor
     for _ in 0..<10 { harness.append(3) }
     let batch = harness.expectExact(
       since: ReadStart(seq: cursor.seq, offset: cursor.offset))
-    #expect(batch.missedChunks == 8 && batch.missedBytes == 24)
+    #expect(batch.missedChunks == 8)
+    #expect(batch.missedBytes == 24)
   }
 
   /// An append of more than the slack is in flight: it has announced its end, and is overwriting
-  /// what is still retained as far as published chunks go. Readers take what it overwrites for
-  /// dropped.
+  /// what is still retained as far as published chunks go. Readers count what it overwrites as
+  /// evicted.
   ///
   /// Nothing can run in the middle of an append, so this writes the announcement alone.
-  @Test(arguments: 5...30)
+  @Test("what a large append in flight overwrites counts as evicted", arguments: 5...30)
   func appendInFlight(size: Int) {
     let layout = RingLayout(capacity: 12, reservationLimit: 4)
     var writer = RingWriter(layout)
@@ -189,7 +204,7 @@ import Testing
       let bytes = Stamp.bytes(3, at: 3 * (seq - 1))
       unsafe writer.append(bytes.span.bytes)
     }
-    _ = reader.read()  // notes the window, which must not serve while the append is in flight
+    _ = reader.read()  // caches the window, which must not serve while the append is in flight
     writer.counters.announce(seq: 7, offset: 18 + size)
     let overwritten = 18 + size - layout.payloadSize
     let firstIntact = (1...7).first { 3 * ($0 - 1) >= max(6, overwritten) } ?? 7
@@ -204,10 +219,10 @@ import Testing
     for (chunk, seq) in zip(batch, firstIntact...) {
       #expect(Array(chunk.data) == Stamp.bytes(3, at: 3 * (seq - 1)))
     }
-    // By seq as well, of a chunk that was dropped before: its end is known from its descriptor.
+    // By seq as well, of a chunk that was evicted before: its end is known from its descriptor.
     let bySeq = reader.read(since: 1)
     #expect(bySeq.missedBytes == max(0, 3 * (firstIntact - 1) - 3))
-    // Then it is published, and what readers said stays true.
+    // Then it is published, and what readers reported stays true.
     let bytes = Stamp.bytes(size, at: 18)
     unsafe writer.append(bytes.span.bytes)
     let after = reader.read()
@@ -215,8 +230,8 @@ import Testing
     #expect(after.last?.seq == 7)
   }
 
-  /// All but a chunk of more than the capacity, which is itself being overwritten.
-  @Test func appendInFlightOverOversizeChunk() {
+  @Test("an append in flight evicts a chunk larger than the capacity as a whole")
+  func appendInFlightOverOversizeChunk() {
     let layout = RingLayout(capacity: 12, reservationLimit: 4)
     var writer = RingWriter(layout)
     let reader = writer.reader
@@ -228,13 +243,16 @@ import Testing
     writer.counters.announce(seq: 2, offset: 45)
     let batch = reader.read()
     #expect(batch.isEmpty)
-    #expect(batch.missedChunks == 1 && batch.missedBytes == 40 && batch.lostBytes == 40)
+    #expect(batch.missedChunks == 1)
+    #expect(batch.missedBytes == 40)
+    #expect(batch.lostBytes == 40)
     #expect(batch.cursor == RingCursor(seq: 1, offset: 40))
   }
 
-  /// Another reader notes a later window while this one is between two steps: what this one reads
+  /// Another reader caches a later window while this one is between two steps. What this one reads
   /// is still all that was retained when it looked.
-  @Test func notesOfLaterWindowsAreOfNoUse() {
+  @Test("a cached window of a later seq is not used")
+  func cachedWindowsOfLaterSeqs() {
     let harness = RingHarness(capacity: 8, reservationLimit: 64)
     for _ in 0..<5 { harness.append(2) }
     var isDone = false
@@ -246,14 +264,17 @@ import Testing
     }
     var batch = RingBatch()
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
-    #expect(batch.map(\.seq) == [2, 3, 4, 5] && batch.lostBytes == 2)
+    #expect(batch.map(\.seq) == [2, 3, 4, 5])
+    #expect(batch.lostBytes == 2)
   }
 
-  @Test func statusComesWithChunks() {
+  @Test("a status comes with the chunks that were appended before it")
+  func statusComesWithChunks() {
     let harness = RingHarness(capacity: 8)
     harness.append(1)
     harness.status = 7
-    #expect(harness.reader.read().status == 7 && harness.reader.status == 7)
+    #expect(harness.reader.read().status == 7)
+    #expect(harness.reader.status == 7)
     // Set right after a chunk that the observation just missed: both, or neither.
     var changed = false
     let between = Interruption { _, step in
@@ -264,7 +285,8 @@ import Testing
     }
     var batch = RingBatch()
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, between) == nil)
-    #expect(batch.status == 9 && batch.map(\.seq) == [1, 2])
+    #expect(batch.status == 9)
+    #expect(batch.map(\.seq) == [1, 2])
     // And if that goes on and on, the read still ends, with all chunks before the status that it
     // has.
     var changes: UInt64 = 9

@@ -1,7 +1,7 @@
 @testable import OutputRing
 import Testing
 
-/// The readers' shared note of the window.
+/// The retained window and the loss that readers share.
 @safe @Suite final class WindowCacheTests {
   private let words = UnsafeMutablePointer<UInt64>.allocate(capacity: 6)
   private let cache: WindowCache
@@ -18,31 +18,34 @@ import Testing
       newestSeq: newest, end: 10 * newest, oldestSeq: newest - 1, lostBytes: 10 * (newest - 2))
   }
 
-  private var noted: [Int]? {
+  private var cached: [Int]? {
     cache.load().map { [$0.newestSeq, $0.end, $0.oldestSeq, $0.lostBytes] }
   }
 
-  @Test func theNewestStands() {
+  @Test("the newest window stays")
+  func theNewestStays() {
     cache.store(window(5))
-    #expect(noted == [5, 50, 4, 30])
+    #expect(cached == [5, 50, 4, 30])
     cache.store(window(3))
-    #expect(noted == [5, 50, 4, 30])
+    #expect(cached == [5, 50, 4, 30])
     cache.store(window(9))
-    #expect(noted == [9, 90, 8, 70])
+    #expect(cached == [9, 90, 8, 70])
   }
 
-  /// An odd version: another reader has begun to write, and was stopped there.
-  @Test func aNoteThatIsBeingWrittenIsNeitherReadNorOverwritten() {
+  /// The version is odd: another reader has begun to store a window, and was stopped there.
+  @Test("a window that is being stored is neither loaded nor replaced")
+  func aWindowThatIsBeingStored() {
     cache.store(window(5))
     unsafe words[0] += 1
-    #expect(noted == nil)
+    #expect(cached == nil)
     cache.store(window(7))
-    #expect(noted == nil)
+    #expect(cached == nil)
     unsafe words[0] += 1
-    #expect(noted == [5, 50, 4, 30])
+    #expect(cached == [5, 50, 4, 30])
   }
 
-  @Test func whatWasToldNeverFalls() {
+  @Test("the reported loss never falls")
+  func theReportedLossNeverFalls() {
     cache.raiseReportedLoss(to: 7)
     cache.raiseReportedLoss(to: 3)
     #expect(cache.reportedLoss == 7)

@@ -39,8 +39,8 @@ import Testing
         largest: 100_000))
   }
 
-  /// A small session, so that readers are overtaken all the time.
-  @Test("Concurrent readers that a small session overtakes see correct output", arguments: kinds)
+  /// A small session, so that readers are lapped all the time.
+  @Test("Concurrent readers that a small session laps see correct output", arguments: kinds)
   func smallSession(kind: Geometry.Kind) {
     var stress = Stress(
       chunks: Self.chunks / 2, geometry: .session(capacity: 10_000, kind: kind), largest: 30_000)

@@ -15,7 +15,7 @@ package struct Stress: Sendable {
     case spinning
     /// Reads, then sleeps for a millisecond.
     case pausing
-    /// Reads a little at a time, too slowly, so that it is overtaken over and over.
+    /// Reads a little at a time, too slowly, so that it is lapped over and over.
     case lagging
     /// Waits until it has missed something, then reads all.
     case absent

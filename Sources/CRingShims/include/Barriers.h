@@ -1,6 +1,5 @@
-//! The two halves of an asymmetric fence: nothing but the compiler's order where it must be cheap,
-//! and `membarrier(2)` where it may be dear. `Session` uses them for waiters that producers do not
-//! pay for.
+//! The two halves of an asymmetric fence: a compiler fence on the side that must be cheap, and
+//! `membarrier(2)` on the other. `Session` uses them, so that producers do not pay for waiters.
 #ifndef CRINGSHIMS_BARRIERS_H
 #define CRINGSHIMS_BARRIERS_H
 

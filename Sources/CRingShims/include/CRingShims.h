@@ -1,5 +1,5 @@
-//! What Swift cannot say by itself, and nothing else: ordered loads and stores, fences, a copy that
-//! may race, and calls that the C library's module map leaves out.
+//! What Swift cannot express, and nothing else: ordered loads and stores, fences, a copy that may
+//! race, and calls that the C library's module map leaves out.
 #ifndef CRINGSHIMS_H
 #define CRINGSHIMS_H
 

@@ -109,7 +109,7 @@ static __attribute__((noinline, unused)) RingProcessor ring_processor(void) {
 
 // MARK: The probe
 
-/// The shortest of several copies of 64 KiB, in nanoseconds: what another process takes of the
+/// Returns the shortest time of several copies of 64 KiB, in nanoseconds: another process on the
 /// processor lengthens some of them, not all.
 static __attribute__((noinline, unused)) uint64_t
 ring_copy_shortest(void (*copy)(unsigned char *, const unsigned char *, size_t), unsigned char *to,
@@ -161,7 +161,7 @@ static __attribute__((noinline, unused)) double ring_copy_rep_probe(void) {
 
 // MARK: The choice
 
-/// Whether this processor, and the system, can run a form of the copy.
+/// Returns whether this processor and the system can run a form of the copy.
 static __attribute__((noinline, unused)) bool ring_copy_method_is_available(RingCopyMethod method) {
   switch (method) {
   case RingCopyMethodBase:
@@ -181,7 +181,7 @@ static __attribute__((noinline, unused)) bool ring_copy_method_is_available(Ring
   }
 }
 
-/// Finds out how to copy on this machine. Takes up to a millisecond: call it once.
+/// Returns the fastest form of the copy on this machine. Takes up to a millisecond: call it once.
 static __attribute__((noinline, unused)) RingCopyMethod ring_copy_method_detect(void) {
   if (ring_thread_sanitizer_is_present()) return RingCopyMethodAtomicWords;
 #if defined(__x86_64__)

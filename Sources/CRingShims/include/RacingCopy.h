@@ -1,11 +1,11 @@
 //! The racing copy: `memcpy` between private memory and ring memory that another thread may be
-//! reading or overwriting at the same moment.
+//! reading or overwriting at the same time.
 //!
-//! What is copied during a race may be torn; the ring's protocol finds out afterwards and discards
-//! it (OrderingPoints.swift). All the copy has to promise is that it moves exactly the bytes asked
-//! for, writes nothing else, and cannot be assumed race-free by the compiler. So its accesses are
-//! inline assembly, outside the C abstract machine; where there is none, and under ThreadSanitizer,
-//! they are relaxed atomics.
+//! What is copied during a race may be torn; the ring's protocol detects that afterwards and
+//! discards it (RingCounters.swift). All the copy has to promise is that it moves exactly the bytes
+//! asked for, writes nothing else, and cannot be assumed race-free by the compiler. So its accesses
+//! are inline assembly, outside the C abstract machine; where there is none, and under
+//! ThreadSanitizer, they are relaxed atomics.
 //!
 //! It is not `memcpy` for a second reason, which CopyMethod.h gives: on some processors `memcpy` is
 //! slower by a factor of 15 for some distances between source and destination, which a ring runs
@@ -56,7 +56,7 @@ RING_INLINE void ring_copy_assembly(unsigned char *to, const unsigned char *from
 RING_INLINE void ring_copy_in(void *destination, const void *source, size_t count,
                               RingCopyMethod method) {
 #if defined(RING_RACY_COPY)
-  /* For Scripts/sanitizers, which sees to it that ThreadSanitizer would notice. */
+  /* For Scripts/sanitizers, which checks that ThreadSanitizer notices this copy. */
   __builtin_memcpy(destination, source, count);
   return;
 #endif

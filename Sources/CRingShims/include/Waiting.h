@@ -1,4 +1,4 @@
-//! Waits that end when they are due, rather than up to a millisecond later.
+//! Waits that end at their time limit, rather than up to a millisecond later.
 #ifndef CRINGSHIMS_WAITING_H
 #define CRINGSHIMS_WAITING_H
 
@@ -28,7 +28,7 @@ RING_INLINE void ring_sanitizer_release(void *key) {
   if (&__tsan_release != 0) __tsan_release(key);
 }
 
-/// What stands for a queue in what ThreadSanitizer is told.
+/// The keys that stand for queues towards ThreadSanitizer.
 extern char ring_epoll_keys[64];
 
 /// Tells ThreadSanitizer that what the calling thread has done so far happens before what a thread
@@ -52,7 +52,7 @@ RING_INLINE int ring_epoll_wait(int queue, void *events, int capacity, int64_t s
   return count;
 }
 
-/// Ends the calling thread's waits when they are due. By default they may end 50 µs later.
+/// Makes the calling thread's waits end at their time limit. By default they may end 50 µs later.
 RING_INLINE void ring_drop_timer_slack(void) { prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
 #endif
 

@@ -2,21 +2,25 @@ import OutputRing
 import ReferenceModel
 import Testing
 
-/// The public surface of OutputRing, used as its callers do: nothing internal is visible here.
-@Suite struct SurfaceTests {
+/// The public API of OutputRing, used as callers use it: nothing internal is visible here.
+@Suite struct PublicAPITests {
   private func text(_ batch: RingBatch) -> [String] { batch.map { $0.data.description } }
 
-  @Test func layout() {
+  @Test("a layout has the sizes asked for and a power of two of slots")
+  func layout() {
     let layout = RingLayout(capacity: 1_000, chunkLimit: 100, reservationLimit: 50)
-    #expect(layout.capacity == 1_000 && layout.chunkLimit == 100)
-    #expect(layout.reservationLimit == 50 && layout.payloadSize == 1_050)
+    #expect(layout.capacity == 1_000)
+    #expect(layout.chunkLimit == 100)
+    #expect(layout.reservationLimit == 50)
+    #expect(layout.payloadSize == 1_050)
     #expect(layout.slotCount == 128)
     #expect(layout.regionSize == 384 + 128 * 8 + 1_050)
     // No chunk is empty, so that more chunks than bytes are of no use.
     #expect(RingLayout(capacity: 10).chunkLimit == 10)
     #expect(RingLayout(capacity: 10) == RingLayout(capacity: 10, chunkLimit: 11))
     let full = RingLayout(capacity: 1 << 20)
-    #expect(full.chunkLimit == 64_512 && full.reservationLimit == 65_536)
+    #expect(full.chunkLimit == 64_512)
+    #expect(full.reservationLimit == 65_536)
     #expect(full.slotCount == 65_536)
     #expect(RingLayout(capacity: RingLayout.maxCapacity).capacity == 1 << 30)
     // One chunk more or less can need twice the slots: chunks, one before, one being written,
@@ -28,38 +32,50 @@ import Testing
     }
   }
 
-  @Test func writerAndReader() {
+  @Test("a reader gets what the writer appended, from any position")
+  func writerAndReader() {
     var writer = RingWriter(RingLayout(capacity: 100))
     let reader = writer.reader
-    #expect(writer.lastSeq == 0 && writer.endOffset == 0 && reader.lastSeq == 0)
+    #expect(writer.lastSeq == 0)
+    #expect(writer.endOffset == 0)
+    #expect(reader.lastSeq == 0)
     unsafe writer.append("hello".utf8Span.span.bytes)
     unsafe writer.append("world".utf8Span.span.bytes, tag: true)
-    #expect(writer.lastSeq == 2 && writer.endOffset == 10 && reader.lastSeq == 2)
+    #expect(writer.lastSeq == 2)
+    #expect(writer.endOffset == 10)
+    #expect(reader.lastSeq == 2)
     #expect(writer.layout == reader.layout)
     let batch = reader.read()
     #expect(text(batch) == ["hello", "world"])
     #expect(batch.map(\.tag) == [false, true])
-    #expect(batch.map(\.seq) == [1, 2] && batch.map(\.offset) == [0, 5])
+    #expect(batch.map(\.seq) == [1, 2])
+    #expect(batch.map(\.offset) == [0, 5])
     #expect(batch.payload.description == "helloworld")
     #expect(text(reader.read(since: 1)) == ["world"])
     #expect(text(reader.read(since: RingCursor(seq: 1, offset: 5))) == ["world"])
     #expect(text(reader.read(since: .start)) == ["hello", "world"])
     #expect(text(reader.read(maxBytes: 9)) == ["hello"])
     #expect(reader.read(maxBytes: 9).hasMore)
-    #expect(batch.lastSeq == 2 && batch.cursor == RingCursor(seq: 2, offset: 10))
+    #expect(batch.lastSeq == 2)
+    #expect(batch.cursor == RingCursor(seq: 2, offset: 10))
     #expect(reader.read(since: 3).isCursorAhead)
     #expect(!reader.read(since: 2).isCursorAhead)
   }
 
-  @Test func status() {
+  @Test("a read returns the status that the writer set")
+  func status() {
     var writer = RingWriter(RingLayout(capacity: 100))
-    #expect(writer.status == 0 && writer.reader.status == 0 && writer.reader.read().status == 0)
+    #expect(writer.status == 0)
+    #expect(writer.reader.status == 0)
+    #expect(writer.reader.read().status == 0)
     writer.status = .max
-    #expect(writer.status == .max && writer.reader.status == .max)
+    #expect(writer.status == .max)
+    #expect(writer.reader.status == .max)
     #expect(writer.reader.read().status == .max)
   }
 
-  @Test func buffersAndNothing() {
+  @Test("a buffer makes a chunk, and no bytes make none")
+  func buffersAndNothing() {
     var writer = RingWriter(RingLayout(capacity: 100))
     unsafe writer.append(UnsafeRawBufferPointer(start: nil, count: 0))
     unsafe [UInt8]().withUnsafeBytes { unsafe writer.append($0) }
@@ -69,7 +85,8 @@ import Testing
     #expect(writer.reader.read().first.map { Array($0.data) } == [1, 2, 3])
   }
 
-  @Test func reservations() throws {
+  @Test("a reservation publishes what its closure wrote, and nothing if it wrote nothing")
+  func reservations() throws {
     struct Failure: Error {}
     var writer = RingWriter(RingLayout(capacity: 10, reservationLimit: 6))
     let reader = writer.reader
@@ -97,17 +114,21 @@ import Testing
     #expect(throws: Failure.self) {
       try unsafe writer.append(reserving: 6) { (_, _) throws(Failure) in throw Failure() }
     }
-    #expect(writer.lastSeq == 2 && writer.endOffset == 9)
+    #expect(writer.lastSeq == 2)
+    #expect(writer.endOffset == 9)
     // 16 bytes of storage: 9 to 15, then the wrap.
     #expect(unsafe writer.append(reserving: 6, filling: fill(4, 5)) == 5)
     #expect(unsafe writer.append(reserving: 6, filling: fill(5, 6)) == 6)
     #expect(pieces == [2, 4])
     let batch = reader.read()
     #expect(batch.map { Array($0.data) } == [[5, 5, 5, 5, 5, 5]])
-    #expect(batch.lostBytes == 14 && batch.missedChunks == 3 && batch.missedBytes == 14)
+    #expect(batch.lostBytes == 14)
+    #expect(batch.missedChunks == 3)
+    #expect(batch.missedBytes == 14)
   }
 
-  @Test func bytesThatAreNotContiguous() {
+  @Test("bytes that are not contiguous in memory make a chunk")
+  func bytesThatAreNotContiguous() {
     var writer = RingWriter(RingLayout(capacity: 100))
     writer.append("abc".utf8.reversed())
     writer.append(["de", "fg"].lazy.flatMap(\.utf8).filter { $0 != UInt8(ascii: "e") }, tag: true)
@@ -116,18 +137,27 @@ import Testing
     #expect(writer.reader.read().map(\.tag) == [false, true])
   }
 
-  @Test func chunkBytes() throws {
+  @Test("a chunk's bytes are a collection that is shared and not decoded")
+  func chunkBytes() throws {
     var writer = RingWriter(RingLayout(capacity: 100))
     unsafe writer.append("abc".utf8Span.span.bytes)
     unsafe writer.append("defgh".utf8Span.span.bytes)
     let batch = writer.reader.read()
     let data = batch[1].data
-    #expect(data.startIndex == 0 && data.endIndex == 5 && data.count == 5)
-    #expect(data[0] == UInt8(ascii: "d") && data[4] == UInt8(ascii: "h"))
+    #expect(data.startIndex == 0)
+    #expect(data.endIndex == 5)
+    #expect(data.count == 5)
+    #expect(data[0] == UInt8(ascii: "d"))
+    #expect(data[4] == UInt8(ascii: "h"))
     let slice = data[1..<4]
-    #expect(slice.startIndex == 1 && slice.endIndex == 4 && slice[1] == UInt8(ascii: "e"))
-    #expect(slice.description == "efg" && slice[2..<2].isEmpty)
-    #expect(slice == batch.payload[4..<7] && slice != data && data[1..<4] == slice)
+    #expect(slice.startIndex == 1)
+    #expect(slice.endIndex == 4)
+    #expect(slice[1] == UInt8(ascii: "e"))
+    #expect(slice.description == "efg")
+    #expect(slice[2..<2].isEmpty)
+    #expect(slice == batch.payload[4..<7])
+    #expect(slice != data)
+    #expect(data[1..<4] == slice)
     #expect(unsafe slice.withUnsafeBytes { unsafe Array($0) } == Array("efg".utf8))
     #expect(unsafe slice.withContiguousStorageIfAvailable { unsafe Array($0) } == Array("efg".utf8))
     #expect(slice.bytes.byteCount == 3)
@@ -135,7 +165,9 @@ import Testing
     #expect(Array(data.reversed()) == Array("hgfed".utf8))
     // Without chunks there is no memory, and that is no special case for callers.
     let nothing = RingBatch().payload
-    #expect(nothing.isEmpty && nothing.bytes.byteCount == 0 && nothing.description == "")
+    #expect(nothing.isEmpty)
+    #expect(nothing.bytes.byteCount == 0)
+    #expect(nothing.description == "")
     #expect(unsafe nothing.withUnsafeBytes { $0.count } == 0)
     // Not UTF-8: shown with replacements, kept as it is.
     let bytes: [UInt8] = [0xff, 0x41]
@@ -144,7 +176,8 @@ import Testing
     #expect(Array(writer.reader.read(since: 2)[0].data) == bytes)
   }
 
-  @Test func errorsPassThroughByteClosures() {
+  @Test("an error passes through the closure of a chunk's bytes")
+  func errorsPassThroughByteClosures() {
     struct Failure: Error {}
     var writer = RingWriter(RingLayout(capacity: 100))
     unsafe writer.append("abc".utf8Span.span.bytes)
@@ -154,14 +187,37 @@ import Testing
     }
   }
 
-  @Test func cursorsAreValues() {
+  @Test("cursors are equal if seq and offset are")
+  func cursorsAreValues() {
     let cursor = RingCursor(seq: 3, offset: 70)
-    #expect(cursor == RingCursor(seq: 3, offset: 70) && cursor != .start)
+    #expect(cursor == RingCursor(seq: 3, offset: 70))
+    #expect(cursor != .start)
     #expect(Set([cursor, cursor, .start]).count == 2)
   }
 
   /// Reads into memory with room take that memory; what somebody holds on to is left alone.
-  @Test func reusedMemory() {
+  @Test("a negative offset is one that is not known")
+  func cursorsWithoutOffset() {
+    #expect(RingCursor(seq: 3, offset: -5).offset == nil)
+    #expect(RingCursor(seq: 3, offset: .min) == RingCursor(seq: 3))
+    #expect(RingCursor(seq: 3, offset: 0).offset == 0)
+  }
+
+  @Test("a seq of 0 or less is the beginning, whose offset is known")
+  func cursorsAtTheBeginning() {
+    #expect(RingCursor(seq: 0) == .start)
+    #expect(RingCursor(seq: .min, offset: 70) == .start)
+    #expect(RingCursor.start.offset == 0)
+  }
+
+  @Test("an integer literal is a cursor of that seq")
+  func cursorsFromLiterals() {
+    let cursor: RingCursor = 3
+    #expect(cursor == RingCursor(seq: 3))
+  }
+
+  @Test("a read reuses the memory of a batch unless something else refers to it")
+  func reusedMemory() {
     var writer = RingWriter(RingLayout(capacity: 64, reservationLimit: 8))
     let reader = writer.reader
     var batch = RingBatch(reservingBytes: 64, chunks: 64)
@@ -183,7 +239,8 @@ import Testing
     reader.read(into: &batch)
     for _ in 0..<64 { append(1) }
     reader.read(into: &batch)
-    #expect(batch.count == 64 && place(batch) == first)
+    #expect(batch.count == 64)
+    #expect(place(batch) == first)
 
     let held = batch[10]
     let kept = Array(held.data)
@@ -195,18 +252,22 @@ import Testing
     let before = place(batch)
     append(64)
     reader.read(into: &batch)
-    #expect(place(batch) != before && place(copy) == before)
+    #expect(place(batch) != before)
+    #expect(place(copy) == before)
     #expect(Array(copy.payload) == Stamp.bytes(64, at: copy[0].offset))
   }
 
-  @Test func batchesAreCollections() {
+  @Test("a batch is a random-access collection of its chunks")
+  func batchesAreCollections() {
     var writer = RingWriter(RingLayout(capacity: 100))
     for size in 1...9 {
       let bytes = Stamp.bytes(size, at: writer.endOffset)
       unsafe writer.append(bytes.span.bytes)
     }
     let batch = writer.reader.read()
-    #expect(batch.startIndex == 0 && batch.endIndex == 9 && batch.count == 9)
+    #expect(batch.startIndex == 0)
+    #expect(batch.endIndex == 9)
+    #expect(batch.count == 9)
     #expect(batch.reversed().map(\.seq) == (1...9).reversed())
     #expect(batch.dropFirst(3).map(\.data.count) == [4, 5, 6, 7, 8, 9])
     #expect(batch.index(batch.startIndex, offsetBy: 4) == 4)
