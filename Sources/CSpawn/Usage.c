@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 int spawn_reap(pid_t process, struct spawn_usage *usage) {
+  // Others than positive numbers stand for any child, or any of a group.
+  if (process <= 0) return 0;
   struct rusage found;
   pid_t result;
   do {

@@ -82,7 +82,9 @@ extension CommandHost.Cgroups {
       parent = own
     case .inside(let path): parent = path
     }
-    if try Cgroup.enable(limits.controllers, in: parent) != 0 { throw Cgroup.hasProcesses(parent) }
+    guard try Cgroup.enable(limits.controllers, in: parent) else {
+      throw Cgroup.hasProcesses(parent)
+    }
     let cgroup: Cgroup
     do throws(SystemError) {
       cgroup = try Cgroup.make(in: parent)

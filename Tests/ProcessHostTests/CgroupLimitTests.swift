@@ -17,7 +17,7 @@ import Testing
   static let obstacle: String? = {
     guard let own = Cgroup.own() else { return Cgroup.noFileSystem }
     do throws(LaunchError) {
-      if try Cgroup.enable(["memory", "pids"], in: own) != 0 { return "processes are in \(own)" }
+      if try !Cgroup.enable(["memory", "pids"], in: own) { return "processes are in \(own)" }
       return nil
     } catch {
       return error.description
@@ -122,89 +122,87 @@ import Testing
     if: CgroupLimitTests.obstacle == nil,
     "no cgroup can have limits here: \(CgroupLimitTests.obstacle ?? "")"))
 struct EnforcedLimitTests {
-  /// A cgroup with a host that makes others in it.
-  private struct Place: ~Copyable {
-    let path: String
-    let host: CommandHost
-
-    init() throws {
-      let own = try #require(Cgroup.own())
-      let path = "\(own)/test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-      try #require(unsafe mkdir(path, 0o755) == 0)
-      self.path = path
-      host = CommandHost(cgroups: .inside(path: path))
-    }
-
-    deinit { #expect(unsafe rmdir(path) == 0, "something is left in \(path)") }
+  /// Gives a host that makes cgroups in one of its own, and sees that nothing is left in that.
+  private func withHost(_ body: (CommandHost) async throws -> Void) async throws {
+    let own = try #require(Cgroup.own())
+    let path = "\(own)/test-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    try #require(unsafe mkdir(path, 0o755) == 0)
+    try await body(CommandHost(cgroups: .inside(path: path)))
+    #expect(unsafe rmdir(path) == 0, "something is left in \(path)")
   }
 
   @Test("A command above its memory limit is killed with all that it has started, and says why")
   func memory() async throws {
-    let place = try Place()
-    var command = Command.shell(
-      "sleep 1000 & dd if=/dev/zero of=/dev/null bs=512M count=1; echo survived")
-    command.memoryLimit = 32 << 20
-    let process = try await place.host.launch(command, into: freshSession())
-    #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
-    #expect(process.wasOOMKilled == true)
-    #expect(text(process.session) == "")
-    await process.waitUntilOver()
-    #expect(process.wasOOMKilled == true)
+    try await withHost { host in
+      var command = Command.shell(
+        "sleep 1000 & dd if=/dev/zero of=/dev/null bs=512M count=1; echo survived")
+      command.memoryLimit = 32 << 20
+      let process = try await host.launch(command, into: freshSession())
+      #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+      #expect(process.wasOOMKilled == true)
+      #expect(text(process.session) == "")
+      await process.waitUntilOver()
+      #expect(process.wasOOMKilled == true)
+    }
   }
 
   @Test("A command below its memory limit runs to its end, and was not killed for it")
   func enoughMemory() async throws {
-    let place = try Place()
-    var command = Command.shell("dd if=/dev/zero of=/dev/null bs=8M count=1 2>&1; kill -9 $$")
-    command.memoryLimit = 256 << 20
-    let process = try await place.host.launch(command, into: freshSession())
-    #expect(process.containment == .cgroup)
-    #expect(try await process.waitForExit() == .signaled(SIGKILL))
-    #expect(process.wasOOMKilled == false)
-    await process.waitUntilOver()
-    #expect(process.wasOOMKilled == false)
+    try await withHost { host in
+      var command = Command.shell("dd if=/dev/zero of=/dev/null bs=8M count=1 2>&1; kill -9 $$")
+      command.memoryLimit = 256 << 20
+      let process = try await host.launch(command, into: freshSession())
+      #expect(process.containment == .cgroup)
+      #expect(try await process.waitForExit() == .signaled(SIGKILL))
+      #expect(process.wasOOMKilled == false)
+      await process.waitUntilOver()
+      #expect(process.wasOOMKilled == false)
+    }
   }
 
   @Test("A command that runs does not say yet whether it is killed for lack of memory")
   func running() async throws {
-    let place = try Place()
-    var command = Command.shell("sleep 1000")
-    command.memoryLimit = 256 << 20
-    let process = try await place.host.launch(command, into: freshSession())
-    #expect(process.wasOOMKilled == nil)
-    process.terminate(grace: .zero)
-    await process.waitUntilOver()
-    #expect(process.wasOOMKilled == false)
+    try await withHost { host in
+      var command = Command.shell("sleep 1000")
+      command.memoryLimit = 256 << 20
+      let process = try await host.launch(command, into: freshSession())
+      #expect(process.wasOOMKilled == nil)
+      process.terminate(grace: .zero)
+      await process.waitUntilOver()
+      #expect(process.wasOOMKilled == false)
+    }
   }
 
   @Test("A memory limit too small for the command to start is an error, and the program lives on")
   func tooSmall() async throws {
-    let place = try Place()
-    var command = Command.shell("true")
-    command.memoryLimit = 1
-    do {
-      let process = try await place.host.launch(command, into: freshSession())
-      // Depending on what the system charges before, it is killed by the first thing that it does.
-      #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
-      #expect(process.wasOOMKilled == true)
-      await process.waitUntilOver()
-    } catch let error as LaunchError {
-      #expect(error.description.contains("within 1 bytes of memory"))
+    try await withHost { host in
+      var command = Command.shell("true")
+      command.memoryLimit = 1
+      do {
+        let process = try await host.launch(command, into: freshSession())
+        // Depending on what the system charges before, it is killed by the first thing that it does.
+        #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
+        #expect(process.wasOOMKilled == true)
+        await process.waitUntilOver()
+      } catch let error as LaunchError {
+        #expect(error.description.contains("within 1 bytes of memory"))
+      }
     }
   }
 
   @Test("A command at its process limit gets no more processes")
   func processes() async throws {
-    let place = try Place()
-    var command = Command.shell("sleep 1000 & sleep 1000 & sleep 1000 & sleep 1000 & echo all")
-    command.processLimit = 3
-    command.quietGrace = .milliseconds(10)
-    let process = try await place.host.launch(command, into: freshSession())
-    #expect(try await process.waitForExit().code == 2)
-    #expect(text(process.session, .stderr).contains("ork"))
-    #expect(text(process.session) == "")
-    process.terminate(grace: .zero)
-    await process.waitUntilOver()
+    try await withHost { host in
+      var command = Command.shell("sleep 1000 & sleep 1000 & sleep 1000 & sleep 1000 & echo all")
+      command.processLimit = 3
+      command.quietGrace = .milliseconds(10)
+      let process = try await host.launch(command, into: freshSession())
+      #expect(try await process.waitForExit().code == 2)
+      #expect(text(process.session, .stderr).contains("ork"))
+      #expect(text(process.session) == "")
+      process.terminate(grace: .zero)
+      await process.waitUntilOver()
+    }
   }
 
   @Test("A program can divide its cgroup: it moves below, and its commands have limits beside it")

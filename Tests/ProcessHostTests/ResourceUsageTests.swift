@@ -61,4 +61,22 @@ import Testing
     await process.waitUntilOver()
     #expect(process.resourceUsage == atExit)
   }
+
+  @Test("Reaping no child in particular reaps none", arguments: [0, -1])
+  func noChild(number: Int32) async throws {
+    await #expect(processExitsWith: .success) { [number] in
+      var command = Command.shell("exec 3<&0; cat <&3 & exit 3")
+      command.input = .pipe
+      command.processGroup = .inherited
+      command.quietGrace = nil
+      command.lingerLimit = nil
+      let process = try await CommandHost.shared.launch(command, into: freshSession())
+      // Not reaped while another process holds its output open.
+      _ = try await process.waitForExit()
+      #expect(reap(number) == nil && peekUsage(of: number) == nil)
+      #expect(peekState(of: process.processID).exit == .exited(3))
+      process.input?.close()
+      #expect(try await process.waitUntilClosed() == .exited(3))
+    }
+  }
 }

@@ -63,9 +63,10 @@ extension Cgroup {
   /// Enables controllers for the cgroups in another, unless they are.
   ///
   /// - Parameter parent: The other's directory.
-  /// - Returns: `EBUSY` if processes are in it, which must be in cgroups below then; else 0.
+  /// - Returns: Whether they are enabled; false if processes are in it, which must be in cgroups
+  ///   below then.
   /// - Throws: ``LaunchError/limitsUnavailable(reason:)`` if that is impossible.
-  static func enable(_ controllers: [String], in parent: String) throws(LaunchError) -> Int32 {
+  static func enable(_ controllers: [String], in parent: String) throws(LaunchError) -> Bool {
     func words(_ file: String) throws(LaunchError) -> [Substring] {
       guard let bytes = fileContents("\(parent)/\(file)") else {
         throw .limitsUnavailable(reason: "\(parent)/\(file): \(SystemError.last.message)")
@@ -73,22 +74,27 @@ extension Cgroup {
       return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
     }
     let enabled = try words("cgroup.subtree_control")
-    let missing = controllers.filter { !enabled.contains($0[...]) }
-    if missing.isEmpty { return 0 }
     let available = try words("cgroup.controllers")
+    let missing = controllers.filter { !enabled.contains($0[...]) }
     if let controller = missing.first(where: { !available.contains($0[...]) }) {
       throw .limitsUnavailable(
         reason: "the cgroup \(parent) has no \(controller) controller (see its cgroup.controllers)")
     }
+    // The root, which alone has no type, may have processes. Elsewhere the system enables pids all
+    // the same, but then lets no process into a cgroup below.
+    let isRoot = unsafe access("\(parent)/cgroup.type", F_OK) != 0
+    if !isRoot, try !words("cgroup.procs").isEmpty { return false }
+    if missing.isEmpty { return true }
     do throws(SystemError) {
       let text = missing.map { "+\($0)" }.joined(separator: " ")
       try write(text, to: "\(parent)/cgroup.subtree_control")
     } catch {
-      if error.code == EBUSY { return EBUSY }
+      // A process has entered meanwhile.
+      if error.code == EBUSY { return false }
       throw .limitsUnavailable(
         reason: "controllers cannot be enabled in the cgroup \(parent): \(error.message)")
     }
-    return 0
+    return true
   }
 
   /// The name of the cgroup into which a program moves that divides its own.
@@ -104,10 +110,10 @@ extension Cgroup {
     // It may have done so before.
     if own.hasSuffix("/\(programName)") {
       let parent = String(own.dropLast(programName.utf8.count + 1))
-      if try enable(controllers, in: parent) == 0 { return parent }
+      if try enable(controllers, in: parent) { return parent }
       throw hasProcesses(parent)
     }
-    if try enable(controllers, in: own) == 0 { return own }
+    if try enable(controllers, in: own) { return own }
     let path = "\(own)/\(programName)"
     if unsafe mkdir(path, 0o755) != 0, errno != EEXIST {
       throw .limitsUnavailable(
@@ -121,7 +127,7 @@ extension Cgroup {
       throw .limitsUnavailable(reason: "cannot enter the cgroup \(path): \(error.message)")
     }
     do throws(LaunchError) {
-      if try enable(controllers, in: own) == 0 { return own }
+      if try enable(controllers, in: own) { return own }
       throw hasProcesses(own)
     } catch {
       try? write("0", to: "\(own)/cgroup.procs")

@@ -112,7 +112,10 @@ final class Cgroup: Sendable {
   /// Removes it, and the cgroups that the child has made below; not if something is left in it.
   func remove() {
     for directory in Self.directories(from: path).reversed() {
-      for _ in 0..<20 where unsafe rmdir(directory) != 0 && errno == EBUSY { usleep(1_000) }
+      for _ in 0..<20 {
+        guard unsafe rmdir(directory) != 0, errno == EBUSY else { break }
+        usleep(1_000)
+      }
     }
   }
 
