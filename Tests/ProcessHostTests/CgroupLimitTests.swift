@@ -104,7 +104,7 @@ import Testing
   }
 
   @Test(
-    "memory.events tells of kills",
+    "The out-of-memory kills are read from memory.events",
     arguments: [
       ("low 0\nhigh 0\nmax 9\noom 1\noom_kill 0\noom_group_kill 0\n", false),
       ("low 0\nhigh 0\nmax 9\noom 1\noom_kill 2\noom_group_kill 1\n", true),

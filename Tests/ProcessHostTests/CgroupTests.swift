@@ -182,7 +182,7 @@ import Testing
     #expect(unsafe rmdir(directory.path) == 0)
   }
 
-  @Test("[leaving-group] a command runs in its process group alone where no cgroup is available")
+  @Test("[leaving-group] A command runs in its process group alone where no cgroup is available")
   func fallback() async throws {
     await #expect(processExitsWith: .success) {
       // A user that may make none, if this is root.

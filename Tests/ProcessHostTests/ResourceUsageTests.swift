@@ -52,7 +52,7 @@ import Testing
     }
   #endif
 
-  @Test("What a process has used stays the same once it has been reaped")
+  @Test("The resource usage of a process stays the same after it was reaped")
   func reaped() async throws {
     let process = try await CommandHost.shared.launch(
       .shell("dd if=/dev/zero of=/dev/null bs=32M count=1 2>&1"), into: freshSession())

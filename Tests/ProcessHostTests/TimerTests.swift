@@ -20,7 +20,7 @@ import Testing
     #expect(await eventually { eventLoop.timerCount == 0 })
   }
 
-  @Test("What is left behind may go on for as long as the limit says, and no longer")
+  @Test("Background processes may run as long as the limit allows and no longer")
   func limit() async throws {
     let host = CommandHost()
     let limit = Duration.milliseconds(1_500)

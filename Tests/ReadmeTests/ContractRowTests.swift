@@ -17,20 +17,20 @@ import Testing
     }
   }
 
-  @Test("every row of the contract has a name of its own")
+  @Test("Each row of the contract has a name of its own")
   func namesAreUnique() throws {
     let rows = try Self.rows()
     #expect(rows.count == Set(rows).count)
     #expect(!rows.isEmpty)
   }
 
-  @Test("every row of the contract has a test")
+  @Test("Each row of the contract has a test")
   func rowsHaveTests() throws {
     let tested = Set(try Self.tests().map(\.row))
     #expect(try Self.rows().filter { !tested.contains($0) } == [])
   }
 
-  @Test("every test that names a row of the contract names one that exists")
+  @Test("Each test that names a row of the contract names an existing row")
   func testsHaveRows() throws {
     let rows = Set(try Self.rows())
     for test in try Self.tests() {
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test("every test of ContractTests names a row")
+  @Test("Each test of ContractTests names a row")
   func contractTestsNameRows() throws {
     let file = "Tests/ProcessesTests/ContractTests.swift"
     let text = try Repository.text(file)

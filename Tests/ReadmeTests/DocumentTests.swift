@@ -3,7 +3,7 @@ import Testing
 
 /// What documents say about files of the repository.
 @Suite struct DocumentTests {
-  @Test("every Swift block of a document is code of the file named above it")
+  @Test("Each Swift block of a document is code of the file named above it")
   func codeIsCompiled() throws {
     var count = 0
     for document in try Documents.all() {
@@ -24,7 +24,7 @@ import Testing
     #expect(count > 0)
   }
 
-  @Test("every relative link of a document leads to a file")
+  @Test("Each relative link of a document leads to a file")
   func linksLeadSomewhere() throws {
     for document in try Documents.all() {
       let folder = document.split(separator: "/").dropLast()
@@ -40,7 +40,7 @@ import Testing
     }
   }
 
-  @Test("every path that docs/architecture.md names exists")
+  @Test("Each path that docs/architecture.md names exists")
   func architecturePathsExist() throws {
     let text = try Repository.text("docs/architecture.md")
     let paths = text.matches(of: #/`([\w.+\/-]+\/[\w.+\/-]+)`/#).map { String($0.1) }
@@ -50,7 +50,7 @@ import Testing
     }
   }
 
-  @Test("the example that ends its processes is the same in the CI runner")
+  @Test("The shutdown example is the same in the CI runner")
   func shutdownExamplesAreEqual() throws {
     let example = "ShutdownExample.swift"
     #expect(
@@ -58,7 +58,7 @@ import Testing
         == Repository.text("Tests/ReadmeTests/\(example)"))
   }
 
-  @Test("the README's test command is the one that CI runs")
+  @Test("CI runs the README's test command")
   func ciRunsTheReadmesTests() throws {
     #expect(try Repository.text("README.md").contains("\nswift test\n"))
     #expect(try Repository.text(".ci/run").contains("\nswift test 2>&1"))

@@ -30,7 +30,7 @@ import Testing
     return (id, pid)
   }
 
-  @Test("What is left in the background counts, and ends with its session")
+  @Test("A background process counts as running, and ends when its session is deleted")
   func deleting() async throws {
     try await TestServer.run {
       $0.sessionsPerWorkspace = 1
@@ -47,7 +47,7 @@ import Testing
     }
   }
 
-  @Test("Terminating reaches what is left in the background")
+  @Test("Terminating a session ends its background processes")
   func terminating() async throws {
     try await TestServer.run { server in
       let (id, pid) = try await startBackground(server)
@@ -57,7 +57,7 @@ import Testing
     }
   }
 
-  @Test("A process that was deleted counts until it is gone")
+  @Test("A deleted process counts as running until it is gone")
   func departing() async throws {
     try await TestServer.run {
       $0.sessionsPerWorkspace = 1
@@ -77,7 +77,7 @@ import Testing
     }
   }
 
-  @Test("What is left in the background ends with the server")
+  @Test("A shutdown ends the background processes")
   func shuttingDown() async throws {
     try await TestServer.run { server in
       let (_, pid) = try await startBackground(server, isStubborn: true)
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test("The output of a session comes until its pipes close, however quiet they are")
+  @Test("A session receives late output until its pipes close")
   func lateOutput() async throws {
     try await TestServer.run { server in
       let id = try await server.start("(sleep 4; echo LATE) & echo hi")
@@ -96,7 +96,7 @@ import Testing
     }
   }
 
-  @Test("A client may say how long that is waited for, and is told what was dropped")
+  @Test("A client can limit the wait for late output, and learns how much was dropped")
   func limitedLinger() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
@@ -114,7 +114,7 @@ import Testing
     }
   }
 
-  @Test("The shell does not wait for what it leaves in the background, nor ends it unless asked")
+  @Test("The tool shell does not wait for background processes, and ends them only if asked")
   func shell() async throws {
     try await TestServer.run { server in
       func shell(_ more: String) async throws -> Reply {
@@ -134,7 +134,8 @@ import Testing
       let keptPid = try pid(kept)
       try await until { !isAlive(keptPid) }
       let ended = try await shell(#","end_background":true"#)
-      #expect(ended.text.contains(#""exit_code":0,"#) && !ended.text.contains("session_id"))
+      #expect(ended.text.contains(#""exit_code":0,"#))
+      #expect(!ended.text.contains("session_id"))
       let endedPid = try pid(ended)
       try await until { !isAlive(endedPid) }
     }

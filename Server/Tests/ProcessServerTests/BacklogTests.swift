@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  @Test("A connection, a workspace and all together have a bound each")
+  @Test("A backlog has a bound for each connection, each workspace and all of them")
   func bounds() throws {
     let c = try connections()
     #expect(backlog.take(60, for: c[0], in: "a", at: start))
@@ -29,19 +29,20 @@ import Testing
     #expect(backlog.take(100, for: c[3], in: "b", at: start))
     #expect(backlog.take(100, for: c[4], in: "c", at: start))
     #expect(!backlog.take(100, for: c[5], in: "d", at: start))
-    #expect(backlog.total == 360 && backlog.counts.refusals == 3)
+    #expect(backlog.total == 360)
+    #expect(backlog.counts.refusals == 3)
     backlog.give(60, of: c[0], at: start)
     #expect(backlog.take(100, for: c[5], in: "d", at: start))
   }
 
-  @Test("What is larger than a bound goes where nothing else waits")
+  @Test("A response above a bound is admitted where nothing else waits")
   func large() throws {
     let c = try connections()
     #expect(backlog.take(1000, for: c[0], in: "a", at: start))
     #expect(!backlog.take(1, for: c[1], in: "b", at: start))
   }
 
-  @Test("Where there is no room, the connection that has stood still for longest goes")
+  @Test("Without room the connection that has stalled for longest is closed")
   func theSlowest() throws {
     let c = try connections()
     for (index, connection) in c.prefix(4).enumerated() {
@@ -57,7 +58,7 @@ import Testing
     #expect(channels.map(\.isActive) == [true, false, false, true, true, true])
   }
 
-  @Test("What is gone no longer counts, and cannot come back")
+  @Test("A closed connection no longer counts, and cannot take room again")
   func closed() throws {
     let connections = Connections(APIServer.Limits())
     let channel = channels[0]
@@ -69,7 +70,7 @@ import Testing
     #expect(!connections.outgoing.take(100, for: connection, in: "a"))
   }
 
-  @Test("Readers that do not read do not fill the memory")
+  @Test("Clients that do not read do not fill the memory")
   func stalledReaders() async throws {
     try await TestServer.run {
       $0.limits.outgoing = APIServer.Limits.Backlog(
@@ -106,7 +107,7 @@ import Testing
     }
   }
 
-  @Test("Bodies that do not come to their end do not fill the memory")
+  @Test("Unfinished request bodies do not fill the memory")
   func unfinishedBodies() async throws {
     try await TestServer.run {
       $0.limits.incoming = APIServer.Limits.Backlog(
@@ -123,7 +124,8 @@ import Testing
         }
         let reply = try await server.post(
           "envs/list", String(repeating: " ", count: 300_000) + "{}")
-        #expect(reply.status == 503 && reply.code == "overloaded")
+        #expect(reply.status == 503)
+        #expect(reply.code == "overloaded")
         #expect(reply.headers["retry-after"] == "1")
         // Another workspace has its own share.
         let other = try await server.post(

@@ -46,7 +46,7 @@ import Testing
     try connections.authenticate(connections.connection(of: channel), as: "w")
   }
 
-  @Test("A connection has ten seconds until a token has come with it")
+  @Test("A connection without a token is closed after ten seconds")
   func anonymous() throws {
     let other = EmbeddedChannel(loop: loop)
     try other.pipeline.syncOperations.addHandler(
@@ -70,7 +70,8 @@ import Testing
     socket.wait(more)
   }
 
-  @Test func aClientThatReadsNothing() {
+  @Test("A connection whose client reads nothing is closed after the stall time")
+  func aClientThatReadsNothing() {
     socket.wait(100_000)
     setWritable(false)
     loop.advanceTime(by: .seconds(59))
@@ -81,7 +82,8 @@ import Testing
   }
 
   /// However slowly it reads, as long as it does.
-  @Test func aClientThatReadsSlowly() {
+  @Test("A connection whose client reads slowly stays open")
+  func aClientThatReadsSlowly() {
     var count = 100_000
     socket.wait(count)
     setWritable(false)
@@ -97,7 +99,8 @@ import Testing
   }
 
   /// A response of which nothing has been read yet gets its own time.
-  @Test func oneResponseAfterAnother() {
+  @Test("Each response of a connection has its own stall time")
+  func oneResponseAfterAnother() {
     for _ in 0..<10 {
       readAll(more: 100_000)
       setWritable(false)
@@ -114,7 +117,8 @@ import Testing
         headerFields: [.contentLength: "\(length)"]))
   }
 
-  @Test func aRequestThatDoesNotCome() throws {
+  @Test("A connection whose request does not arrive in time is closed")
+  func aRequestThatDoesNotCome() throws {
     try channel.writeInbound(head(10))
     for _ in 0..<19 {
       loop.advanceTime(by: .seconds(1))
@@ -125,7 +129,8 @@ import Testing
     #expect(!channel.isActive)
   }
 
-  @Test func aRequestThatHasCome() throws {
+  @Test("A connection whose request has arrived stays open")
+  func aRequestThatHasCome() throws {
     try channel.writeInbound(head(0))
     try channel.writeInbound(HTTPRequestPart.end(nil))
     loop.advanceTime(by: .hours(1))
@@ -133,7 +138,8 @@ import Testing
   }
 
   /// The time of a request that stands behind another begins with its turn.
-  @Test func aRequestBehindAnother() throws {
+  @Test("The time limit of a pipelined request begins with its turn")
+  func aRequestBehindAnother() throws {
     try channel.writeInbound(head(0))
     try channel.writeInbound(HTTPRequestPart.end(nil))
     try channel.writeInbound(head(10))

@@ -4,7 +4,7 @@ import Testing
 
 /// How many connections there may be, and whose.
 @Suite(.timeLimit(.minutes(5))) struct ConnectionTests {
-  @Test("A connection with which no token comes is cut off, whatever else comes")
+  @Test("The server closes a connection that sends requests but no token")
   func anonymous() async throws {
     try await TestServer.run {
       $0.limits.anonymousTime = .milliseconds(300)
@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test("However many connections there are without a token, one more is served")
+  @Test("The server serves one more client beside any number of connections without a token")
   func manyAnonymous() async throws {
     try await TestServer.run {
       $0.limits.connections = 3
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  @Test("A workspace has its share of connections, and what is reserved is not for it")
+  @Test("A workspace has its share of connections, and cannot take the reserved ones")
   func shares() async throws {
     try await TestServer.run {
       $0.limits.connections = 3
@@ -58,11 +58,13 @@ import Testing
       try await held(TestServer.alice) {
         try await held(TestServer.alice) {
           let third = try await server.get("processes")
-          #expect(third.status == 429 && third.code == "connection_limit")
+          #expect(third.status == 429)
+          #expect(third.code == "connection_limit")
           #expect(third.headers["retry-after"] == "1")
           try await held(TestServer.bob) {
             let fourth = try await server.get("processes", token: TestServer.bob)
-            #expect(fourth.status == 503 && fourth.code == "connection_limit")
+            #expect(fourth.status == 503)
+            #expect(fourth.code == "connection_limit")
             #expect(fourth.headers["retry-after"] == "1")
             #expect(try await server.request("GET", "/healthz", token: nil).status == 200)
           }
@@ -74,7 +76,7 @@ import Testing
     }
   }
 
-  @Test("A connection may be used with the tokens of several workspaces in turn")
+  @Test("A connection can carry the tokens of several workspaces in turn")
   func severalWorkspaces() async throws {
     try await TestServer.run {
       $0.limits.connectionsPerWorkspace = 1
@@ -90,7 +92,7 @@ import Testing
     }
   }
 
-  @Test("Failed logins are logged without their token, and not without end")
+  @Test("Failed logins are logged without their token, up to a limit")
   func failedLogins() async throws {
     try await TestServer.run {
       $0.limits.failedLogins = 3
@@ -102,18 +104,20 @@ import Testing
       }
       #expect(statuses == [401, 401, 401, 429, 429])
       let last = try await server.get("processes", token: "a-wrong-token")
-      #expect(last.code == "too_many_failures" && last.headers["retry-after"] == "1")
+      #expect(last.code == "too_many_failures")
+      #expect(last.headers["retry-after"] == "1")
       let lines = server.log.text.split(separator: "\n").filter {
         $0.contains("a token is not known")
       }
-      #expect(lines.count == 3 && lines.allSatisfy { $0.contains("127.0.0.1") })
+      #expect(lines.count == 3)
+      #expect(lines.allSatisfy { $0.contains("127.0.0.1") })
       #expect(!server.log.text.contains("a-wrong-token"))
       // A token that is right is not refused for them.
       #expect(try await server.get("processes").status == 200)
     }
   }
 
-  @Test("Each address fails for itself, and may fail again after a while")
+  @Test("Failed logins are limited for each address, and allowed again after the interval")
   func addresses() {
     let logins = FailedLogins(burst: 2, interval: .seconds(10))
     let start = ContinuousClock.now
@@ -130,7 +134,7 @@ import Testing
     #expect(logins.count == 4_097)
   }
 
-  @Test("An address whose failures are long ago is not remembered")
+  @Test("An address whose failed logins are long past is not remembered")
   func forgottenAddresses() {
     let logins = FailedLogins(burst: 2, interval: .seconds(10))
     let start = ContinuousClock.now

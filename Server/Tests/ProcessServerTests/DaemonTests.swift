@@ -70,7 +70,9 @@ import Testing
   }
 
   /// Without a file, the token that it shows is the one that it takes; and SIGTERM ends all.
-  @Test func aTokenOfItsOwn() async throws {
+  @Test(
+    "Without a token file the daemon accepts the token it prints, and SIGTERM ends its children")
+  func aTokenOfItsOwn() async throws {
     let (daemon, port, text) = try await listening()
     let token = try #require(text.firstMatch(of: #/token ([0-9a-f]{32})/#)).1
     #expect(try await request(port, "GET", "/api/sdk/processes", token: "x").status == 401)
@@ -94,7 +96,9 @@ import Testing
   }
 
   /// Without a file, there is nothing to read again, and the terminal may be gone.
-  @Test(arguments: [ProcessSignal.interrupt, .hangUp])
+  @Test(
+    "SIGINT and SIGHUP end a daemon without a token file",
+    arguments: [ProcessSignal.interrupt, .hangUp])
   func otherSignalsEndItToo(signal: ProcessSignal) async throws {
     let (daemon, _, _) = try await listening()
     try daemon.signal(signal)
@@ -102,7 +106,8 @@ import Testing
   }
 
   /// SIGTERM while someone waits: the answer comes, then the end.
-  @Test func repliesAreFinished() async throws {
+  @Test("SIGTERM ends the daemon after the waiting clients have their answers")
+  func repliesAreFinished() async throws {
     try await withTokens("t w\n") { path in
       let (daemon, port, _) = try await listening("--tokens", path)
       let call = #"{"tool":"exec_command","arguments":{"command":["sleep","1000"]}}"#
@@ -123,7 +128,8 @@ import Testing
     }
   }
 
-  @Test func reloading() async throws {
+  @Test("SIGHUP reads the token file again, and an invalid file changes nothing")
+  func reloading() async throws {
     try await withTokens("# ours\n\nold w1\nother\tw2\n") { path in
       let (daemon, port, _) = try await listening("--tokens", path)
       func status(_ token: String) async throws -> Int {
@@ -156,7 +162,8 @@ import Testing
 
   /// In a control group of its own, as a unit of systemd with `Delegate=yes`, the daemon makes room
   /// for limits; where that is impossible, it says why, and refuses them.
-  @Test func controlGroups() async throws {
+  @Test("The daemon applies limits in its own control group, or refuses them and logs the reason")
+  func controlGroups() async throws {
     try await withTokens("t w\n") { path in
       let (daemon, port, _) = try await listening(
         "--tokens", path, "--cgroups", on: CommandHost(cgroups: .ifAvailable))
@@ -172,7 +179,8 @@ import Testing
       #expect(try await daemon.waitUntilClosed() == .exited(0))
       let log = daemon.session.output().chunks.payload.description
       if log.contains("max_memory_bytes and max_processes are refused") {
-        #expect(reply.status == 400 && reply.code == "limits_unavailable")
+        #expect(reply.status == 400)
+        #expect(reply.code == "limits_unavailable")
       } else {
         // Beside the daemon, which has moved below.
         #expect(reply.status == 200)
@@ -184,7 +192,8 @@ import Testing
   }
 
   /// The daemon's way with signals is not its children's.
-  @Test func childrenHaveDefaultSignals() async throws {
+  @Test("The daemon's commands start with every signal at its default")
+  func childrenHaveDefaultSignals() async throws {
     try await withTokens("t w\n") { path in
       let (daemon, port, _) = try await listening("--tokens", path)
       let reply = try await request(
@@ -196,7 +205,8 @@ import Testing
     }
   }
 
-  @Test func whatIsRefused() async throws {
+  @Test("The daemon refuses invalid options and unsafe token files with an explanation")
+  func whatIsRefused() async throws {
     let cases: [([String], String)] = [
       (["--host", "0.0.0.0"], "--tokens FILE must say who may do what"),
       (["--host", "::"], "--tokens FILE must say who may do what"),
@@ -230,7 +240,8 @@ import Testing
     }
   }
 
-  @Test func aPortThatIsTaken() async throws {
+  @Test("The daemon exits with 1 when its port is in use")
+  func aPortThatIsTaken() async throws {
     let (daemon, port, _) = try await listening()
     let second = try await launch("--port", "\(port)")
     #expect(try await second.waitUntilClosed() == .exited(1))
@@ -249,7 +260,7 @@ import Testing
     #"{"tool":"shell","arguments":{"command":"\#(command)"}}"#
   }
 
-  @Test("A socket in the file system is private, and serves instead of a port")
+  @Test("The daemon serves on a private Unix socket, and never replaces one in use")
   func unixSocket() async throws {
     let path = NSTemporaryDirectory() + "processd-\(randomID()).sock"
     try await withTokens("t w\n") { tokens in
@@ -293,8 +304,7 @@ import Testing
     }
   }
 
-  @Test(
-    "Its memory is closed to other processes, and a token is not in its environment or arguments")
+  @Test("The daemon's memory is closed to other users, and its arguments contain no token")
   func memory() async throws {
     let (daemon, _, text) = try await listening()
     let token = String(try #require(text.firstMatch(of: #/token ([0-9a-f]{32})/#)).1)
@@ -312,7 +322,7 @@ import Testing
     #expect(try await daemon.waitUntilClosed() == .exited(0))
   }
 
-  @Test("SIGKILL ends its children too", .enabled(if: Self.isLinux))
+  @Test("SIGKILL to the daemon ends its processes", .enabled(if: Self.isLinux))
   func killed() async throws {
     try await withTokens("t w\n") { path in
       let (daemon, port, _) = try await listening("--tokens", path)
@@ -341,7 +351,8 @@ import Testing
     #endif
   }()
 
-  @Test("A reader of stderr that does not read holds up nothing, and learns what was dropped")
+  @Test(
+    "A reader that does not read the log delays nothing, and the daemon counts the dropped lines")
   func fullLog() async throws {
     try await withTokens("t w\n") { path in
       // The daemon's stderr is a pipe that is read when the file is there.
@@ -388,7 +399,9 @@ import Testing
     }
   }
 
-  @Test("Commands run as the user that they should", .enabled(if: geteuid() == 0, "takes root"))
+  @Test(
+    "The daemon runs commands as the user of --run-as",
+    .enabled(if: geteuid() == 0, "takes root"))
   func anotherUser() async throws {
     try await withTokens("t w\n") { path in
       let (daemon, port, _) = try await listening("--tokens", path, "--run-as", "nobody")

@@ -4,7 +4,8 @@ import Testing
 
 /// What is wrong is said so, with a code: never with a status of 500.
 @Suite(.timeLimit(.minutes(5))) struct ErrorTests {
-  @Test func badRequests() async throws {
+  @Test("A malformed request is answered with 400 and changes nothing")
+  func badRequests() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat")
       let call = "envs/local/tool/call"
@@ -37,14 +38,16 @@ import Testing
       ]
       for (path, body) in bodies {
         let reply = try await server.post(path, body)
-        #expect(reply.status == 400 && reply.code == "bad_request", "\(path) \(body.prefix(80))")
+        #expect(reply.status == 400, "\(path) \(body.prefix(80))")
+        #expect(reply.code == "bad_request", "\(path) \(body.prefix(80))")
       }
       for query in [
         "since=x", "since=1.5.x", "since=", "since=99999999999999999999", "since=1%002",
         "wait_ms=-1", "wait_ms=x", "wait_ms=1e3", "max_bytes=0", "max_bytes=-5", "max_bytes=x",
       ] {
         let reply = try await server.get("processes/\(id)/output?\(query)")
-        #expect(reply.status == 400 && reply.code == "bad_request", "\(query)")
+        #expect(reply.status == 400, "\(query)")
+        #expect(reply.code == "bad_request", "\(query)")
       }
       #expect(try await server.get("processes/\(id)/events?since=x").status == 400)
       let last = try await server.request(
@@ -52,12 +55,14 @@ import Testing
       #expect(last.status == 400)
       // What was refused has changed nothing.
       let output = try await server.output(id)
-      #expect(output.session_alive && output.chunks.isEmpty)
+      #expect(output.session_alive)
+      #expect(output.chunks.isEmpty)
     }
   }
 
   /// Odd, and yet to be understood.
-  @Test func whatIsAccepted() async throws {
+  @Test("Unusual but valid requests are accepted")
+  func whatIsAccepted() async throws {
     try await TestServer.run { server in
       let id = try await server.start("printf ab; cat")
       _ = try await server.output(id) { !$0.chunks.isEmpty }
@@ -68,13 +73,15 @@ import Testing
         #expect(try await server.output(id, query).text == "ab", "\(query)")
       }
       let ahead = try await server.output(id, "since=9223372036854775807&wait_ms=60000")
-      #expect(ahead.chunks.isEmpty && ahead.next_since == 1)
+      #expect(ahead.chunks.isEmpty)
+      #expect(ahead.next_since == 1)
       #expect(try await server.post("processes/\(id)/terminate", "").status == 200)
       #expect(try await server.post("processes/\(id)/terminate", #"{"x":1}"#).status == 200)
     }
   }
 
-  @Test func withoutAToken() async throws {
+  @Test("A request without a valid token is answered with 401")
+  func withoutAToken() async throws {
     try await TestServer.run {
       $0.limits.failedLogins = 1000
     } _: { server in
@@ -98,8 +105,8 @@ import Testing
         for header in headers {
           let reply = try await server.request(
             method, "/api/sdk/" + path, token: nil, headers: header, body: "{}")
-          #expect(
-            reply.status == 401 && reply.code == "unauthorized", "\(method) \(path) \(header)")
+          #expect(reply.status == 401, "\(method) \(path) \(header)")
+          #expect(reply.code == "unauthorized", "\(method) \(path) \(header)")
           #expect(reply.headers["www-authenticate"] == "Bearer")
         }
       }
@@ -112,7 +119,8 @@ import Testing
     }
   }
 
-  @Test func whatDoesNotExist() async throws {
+  @Test("A request for something that does not exist is answered with 404")
+  func whatDoesNotExist() async throws {
     try await TestServer.run { server in
       let id = String(repeating: "0", count: 32)
       let routes = [
@@ -123,50 +131,61 @@ import Testing
       ]
       for (method, path) in routes {
         let reply = try await server.request(method, "/api/sdk/" + path, body: "{}")
-        #expect(reply.status == 404 && reply.code == "session_not_found", "\(method) \(path)")
+        #expect(reply.status == 404, "\(method) \(path)")
+        #expect(reply.code == "session_not_found", "\(method) \(path)")
       }
       let call = #"{"tool":"exec_command","arguments":{"command":"true"}}"#
       #expect(try await server.post("envs/other/tool/call", call).code == "env_not_found")
       let tool = try await server.post("envs/local/tool/call", #"{"tool":"x","arguments":{}}"#)
-      #expect(tool.status == 400 && tool.code == "unknown_tool")
+      #expect(tool.status == 400)
+      #expect(tool.code == "unknown_tool")
       for (method, path) in [
         ("GET", "/"), ("GET", "/api"), ("GET", "/api/sdk/nothing"),
         ("GET", "/../../etc/passwd"), ("PUT", "/healthz/x"),
       ] {
         let reply = try await server.request(method, path)
-        #expect(reply.status == 404 && reply.code == "not_found", "\(method) \(path)")
+        #expect(reply.status == 404, "\(method) \(path)")
+        #expect(reply.code == "not_found", "\(method) \(path)")
       }
     }
   }
 
-  @Test func whatComesTooLate() async throws {
+  @Test("A request to an ended process is answered with 409")
+  func whatComesTooLate() async throws {
     try await TestServer.run { server in
       let id = try await server.start("exit 4", #","tty":true"#)
       _ = try await server.output(id) { $0.closed }
       let late = try await server.write("x", to: id)
-      #expect(late.status == 409 && late.code == "process_ended")
+      #expect(late.status == 409)
+      #expect(late.code == "process_ended")
       let signal = try await server.post("processes/\(id)/signal", #"{"signal":"INT"}"#)
-      #expect(signal.status == 409 && signal.code == "process_ended")
+      #expect(signal.status == 409)
+      #expect(signal.code == "process_ended")
       let resize = try await server.post("processes/\(id)/resize", #"{"rows":1,"cols":1}"#)
-      #expect(resize.status == 409 && resize.code == "process_ended")
+      #expect(resize.status == 409)
+      #expect(resize.code == "process_ended")
       // Nothing is wrong with ending what has ended.
       #expect(try await server.post("processes/\(id)/terminate").status == 200)
       #expect(try await server.output(id).exit_code == 4)
     }
   }
 
-  @Test func whatTheProcessDoesNotHave() async throws {
+  @Test("A request for a stdin or a terminal that a process lacks is answered with 409")
+  func whatTheProcessDoesNotHave() async throws {
     try await TestServer.run { server in
       let id = try await server.start("sleep 1000", #","pipe_stdin":false"#)
       let stdin = try await server.write("x", to: id)
-      #expect(stdin.status == 409 && stdin.code == "no_stdin")
+      #expect(stdin.status == 409)
+      #expect(stdin.code == "no_stdin")
       let resize = try await server.post("processes/\(id)/resize", #"{"rows":1,"cols":1}"#)
-      #expect(resize.status == 409 && resize.code == "no_terminal")
+      #expect(resize.status == 409)
+      #expect(resize.code == "no_terminal")
     }
   }
 
   /// What is no HTTP has an answer too, of the same form, and then an end.
-  @Test func noHTTP() async throws {
+  @Test("Input that is not HTTP is answered with 400 and ends the connection")
+  func noHTTP() async throws {
     try await TestServer.run { server in
       for text in [
         "nonsense\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
@@ -180,7 +199,8 @@ import Testing
           #expect(try await wire.isCutOff())
           return reply
         }
-        #expect(reply.status == 400 && reply.code == "bad_request", "\(text.debugDescription)")
+        #expect(reply.status == 400, "\(text.debugDescription)")
+        #expect(reply.code == "bad_request", "\(text.debugDescription)")
       }
       // Even in the middle of a body.
       let chunk = try await Wire.connect(port: server.port) { wire in
@@ -190,7 +210,8 @@ import Testing
         try await wire.send("zz\r\n")
         return try await wire.response()
       }
-      #expect(chunk.status == 400 && chunk.code == "bad_request")
+      #expect(chunk.status == 400)
+      #expect(chunk.code == "bad_request")
       #expect(try await server.request("GET", "/healthz", token: nil).text == #"{"ok":true}"#)
     }
   }

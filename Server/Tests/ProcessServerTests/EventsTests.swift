@@ -70,6 +70,7 @@ private struct Exit: Decodable {
   var signal: String?
 }
 
+/// Streams of server-sent events.
 @Suite(.timeLimit(.minutes(5))) struct EventsTests {
   /// Reads events until the body, or the stream, says that it is enough.
   private func events(
@@ -91,7 +92,8 @@ private struct Exit: Decodable {
     }
   }
 
-  @Test func aWholeSession() async throws {
+  @Test("A stream of events has the chunks, the exit and the end")
+  func aWholeSession() async throws {
     try await TestServer.run { server in
       let id = try await server.start("echo out; sleep 0.05; echo err >&2; sleep 0.05; exit 3")
       var names: [String] = []
@@ -105,7 +107,8 @@ private struct Exit: Decodable {
           text += "\(chunk.stream) \(chunk.offset) \(chunk.text)"
         } else if event.name == "exit" {
           let exit = try event.decode(Exit.self)
-          #expect(exit.exit_code == 3 && exit.signal == nil)
+          #expect(exit.exit_code == 3)
+          #expect(exit.signal == nil)
         }
         return true
       }
@@ -117,7 +120,8 @@ private struct Exit: Decodable {
 
   /// A reader that is cut off after every few events, and goes on with Last-Event-ID, gets each
   /// chunk once.
-  @Test func resuming() async throws {
+  @Test("A client that resumes from Last-Event-ID receives every byte once and in order")
+  func resuming() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
         "for i in $(seq 1 200); do echo $i; [ $((i % 20)) = 0 ] && sleep 0.02; done; exit 0")
@@ -133,7 +137,8 @@ private struct Exit: Decodable {
             return true
           }
           let chunk = try event.decode(OutputReply.Chunk.self)
-          #expect(chunk.offset == bytes.count && event.id == "\(chunk.seq)")
+          #expect(chunk.offset == bytes.count)
+          #expect(event.id == "\(chunk.seq)")
           bytes += chunk.data
           count += 1
           return count < 3
@@ -156,7 +161,8 @@ private struct Exit: Decodable {
     }
   }
 
-  @Test func aGapIsToldFirst() async throws {
+  @Test("A stream that starts after a loss begins with a gap event")
+  func aGapIsToldFirst() async throws {
     try await TestServer.run { server in
       let id = try await server.start("head -c 4000000 /dev/zero; exit 0")
       _ = try await server.output(id) { $0.closed }
@@ -165,7 +171,8 @@ private struct Exit: Decodable {
       var received = 0
       _ = try await events(server, id) { event, _ in
         if event.name == "gap" {
-          #expect(next == nil && missed == nil)
+          #expect(next == nil)
+          #expect(missed == nil)
           let gap = try event.decode(Gap.self)
           missed = gap.missed_bytes
           #expect(gap.missed_chunks > 0)
@@ -177,11 +184,13 @@ private struct Exit: Decodable {
         }
         return true
       }
-      #expect((missed ?? 0) + received == 4_000_000 && next == 4_000_000)
+      #expect((missed ?? 0) + received == 4_000_000)
+      #expect(next == 4_000_000)
     }
   }
 
-  @Test func heartbeats() async throws {
+  @Test("A silent stream has comments as heartbeats")
+  func heartbeats() async throws {
     try await TestServer.run {
       $0.limits.heartbeat = .milliseconds(5)
     } _: { server in
@@ -197,7 +206,8 @@ private struct Exit: Decodable {
   }
 
   /// The exit comes at once, what others write later after it, and then the end.
-  @Test func lateOutput() async throws {
+  @Test("Output after the exit follows the exit event, and precedes the end")
+  func lateOutput() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
         "(while [ ! -e \"$GO\" ]; do sleep 0.1; echo; done) & echo early; exit 9",
@@ -215,7 +225,8 @@ private struct Exit: Decodable {
     }
   }
 
-  @Test func hangingUpEndsAStream() async throws {
+  @Test("A client that hangs up ends its stream")
+  func hangingUpEndsAStream() async throws {
     try await TestServer.run { server in
       let id = try await server.start("echo x; cat")
       for _ in 0..<10 { _ = try await events(server, id) { _, _ in false } }
@@ -227,7 +238,8 @@ private struct Exit: Decodable {
   }
 
   /// A reader that does not read is a gap later on, and holds up neither the process nor others.
-  @Test func aSlowReaderIsToldOfItsGap() async throws {
+  @Test("A slow reader gets gap events, and delays neither the process nor others")
+  func aSlowReaderIsToldOfItsGap() async throws {
     try await TestServer.run { server in
       let id = try await server.start("read x; head -c 50000000 /dev/zero; echo; exit 0")
       var total = 0
@@ -253,7 +265,8 @@ private struct Exit: Decodable {
         }
         #expect(gaps > 0)
       }
-      #expect(total == 50_000_001 && !isWaiting)
+      #expect(total == 50_000_001)
+      #expect(!isWaiting)
     }
   }
 }

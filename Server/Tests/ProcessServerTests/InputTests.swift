@@ -3,8 +3,10 @@ import Testing
 
 @testable import ProcessServer
 
+/// What clients write to processes and terminals, and signals.
 @Suite(.timeLimit(.minutes(5))) struct InputTests {
-  @Test func cat() async throws {
+  @Test("A process reads its stdin from several requests up to the end")
+  func cat() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat")
       for word in ["one ", "two ", "three"] {
@@ -12,22 +14,26 @@ import Testing
       }
       #expect(try await server.write("", to: id, eof: true).status == 200)
       let output = try await server.output(id) { $0.closed }
-      #expect(output.text == "one two three" && output.exit_code == 0)
+      #expect(output.text == "one two three")
+      #expect(output.exit_code == 0)
     }
   }
 
-  @Test func bc() async throws {
+  @Test("An interactive program answers what a client writes to it")
+  func bc() async throws {
     try await TestServer.run { server in
       let id = try await server.start("bc")
       _ = try await server.write("6 * 7\n", to: id)
       _ = try await server.write("12345678 * 9\n", to: id, eof: true)
       let output = try await server.output(id) { $0.closed }
-      #expect(output.text == "42\n111111102\n" && output.exit_code == 0)
+      #expect(output.text == "42\n111111102\n")
+      #expect(output.exit_code == 0)
     }
   }
 
   /// Bytes of any value, and more than a pipe holds, come back as they were.
-  @Test func everyByte() async throws {
+  @Test("A process reads bytes of any value, and more of them than its pipe holds")
+  func everyByte() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat")
       var sent: [UInt8] = []
@@ -49,7 +55,8 @@ import Testing
   }
 
   /// The end alone, without data.
-  @Test func theEndAlone() async throws {
+  @Test("A request can close stdin without data")
+  func theEndAlone() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat; echo done")
       #expect(try await server.post("processes/\(id)/stdin", #"{"eof":true}"#).status == 200)
@@ -57,18 +64,21 @@ import Testing
     }
   }
 
-  @Test func behindTheEnd() async throws {
+  @Test("A write after the end of stdin is refused")
+  func behindTheEnd() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat; sleep 1000")
       _ = try await server.write("x", to: id, eof: true)
       let late = try await server.write("y", to: id)
-      #expect(late.status == 409 && late.code == "stdin_closed")
+      #expect(late.status == 409)
+      #expect(late.code == "stdin_closed")
       #expect(try await server.output(id) { !$0.chunks.isEmpty }.text == "x")
     }
   }
 
   /// Nor while the end itself waits for the process to read.
-  @Test func behindAnEndThatWaits() async throws {
+  @Test("A write after the end of stdin is refused while the end still waits")
+  func behindAnEndThatWaits() async throws {
     try await TestServer.run {
       $0.limits.stdinPatience = .milliseconds(5)
     } _: { server in
@@ -76,23 +86,27 @@ import Testing
       let reply = try await server.write(String(repeating: "x", count: 500_000), to: id, eof: true)
       #expect(reply.text.hasPrefix(#"{"ok":true,"pending_bytes":"#))
       let late = try await server.write("y", to: id)
-      #expect(late.status == 409 && late.code == "stdin_closed")
+      #expect(late.status == 409)
+      #expect(late.code == "stdin_closed")
     }
   }
 
-  @Test func aProcessThatHasClosedItsStdin() async throws {
+  @Test("A write to a process that closed its stdin is refused")
+  func aProcessThatHasClosedItsStdin() async throws {
     try await TestServer.run { server in
       let id = try await server.start("exec <&-; echo closed; exec sleep 1000")
       _ = try await server.output(id) { !$0.chunks.isEmpty }
       let late = try await server.write("y", to: id)
-      #expect(late.status == 409 && late.code == "stdin_closed")
+      #expect(late.status == 409)
+      #expect(late.code == "stdin_closed")
       #expect(try await server.output(id).session_alive)
     }
   }
 
   /// A process that does not read holds up no request; what waits for it is bounded, and comes in
   /// order.
-  @Test func aProcessThatDoesNotRead() async throws {
+  @Test("A process that does not read delays no request, and its pending input is bounded")
+  func aProcessThatDoesNotRead() async throws {
     try await TestServer.run {
       $0.limits.stdinPatience = .milliseconds(5)
       $0.limits.stdinBytes = 300_000
@@ -116,7 +130,8 @@ import Testing
           sent += text
         }
       }
-      #expect(isFull && sent.count >= 300_000)
+      #expect(isFull)
+      #expect(sent.count >= 300_000)
       #expect(FileManager.default.createFile(atPath: server.go, contents: nil))
       while try await server.write("", to: id, eof: true).status != 200 {}
       let output = try await server.output(id) { $0.closed }
@@ -125,7 +140,8 @@ import Testing
   }
 
   /// However few the bytes of each write.
-  @Test func manySmallWritesThatWait() async throws {
+  @Test("Pending input is bounded even if each write is small")
+  func manySmallWritesThatWait() async throws {
     try await TestServer.run { server in
       let id = try await server.start("exec sleep 1000")
       let job = try server.server.jobs.job(id, of: "alice")
@@ -144,7 +160,8 @@ import Testing
   }
 
   /// Bytes that wait when the process ends are nobody's; the requests have been answered.
-  @Test func anEndWhileBytesWait() async throws {
+  @Test("A process can end while input is pending")
+  func anEndWhileBytesWait() async throws {
     try await TestServer.run {
       $0.limits.stdinPatience = .milliseconds(5)
     } _: { server in
@@ -158,7 +175,8 @@ import Testing
     }
   }
 
-  @Test func aTerminal() async throws {
+  @Test("A terminal has the requested size and can be resized")
+  func aTerminal() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
         "stty size; read x; stty size; trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.05; done",
@@ -176,7 +194,8 @@ import Testing
     }
   }
 
-  @Test func aTerminalsDefaultSizeAndEnd() async throws {
+  @Test("A terminal has 24 rows and 80 columns by default, and passes the end of input on")
+  func aTerminalsDefaultSizeAndEnd() async throws {
     try await TestServer.run { server in
       let id = try await server.start("stty size; cat; echo over", #","tty":true"#)
       _ = try await server.output(id) { $0.text.contains("24 80") }
@@ -186,22 +205,27 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    (#""SIGINT""#, 130, "SIGINT"), (#""hup""#, 129, "SIGHUP"), ("9", 137, "SIGKILL"),
-    (#""USR1""#, 138, "SIGUSR1"),
-  ])
+  @Test(
+    "A signal is accepted by name and by number, and ends the process",
+    arguments: [
+      (#""SIGINT""#, 130, "SIGINT"), (#""hup""#, 129, "SIGHUP"), ("9", 137, "SIGKILL"),
+      (#""USR1""#, 138, "SIGUSR1"),
+    ])
   func signals(signal: String, code: Int, name: String) async throws {
     try await TestServer.run { server in
       let id = try await server.start("exec sleep 1000")
       let reply = try await server.post("processes/\(id)/signal", #"{"signal":\#(signal)}"#)
       #expect(reply.text == #"{"ok":true}"#)
       let output = try await server.output(id) { $0.closed }
-      #expect(output.exit_code == code && output.signal == name && !output.session_alive)
+      #expect(output.exit_code == code)
+      #expect(output.signal == name)
+      #expect(!output.session_alive)
     }
   }
 
   /// A signal reaches the whole group; one that is caught does not end it.
-  @Test func aCaughtSignal() async throws {
+  @Test("A signal that the process survives does not end its session")
+  func aCaughtSignal() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
         "trap 'echo caught' USR1; echo ready; while :; do sleep 0.02; done 2>/dev/null")
@@ -209,12 +233,14 @@ import Testing
       try await server.post("processes/\(id)/signal", #"{"signal":"SIGWINCH"}"#)
       try await server.post("processes/\(id)/signal", #"{"signal":"SIGCONT"}"#)
       let output = try await server.output(id)
-      #expect(output.session_alive && output.signal == nil)
+      #expect(output.session_alive)
+      #expect(output.signal == nil)
     }
   }
 
   /// The environment and directory are what the request says.
-  @Test func environmentAndDirectory() async throws {
+  @Test("A process runs in the requested directory with the requested environment")
+  func environmentAndDirectory() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
         "pwd; echo $A-${PATH+set}-${HOME-unset}", #","cwd":"/usr","env":{"A":"é b","HOME":null}"#)

@@ -10,7 +10,7 @@ import Testing
   }
 
   @Test(
-    "Valid JSON is read as it stands",
+    "Valid JSON is read with its values",
     arguments: [
       ("null", "null"), (" [ ] ", "[]"), ("{}", "{}"), ("[1,-0,1.5,2e+3]", "[1,-0,1.5,2e+3]"),
       (#"{"a":[true,false,null],"b":{"a":1}}"#, #"{"a":[true,false,null],"b":{"a":1}}"#),
@@ -19,7 +19,7 @@ import Testing
   func valid(text: String, expected: String) throws { #expect(try parse(text).text == expected) }
 
   @Test(
-    "What is no JSON is refused",
+    "Invalid JSON is refused",
     arguments: [
       "", " ", "{", "[1,]", "{\"a\":}", "{\"a\" 1}", "{a:1}", "01", "1.", ".5", "1e", "+1", "--1",
       "\"", "\"\u{1}\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"",
@@ -30,12 +30,12 @@ import Testing
     #expect(error?.message.contains("not valid JSON") == true)
   }
 
-  @Test("Bytes that are no UTF-8 are refused")
+  @Test("Bytes that are not UTF-8 are refused")
   func notText() {
     #expect(throws: APIError.self) { try JSONInput(parsing: [0x22, 0xff, 0x22]) }
   }
 
-  @Test("A deep value is refused before the stack is used up")
+  @Test("A deeply nested value is refused before the stack is used up")
   func deep() {
     let error = #expect(throws: APIError.self) {
       try parse(String(repeating: "[", count: 1_000_000))
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test(
-    "A name that stands twice is named",
+    "A duplicate name is refused with its path",
     arguments: [
       (#"{"a":1,"a":1}"#, "a stands twice"), (#"{"x":{"b":1,"\u0062":2}}"#, "x.b stands twice"),
       (#"{"x":[{"b":1},{"c":1,"c":2}]}"#, "x[1].c stands twice"),
@@ -58,14 +58,14 @@ import Testing
   func equivalentNames() throws { _ = try parse("{\"\u{e9}\":1,\"e\u{301}\":2}") }
 
   @Test(
-    "Integers may be written as such numbers are",
+    "An integer can be written with a fraction or an exponent",
     arguments: [("1", 1), ("1.0", 1), ("1e3", 1000), ("-0", 0), ("65535", 65_535), ("0.5e1", 5)])
   func integers(text: String, value: Int) throws {
     #expect(try Fields(parse(#"{"n":\#(text)}"#)).integer("n", in: 0...65_535) == value)
   }
 
   @Test(
-    "A number that is none of those is refused with its field's name",
+    "A value that is not an integer in range is refused with the name of its field",
     arguments: [
       ("1.5", "n is 1.5: not an integer"), ("65536", "n is 65536: must be from 0 to 65535"),
       ("-1", "n is -1: must be from 0 to 65535"), ("1e400", "n is 1e400: "),
@@ -78,7 +78,7 @@ import Testing
     #expect(error?.message.hasPrefix(message) == true)
   }
 
-  @Test("Base64 of any bytes is read, as Foundation writes it and as this does")
+  @Test("Base64 of any bytes is read and written as Foundation does")
   func base64Bytes() {
     for count in 0..<70 {
       let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 37 + count) }
@@ -89,14 +89,14 @@ import Testing
   }
 
   @Test(
-    "Base64 in any other form is refused",
+    "Malformed base64 is refused",
     arguments: [
       "Y", "YQ", "YQ=", "YQ===", "YQ==YQ==", "YQ==x", "YQ==\n", "YQ= =", "=YQ=", "====", "Y===",
       "YR==", "YWF=", "Y*==", "YQ__", "é===", "YWFh YWFh",
     ])
   func notBase64(text: String) { #expect([UInt8](base64: text.utf8) == nil) }
 
-  @Test("A SHA-256 is the one of the standard's examples")
+  @Test("SHA-256 digests agree with the standard's examples")
   func digests() {
     for (text, digest) in [
       ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),

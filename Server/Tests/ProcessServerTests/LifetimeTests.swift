@@ -5,7 +5,8 @@ import Testing
 
 /// How long sessions live, and how the server ends.
 @Suite(.timeLimit(.minutes(5))) struct LifetimeTests {
-  @Test func endedSessionsStayUntilTheyAreIdle() async throws {
+  @Test("An ended session stays readable until it is idle for too long")
+  func endedSessionsStayUntilTheyAreIdle() async throws {
     try await TestServer.run {
       $0.idleTimeout = .seconds(3)
     } _: { server in
@@ -34,7 +35,8 @@ import Testing
   }
 
   /// A request about a process that runs counts as activity; one about an ended one does not.
-  @Test func whoAsksKeepsAProcessFromBeingIdle() async throws {
+  @Test("A request counts as activity of a running process, and not of an ended one")
+  func whoAsksKeepsAProcessFromBeingIdle() async throws {
     try await TestServer.run { server in
       let id = try await server.start("exec cat")
       let session = try server.server.jobs.job(id, of: "alice").session
@@ -56,7 +58,8 @@ import Testing
   }
 
   /// A process that says nothing and that nobody asks about is ended.
-  @Test func whoIsForgottenIsEnded() async throws {
+  @Test("The server ends a process that is silent and that no client asks about")
+  func whoIsForgottenIsEnded() async throws {
     try await TestServer.run {
       $0.idleTimeout = .milliseconds(50)
     } _: { server in
@@ -71,7 +74,8 @@ import Testing
     }
   }
 
-  @Test func deletingEndsTheProcess() async throws {
+  @Test("Deleting a session ends its process and the waits for it")
+  func deletingEndsTheProcess() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -87,7 +91,8 @@ import Testing
   }
 
   /// The end: waiting clients are answered, processes ended, new clients refused.
-  @Test func shuttingDown() async throws {
+  @Test("A shutdown ends the processes and answers the waiting clients")
+  func shuttingDown() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -105,12 +110,14 @@ import Testing
       #expect(try await first.signal == "SIGTERM")
       #expect(try await second.signal == "SIGKILL")
       let text = try await events.value
-      #expect(text.contains("event: exit") && text.contains("event: end"))
+      #expect(text.contains("event: exit"))
+      #expect(text.contains("event: end"))
     }
   }
 
   /// Clients that take no answer, or are in the middle of a request, do not hold up the end.
-  @Test func shuttingDownWithoutThem() async throws {
+  @Test("A shutdown does not wait for clients that neither read nor finish their requests")
+  func shuttingDownWithoutThem() async throws {
     try await TestServer.run {
       $0.limits.stallTime = .seconds(1000)
       $0.limits.requestTime = .seconds(1000)
@@ -138,7 +145,8 @@ import Testing
     }
   }
 
-  @Test func logsTellNothing() async throws {
+  @Test("The log contains no secrets, no input and no tokens")
+  func logsTellNothing() async throws {
     try await TestServer.run { server in
       let id = try await server.start("echo $SECRET; cat", #","env":{"SECRET":"hush-hush"}"#)
       _ = try await server.write("whisper", to: id, eof: true)
@@ -146,7 +154,8 @@ import Testing
       _ = try await server.get("processes", token: "a-wrong-token")
       _ = try await server.get("processes/\(id)/output?since=hush-hush")
       let log = server.log.text
-      #expect(log.contains("started") && log.contains(id))
+      #expect(log.contains("started"))
+      #expect(log.contains(id))
       for secret in [
         "hush-hush", "whisper", "SECRET", TestServer.alice, TestServer.bob, "a-wrong-token",
       ] {

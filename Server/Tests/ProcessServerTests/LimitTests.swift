@@ -6,7 +6,8 @@ import Testing
 
 /// What a client can do is bounded.
 @Suite(.timeLimit(.minutes(5))) struct LimitTests {
-  @Test func bodies() async throws {
+  @Test("A body above the limit is refused, announced or in chunks, and the connection goes on")
+  func bodies() async throws {
     try await TestServer.run {
       $0.limits.bodyBytes = 10_000
     } _: { server in
@@ -14,7 +15,8 @@ import Testing
       // Announced, and in parts that announce nothing.
       let large = #"{"data_b64":"\#(String(repeating: "A", count: 12_000))"}"#
       let reply = try await server.post("processes/\(id)/stdin", large)
-      #expect(reply.status == 413 && reply.code == "body_too_large")
+      #expect(reply.status == 413)
+      #expect(reply.code == "body_too_large")
       for path in ["processes/\(id)/stdin", "envs/list", "envs/local/tool/call"] {
         try await Wire.connect(port: server.port) { wire in
           try await wire.request(
@@ -24,7 +26,8 @@ import Testing
             try await wire.send("400\r\n" + String(repeating: " ", count: 1024) + "\r\n")
           }
           let reply = try await wire.response()
-          #expect(reply.status == 413 && reply.code == "body_too_large", "\(path)")
+          #expect(reply.status == 413, "\(path)")
+          #expect(reply.code == "body_too_large", "\(path)")
           // The connection goes on behind the rest of the body.
           try await wire.send("0\r\n\r\n")
           try await wire.request("GET", "/healthz")
@@ -39,7 +42,8 @@ import Testing
   }
 
   /// A client that asks whether to go on is told to, or why not.
-  @Test func expectations() async throws {
+  @Test("A client that expects 100-continue is told to continue, or why it may not")
+  func expectations() async throws {
     try await TestServer.run {
       $0.limits.bodyBytes = 10_000
     } _: { server in
@@ -60,7 +64,8 @@ import Testing
     }
   }
 
-  @Test func heads() async throws {
+  @Test("A request head above the limits is refused, and the connection ends")
+  func heads() async throws {
     try await TestServer.run { server in
       let requests = [
         "GET /healthz HTTP/1.1\r\nX: \(String(repeating: "x", count: 20_000))\r\n\r\n",
@@ -74,14 +79,17 @@ import Testing
           let reply = try await wire.response()
           return ((reply.status, reply.code), try await wire.isCutOff())
         }
-        #expect(status.0 == 431 && status.1 == "headers_too_large" && isCutOff)
+        #expect(status.0 == 431)
+        #expect(status.1 == "headers_too_large")
+        #expect(isCutOff)
       }
     }
   }
 
   /// A head that comes a letter at a time, a body that does, and a connection on which nothing
   /// comes.
-  @Test func slowRequests() async throws {
+  @Test("The server closes the connection of a client that sends its request too slowly")
+  func slowRequests() async throws {
     try await TestServer.run {
       $0.limits.idleTime = .milliseconds(200)
       $0.limits.requestTime = .milliseconds(200)
@@ -105,7 +113,8 @@ import Testing
   }
 
   /// A client that waits for an answer is not idle.
-  @Test func waitingIsNotIdling() async throws {
+  @Test("A client that waits for an answer is not idle")
+  func waitingIsNotIdling() async throws {
     try await TestServer.run {
       $0.limits.idleTime = .seconds(6)
       $0.limits.requestTime = .seconds(6)
@@ -118,7 +127,8 @@ import Testing
 
   /// A request that stands behind another is not told to go on in the middle of the other's
   /// response.
-  @Test func expectationsBehindOthers() async throws {
+  @Test("A pipelined request is told to continue only after the response before it")
+  func expectationsBehindOthers() async throws {
     try await TestServer.run { server in
       let id = try await server.start("sleep 0.2; echo done; cat")
       try await Wire.connect(port: server.port) { wire in
@@ -130,13 +140,16 @@ import Testing
         #expect(try await wire.response().decode(OutputReply.self).text == "done\n")
         try await wire.send("{}")
         let reply = try await wire.response()
-        #expect(reply.status == 200 && reply.text.hasPrefix(#"{"envs":"#))
+        #expect(reply.status == 200)
+        #expect(reply.text.hasPrefix(#"{"envs":"#))
       }
     }
   }
 
   /// Metrics are for the server's own machine: not for clients that come by another address.
-  @Test(.enabled(if: LimitTests.ownAddress != nil, "this machine has no other address"))
+  @Test(
+    "The metrics are forbidden to clients from another address",
+    .enabled(if: LimitTests.ownAddress != nil, "this machine has no other address"))
   func metricsFromElsewhere() async throws {
     let address = try #require(Self.ownAddress)
     try await TestServer.run {
@@ -145,7 +158,8 @@ import Testing
       try await Wire.connect(host: address, port: server.port) { wire in
         try await wire.request("GET", "/metrics")
         let refused = try await wire.response()
-        #expect(refused.status == 403 && refused.code == "forbidden")
+        #expect(refused.status == 403)
+        #expect(refused.code == "forbidden")
         try await wire.request("GET", "/healthz")
         #expect(try await wire.response().status == 200)
       }
@@ -162,7 +176,8 @@ import Testing
   }()
 
   /// A client that does not read its response is cut off.
-  @Test func slowReaders() async throws {
+  @Test("The server closes the connection of a client that does not read its response")
+  func slowReaders() async throws {
     try await TestServer.run {
       $0.limits.stallTime = .milliseconds(100)
     } _: { server in

@@ -6,7 +6,8 @@ import Testing
 /// Reading by polls. Where something is waited for, it is for a minute: a wait that is not ended by
 /// what should end it runs into the suite's time limit, or gives another answer.
 @Suite(.timeLimit(.minutes(5))) struct PollingTests {
-  @Test func outputEndsAWait() async throws {
+  @Test("Output ends a wait")
+  func outputEndsAWait() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -15,11 +16,13 @@ import Testing
       try await server.waits(1)
       _ = try await server.write("this\n", to: id)
       let output = try await waiting
-      #expect(output.text == "got this\n" && output.session_alive)
+      #expect(output.text == "got this\n")
+      #expect(output.session_alive)
     }
   }
 
-  @Test func exitEndsAWait() async throws {
+  @Test("The exit of the process ends a wait")
+  func exitEndsAWait() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -28,11 +31,14 @@ import Testing
       try await server.waits(1)
       _ = try await server.write("\n", to: id)
       let output = try await waiting
-      #expect(output.exit_code == 5 && !output.session_alive && output.signal == nil)
+      #expect(output.exit_code == 5)
+      #expect(!output.session_alive)
+      #expect(output.signal == nil)
     }
   }
 
-  @Test func terminateEndsAWait() async throws {
+  @Test("Terminating the process ends a wait")
+  func terminateEndsAWait() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -41,13 +47,15 @@ import Testing
       try await server.waits(1)
       try await server.post("processes/\(id)/terminate")
       let output = try await waiting
-      #expect(output.exit_code == 143 && output.signal == "SIGTERM")
+      #expect(output.exit_code == 143)
+      #expect(output.signal == "SIGTERM")
     }
   }
 
   /// A client that has been told of the exit, and waits for what other processes may still write,
   /// is not told again at once.
-  @Test func aCursorKnowsOfTheExit() async throws {
+  @Test("A wait from a cursor that knows of the exit ends only with something new")
+  func aCursorKnowsOfTheExit() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -72,11 +80,13 @@ import Testing
     }
   }
 
-  @Test func aWaitEndsByItself() async throws {
+  @Test("A wait ends when its time, or the server's limit on it, is up")
+  func aWaitEndsByItself() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat")
       let output = try await server.output(id, "wait_ms=50")
-      #expect(output.chunks.isEmpty && output.session_alive)
+      #expect(output.chunks.isEmpty)
+      #expect(output.session_alive)
     }
     // However long a client wants to wait, and however the server is limited.
     try await TestServer.run {
@@ -87,7 +97,8 @@ import Testing
     }
   }
 
-  @Test func nothingToWaitFor() async throws {
+  @Test("A wait for a closed session ends at once")
+  func nothingToWaitFor() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -95,14 +106,16 @@ import Testing
       let output = try await server.output(id) { $0.closed }
       for position in ["0", "\(output.next_since)", output.cursor] {
         let again = try await server.output(id, "since=\(position)&wait_ms=1000000")
-        #expect(again.closed && again.exit_code == 0)
+        #expect(again.closed)
+        #expect(again.exit_code == 0)
       }
     }
   }
 
   /// A client that hangs up is not waited for: nothing of it is left although its wait would have
   /// had long to go.
-  @Test func hangingUpEndsAWait() async throws {
+  @Test("A client that hangs up ends its wait")
+  func hangingUpEndsAWait() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -122,7 +135,8 @@ import Testing
     }
   }
 
-  @Test func manyWaitAtOnce() async throws {
+  @Test("The same output ends the waits of 50 clients")
+  func manyWaitAtOnce() async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
@@ -135,25 +149,32 @@ import Testing
         _ = try await server.write("all\n", to: id)
         return try await group.reduce(into: []) { $0.append($1) }
       }
-      #expect(texts.count == 50 && texts.allSatisfy { $0 == "all\n" })
+      #expect(texts.count == 50)
+      #expect(texts.allSatisfy { $0 == "all\n" })
     }
   }
 
-  @Test func maxBytes() async throws {
+  @Test("A poll with max_bytes returns at least one chunk, and tells whether there are more")
+  func maxBytes() async throws {
     try await TestServer.run { server in
       let id = try await server.start("for i in 1 2 3 4; do printf 12345; sleep 0.05; done")
       let all = try await server.output(id) { $0.closed }
       let total = all.chunks.map(\.data.count).reduce(0, +)
-      #expect(total == 20 && !all.has_more)
+      #expect(total == 20)
+      #expect(!all.has_more)
       let first = try await server.output(id, "max_bytes=1")
-      #expect(first.chunks.count == 1 && first.has_more == (all.chunks.count > 1))
-      #expect(first.next_since == 1 && first.chunks[0].text.hasPrefix("12345"))
+      #expect(first.chunks.count == 1)
+      #expect(first.has_more == (all.chunks.count > 1))
+      #expect(first.next_since == 1)
+      #expect(first.chunks.first?.text.hasPrefix("12345") == true)
     }
   }
 
   /// What a reader gets that resumes with each answer's position is what was written, each byte
   /// once, in order; over new connections, with positions of either kind, in pieces of any size.
-  @Test(arguments: [true, false])
+  @Test(
+    "A client that resumes from each answer receives every byte once and in order",
+    arguments: [true, false])
   func resuming(withCursors: Bool) async throws {
     try await TestServer.run {
       $0.limits.waitTime = .seconds(1000)
@@ -172,7 +193,9 @@ import Testing
           bytes += chunk.data
           seqs.append(chunk.seq)
         }
-        #expect(output.missed_chunks == 0 && output.missed_bytes == 0 && !output.truncated)
+        #expect(output.missed_chunks == 0)
+        #expect(output.missed_bytes == 0)
+        #expect(!output.truncated)
         if output.closed && !output.has_more { break }
         position = withCursors ? output.cursor : "\(output.next_since)"
         limit = limit * 3 % 1000 + 1
@@ -184,7 +207,8 @@ import Testing
   }
 
   /// One connection serves many requests, also when they come before their answers.
-  @Test func pipelining() async throws {
+  @Test("A connection answers pipelined requests in order")
+  func pipelining() async throws {
     try await TestServer.run { server in
       let id = try await server.start("echo a; cat")
       _ = try await server.output(id) { !$0.chunks.isEmpty }
@@ -203,14 +227,16 @@ import Testing
 
   /// A reader that comes too late is told how much it missed: in chunks always, in bytes if it has
   /// a cursor.
-  @Test func missedIsCounted() async throws {
+  @Test("A late reader learns how many chunks and bytes it missed")
+  func missedIsCounted() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
         "echo first; read x; head -c 5000000 /dev/zero; echo last; exit 0")
       let first = try await server.output(id) { !$0.chunks.isEmpty }
       _ = try await server.write("\n", to: id)
       let closed = try await server.output(id) { $0.closed }
-      #expect(closed.truncated && closed.lost_bytes > 3_000_000)
+      #expect(closed.truncated)
+      #expect(closed.lost_bytes > 3_000_000)
       let output = try await server.output(id, "since=\(first.cursor)")
       let received = output.chunks.map(\.data.count).reduce(0, +)
       let missed = try #require(output.missed_bytes)
@@ -221,11 +247,14 @@ import Testing
       #expect(output.chunks.last?.text.hasSuffix("last\n") == true)
       // One that is up to date has missed nothing, whatever was lost.
       let now = try await server.output(id, "since=\(output.cursor)")
-      #expect(!now.truncated && now.missed_chunks == 0 && now.lost_bytes == 6 + missed)
+      #expect(!now.truncated)
+      #expect(now.missed_chunks == 0)
+      #expect(now.lost_bytes == 6 + missed)
     }
   }
 
-  @Test func anyBytes() async throws {
+  @Test("Output of any bytes arrives unchanged in length and value")
+  func anyBytes() async throws {
     try await TestServer.run { server in
       let id = try await server.start("head -c 200000 /dev/urandom")
       let output = try await server.output(id) { $0.closed }
@@ -234,7 +263,8 @@ import Testing
     }
   }
 
-  @Test func metricsCount() async throws {
+  @Test("The metrics count sessions, bytes and polls, and keep the counts of gone sessions")
+  func metricsCount() async throws {
     try await TestServer.run { server in
       let id = try await server.start("head -c 3000000 /dev/zero; exit 0")
       let output = try await server.output(id) { $0.closed }

@@ -33,30 +33,33 @@ import Testing
     try await call(server, "shell", arguments).decode(Shell.self).structuredContent
   }
 
-  @Test("The shell answers both streams, as text and exactly")
+  @Test("The tool shell returns both streams as text and as exact bytes")
   func streams() async throws {
     try await TestServer.run { server in
       let result = try await shell(
         server, #""command":"printf 'a\\377b'; sleep 0.1; printf 'c\\303' >&2; sleep 0.1; echo d""#)
-      #expect(result.stdout == "a\u{fffd}bd\n" && result.stderr == "c\u{fffd}")
+      #expect(result.stdout == "a\u{fffd}bd\n")
+      #expect(result.stderr == "c\u{fffd}")
       #expect(Data(base64Encoded: result.stdout_b64) == Data([0x61, 0xff, 0x62, 0x64, 0x0a]))
       #expect(Data(base64Encoded: result.stderr_b64) == Data([0x63, 0xc3]))
-      #expect(result.dropped_bytes == 0 && result.exit_code == 0)
+      #expect(result.dropped_bytes == 0)
+      #expect(result.exit_code == 0)
     }
   }
 
   @Test(
-    "Tools that there are not are unknown, with 400",
+    "A tool that does not exist is answered with 400",
     arguments: ["read_file", "write_file", "apply_patch", "copy_path", "", "Shell"])
   func unknown(tool: String) async throws {
     try await TestServer.run { server in
       let reply = try await call(server, tool, "")
-      #expect(reply.status == 400 && reply.code == "unknown_tool")
+      #expect(reply.status == 400)
+      #expect(reply.code == "unknown_tool")
     }
   }
 
   @Test(
-    "What is wrong with an argument is said with its name",
+    "An invalid argument is refused with its name",
     arguments: [
       (#""command":"true","timeout_ms":1.5"#, "arguments.timeout_ms is 1.5: not an integer"),
       (#""command":"true","timeout_ms":0"#, "arguments.timeout_ms is 0: must be at least 1"),
@@ -71,21 +74,25 @@ import Testing
   func wrongArguments(arguments: String, message: String) async throws {
     try await TestServer.run { server in
       let reply = try await call(server, "exec_command", arguments)
-      #expect(reply.status == 400 && reply.code == "bad_request")
+      #expect(reply.status == 400)
+      #expect(reply.code == "bad_request")
       #expect(reply.text.contains(message), "\(reply.text)")
     }
   }
 
-  @Test("Limits that no resource limit can be are not available")
+  @Test("Limits that need control groups are refused without them")
   func controlGroups() async throws {
     try await TestServer.run { server in
       for field in ["max_memory_bytes", "max_processes"] {
         let reply = try await call(server, "exec_command", #""command":"true","\#(field)":10"#)
-        #expect(reply.status == 400 && reply.code == "limits_unavailable")
+        #expect(reply.status == 400)
+        #expect(reply.code == "limits_unavailable")
         let other = try await call(server, "shell", #""command":"true","\#(field)":10"#)
-        #expect(other.status == 400 && other.code == "limits_unavailable")
+        #expect(other.status == 400)
+        #expect(other.code == "limits_unavailable")
         let wrong = try await call(server, "exec_command", #""command":"true","\#(field)":0"#)
-        #expect(wrong.status == 400 && wrong.code == "bad_request")
+        #expect(wrong.status == 400)
+        #expect(wrong.code == "bad_request")
       }
       // Nothing of it counts.
       #expect(try await server.get("processes").text == #"{"processes":[]}"#)
@@ -93,23 +100,25 @@ import Testing
     }
   }
 
-  @Test("A command has the resource limits that it was given")
+  @Test("A command runs under the requested resource limits")
   func resourceLimits() async throws {
     try await TestServer.run { server in
       let result = try await shell(
         server, #""command":"ulimit -n; ulimit -t","open_files":77,"cpu_seconds":9"#)
       #expect(result.stdout == "77\n9\n")
       let busy = try await shell(server, #""command":"while :; do :; done","cpu_seconds":1"#)
-      #expect(busy.exit_code == 128 + 24 && !busy.timed_out)
+      #expect(busy.exit_code == 128 + 24)
+      #expect(!busy.timed_out)
     }
   }
 
-  @Test("A command whose time is up is ended, and that is told")
+  @Test("A command is ended when its time is up, and its output says so")
   func timeouts() async throws {
     try await TestServer.run { server in
       let late = try await server.start("echo x; exec sleep 1000", #","timeout_ms":300"#)
       let output = try await server.output(late) { $0.closed }
-      #expect(output.text == "x\n" && output.signal == "SIGTERM")
+      #expect(output.text == "x\n")
+      #expect(output.signal == "SIGTERM")
       #expect(try await server.get("processes/\(late)/output").text.contains(#""timed_out":true"#))
       #expect(try await server.get("processes/\(late)/events").text.contains(#""timed_out":true"#))
       let soon = try await server.start("exit 3", #","timeout_ms":60000"#)
@@ -118,7 +127,7 @@ import Testing
     }
   }
 
-  @Test("The same key of a workspace gives the same session, however often and at once")
+  @Test("Concurrent and repeated starts with the same key of a workspace give the same session")
   func keys() async throws {
     try await TestServer.run { server in
       let arguments = #""command":"echo $$; exec sleep 1000","idempotency_key":"k 1""#
@@ -137,7 +146,8 @@ import Testing
       // With other arguments it is a mistake; in another workspace, another key.
       let other = try await call(
         server, "exec_command", #""command":"true","idempotency_key":"k 1""#)
-      #expect(other.status == 409 && other.code == "label_taken")
+      #expect(other.status == 409)
+      #expect(other.code == "label_taken")
       let bob = try await server.start(
         "echo $$; exec sleep 1000", #","idempotency_key":"k 1""#, token: TestServer.bob)
       #expect(bob != all[0].session_id)
@@ -158,19 +168,21 @@ import Testing
       }
       let id = try await server.start("cat", #","idempotency_key":"k","name":"n""#)
       let list = try await server.get("processes").text
-      #expect(list.contains(id) && list.contains(#""name":"n""#))
+      #expect(list.contains(id))
+      #expect(list.contains(#""name":"n""#))
       let repeated = try await server.start("cat", #","idempotency_key":"k","name":"n""#)
       #expect(repeated == id)
     }
   }
 
-  @Test("A name is its workspace's own, and taken as long as its session is known")
+  @Test("A name belongs to one session of its workspace for as long as that session is known")
   func names() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat", #","name":"dev server""#)
       #expect(try await server.start("cat", #","name":"dev server""#) == id)
       let other = try await call(server, "exec_command", #""command":"true","name":"dev server""#)
-      #expect(other.status == 409 && other.code == "label_taken")
+      #expect(other.status == 409)
+      #expect(other.code == "label_taken")
     }
   }
 }

@@ -5,7 +5,8 @@ import Testing
 
 /// The wire format, byte for byte where clients rely on it.
 @Suite(.timeLimit(.minutes(5))) struct WireFormatTests {
-  @Test func environments() async throws {
+  @Test("The list of environments has the documented form")
+  func environments() async throws {
     try await TestServer.run {
       $0.environmentName = "here"
     } _: { server in
@@ -24,7 +25,8 @@ import Testing
   nonisolated(unsafe) private static let usage =
     #/\{"user_seconds":\d+\.\d{6},"system_seconds":\d+\.\d{6},"max_rss_bytes":[1-9]\d*\}/#
 
-  @Test func aSession() async throws {
+  @Test("The output of an ended session has the documented form")
+  func aSession() async throws {
     try await TestServer.run { server in
       let reply = try await server.post(
         "envs/local/tool/call",
@@ -53,7 +55,8 @@ import Testing
     }
   }
 
-  @Test func whileItRuns() async throws {
+  @Test("The output of a running session has the documented form")
+  func whileItRuns() async throws {
     try await TestServer.run { server in
       let id = try await server.start("cat")
       let text = try await server.get("processes/\(id)/output?since=0").text
@@ -73,7 +76,8 @@ import Testing
     }
   }
 
-  @Test func aCommandThatCannotStart() async throws {
+  @Test("A command that cannot start is a tool error with the reason")
+  func aCommandThatCannotStart() async throws {
     try await TestServer.run { server in
       let reply = try await server.post(
         "envs/local/tool/call",
@@ -92,7 +96,8 @@ import Testing
     }
   }
 
-  @Test func anError() async throws {
+  @Test("An error has a code and a message")
+  func anError() async throws {
     try await TestServer.run { server in
       let text = try await server.get("processes/no-such/output").text
       #expect(
@@ -102,10 +107,12 @@ import Testing
     }
   }
 
-  @Test func health() async throws {
+  @Test("The health check answers GET and HEAD without a token")
+  func health() async throws {
     try await TestServer.run { server in
       let reply = try await server.request("GET", "/healthz", token: nil)
-      #expect(reply.status == 200 && reply.text == #"{"ok":true}"#)
+      #expect(reply.status == 200)
+      #expect(reply.text == #"{"ok":true}"#)
       let status = try await Wire.connect(port: server.port) { wire in
         try await wire.request("HEAD", "/healthz")
         return try await wire.head()?.status
@@ -114,7 +121,8 @@ import Testing
     }
   }
 
-  @Test func theList() async throws {
+  @Test("The list of processes gives the state and the counts of each")
+  func theList() async throws {
     struct Reply: Decodable {
       struct Process: Decodable {
         var session_id: String
@@ -138,15 +146,22 @@ import Testing
       #expect(list.map(\.session_id) == [first, second])
       #expect(list.map(\.tty) == [true, false])
       #expect(list.map(\.session_alive) == [true, false])
-      #expect(list[0].pid > 0 && list[0].exit_code == nil && list[0].signal == nil)
-      #expect(list[1].exit_code == 137 && list[1].signal == "SIGKILL" && list[1].closed)
-      #expect(list[1].total_bytes == 4 && list[1].lost_bytes == 0 && list[1].last_seq == 1)
+      #expect(list[0].pid > 0)
+      #expect(list[0].exit_code == nil)
+      #expect(list[0].signal == nil)
+      #expect(list[1].exit_code == 137)
+      #expect(list[1].signal == "SIGKILL")
+      #expect(list[1].closed)
+      #expect(list[1].total_bytes == 4)
+      #expect(list[1].lost_bytes == 0)
+      #expect(list[1].last_seq == 1)
       let text = try await server.get("processes").text
       #expect(text.contains(#""command":"exec cat""#))
     }
   }
 
-  @Test func theShell() async throws {
+  @Test("The result of the tool shell has the documented form")
+  func theShell() async throws {
     try await TestServer.run { server in
       func shell(_ arguments: String) async throws -> String {
         try await server.post(
@@ -175,7 +190,8 @@ import Testing
   }
 
   /// Values that the JSON writer has to escape, as another reader reads them.
-  @Test func textIsEscaped() throws {
+  @Test("The JSON writer escapes strings so that another reader reads them back")
+  func textIsEscaped() throws {
     let text = "\"\\/\u{0}\u{1f}\n\r\t\u{7f}é\u{2028}🙂"
     let json: JSON = ["a": .string(text), "b": [1, nil, true], text: []]
     let object = try JSONSerialization.jsonObject(with: Data(json.text.utf8)) as? [String: Any]
