@@ -2,25 +2,8 @@ import Foundation
 import ProcessHost
 import Testing
 
-/// What the README shows, compiled and run.
+/// The examples of the README and the libraries' articles.
 @Suite struct ReadmeTests {
-  /// The file in the repository's root, seen from this one.
-  private static func text(_ name: String) throws -> String {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    return try String(contentsOf: root.appending(path: name), encoding: .utf8)
-  }
-
-  @Test("The README contains the examples that are compiled here")
-  func examplesAreCompiled() throws {
-    for name in [
-      "Example.swift", "DialogueExample.swift", "ProducerExample.swift", "ShutdownExample.swift",
-    ] {
-      let example = try Self.text("Tests/ReadmeTests/\(name)")
-      #expect(try Self.text("README.md").contains("```swift\n\(example)```"))
-    }
-  }
-
   @Test("The first example runs and returns the command's exit code")
   func exampleRuns() async throws {
     #expect(try await buildAndWatch() == 2)
@@ -54,11 +37,5 @@ import Testing
     let output = countDown(from: 3)
     #expect(output.chunks.payload.description == "3\n2\n1\n")
     #expect(output.isComplete)
-  }
-
-  @Test("CI runs the README's test command")
-  func ciRunsTheReadmesTests() throws {
-    #expect(try Self.text("README.md").contains("\nswift test\n"))
-    #expect(try Self.text(".ci/run").contains("\nswift test 2>&1"))
   }
 }
