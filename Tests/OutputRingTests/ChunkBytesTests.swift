@@ -11,7 +11,7 @@ import Testing
     return writer.reader.read()[1].data
   }
 
-  @Test("every way to copy a chunk's bytes gives the same bytes")
+  @Test("Every way to copy a chunk's bytes gives the same bytes")
   func everyWayToCopyThemGivesTheSame() {
     let expected = (0..<100).map { UInt8($0) }
     let data = bytes(100)
@@ -26,7 +26,7 @@ import Testing
     #expect(unsafe data.withContiguousStorageIfAvailable { unsafe Array($0) } == expected)
   }
 
-  @Test("a slice has its own bytes and the indices of the whole")
+  @Test("A slice has its own bytes and the indices of the whole")
   func aSliceHasItsOwnBytesAndTheIndicesOfTheWhole() {
     let slice = bytes(100)[10..<20]
     #expect(slice.startIndex == 10)
@@ -39,7 +39,7 @@ import Testing
     #expect(slice[12...].first == 12)
   }
 
-  @Test("a short destination gets what fits, and the iterator continues behind it")
+  @Test("A short destination gets what fits, and the iterator continues behind it")
   func aShortDestinationTakesWhatFitsAndTheIteratorGoesOnBehindIt() {
     let data = bytes(10)
     let destination = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 4)
@@ -53,7 +53,7 @@ import Testing
     #expect(rest.next() == nil)
   }
 
-  @Test("slices are equal if their bytes are, wherever they lie")
+  @Test("Slices are equal if their bytes are, wherever they lie")
   func equalIfTheBytesAreWhereverTheyLie() {
     let data = bytes(100)
     #expect(data == bytes(100))
@@ -63,7 +63,7 @@ import Testing
     #expect(data[3..<3] == data[8..<8])
   }
 
-  @Test("the payload of an empty batch is empty")
+  @Test("The payload of an empty batch is empty")
   func noBytesAtAll() {
     let none = RingBatch().payload
     #expect(none.isEmpty)
@@ -73,7 +73,7 @@ import Testing
     #expect(unsafe none.withUnsafeBytes { $0.count } == 0)
   }
 
-  @Test("an iterator keeps the memory alive")
+  @Test("An iterator keeps the memory alive")
   func theIteratorKeepsTheMemoryAlive() {
     var iterator = bytes(100).makeIterator()
     // Whatever is allocated now would get the memory if it were free.

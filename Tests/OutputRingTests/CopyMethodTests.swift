@@ -5,7 +5,7 @@ import Testing
 
 /// The forms of the racing copy, as rings choose them.
 @Suite struct CopyMethodTests {
-  @Test("every form has a name of its own, and the current one is one that this machine has")
+  @Test("Every copy method has a name of its own, and the current one is available")
   func names() {
     #expect(Set(RingCopyMethod.all.map(\.name)).count == RingCopyMethod.all.count)
     #expect(RingCopyMethod.base.isAvailable)
@@ -14,7 +14,7 @@ import Testing
     #expect(RingCopyMethod.detected.isAvailable)
   }
 
-  @Test("a ring delivers the same bytes in whichever form it copies", arguments: RingCopyMethod.all)
+  @Test("A ring delivers the same bytes with every copy method", arguments: RingCopyMethod.all)
   func roundTrips(method: RingCopyMethod) throws {
     guard method.isAvailable else { try Test.cancel("this processor lacks \(method.name)") }
     var writer = RingWriter(
@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  @Test("the form that is in use can be prescribed")
+  @Test("The copy method can be forced")
   func forcing() {
     // The same as before, since other tests make rings meanwhile.
     let current = RingCopyMethod.current

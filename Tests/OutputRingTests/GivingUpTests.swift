@@ -4,7 +4,7 @@ import Testing
 
 /// Reads that are lapped, or whose descriptors are reused, at one attempt or at all of them.
 @Suite struct GivingUpTests {
-  @Test("a read whose payload is lapped at every attempt reports all of it as missed")
+  @Test("A read whose payload is lapped at every attempt reports all of it as missed")
   func payloadLappedAtEveryAttempt() {
     let harness = RingHarness(capacity: 8, chunkLimit: 2, reservationLimit: 1, pieceSize: 4)
     harness.append(8)
@@ -25,7 +25,7 @@ import Testing
   }
 
   @Test(
-    "a read whose descriptors are reused at every attempt reports nothing as missed",
+    "A read whose descriptors are reused at every attempt reports nothing as missed",
     arguments: [ReadStep.observed, .searched])
   func descriptorsReusedAtEveryAttempt(at place: ReadStep) {
     let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
@@ -61,7 +61,7 @@ import Testing
     #expect(next.missedBytes == nil)
   }
 
-  @Test("a read that gives up still says that its cursor is ahead of the newest chunk")
+  @Test("A read that gives up still says that its cursor is ahead of the newest chunk")
   func givingUpAhead() {
     let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
     for size in [20, 30, 20] { harness.append(size) }
@@ -78,7 +78,7 @@ import Testing
     #expect(batch.cursor.offset == nil)
   }
 
-  @Test("the loss that one reader reports from the cached window never becomes less")
+  @Test("The loss that one reader reports from the cached window never becomes less")
   func lossFromTheCache() {
     let harness = RingHarness(capacity: 40, chunkLimit: 2, reservationLimit: 8)
     for size in [20, 30, 20] { harness.append(size) }
@@ -103,7 +103,7 @@ import Testing
     #expect(lostAfterwards >= reported)
   }
 
-  @Test("a reader that is lapped twice copies the rest newest first, and keeps it")
+  @Test("A reader that is lapped twice copies the rest newest first, and keeps it")
   func copiesTheRestNewestFirst() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }
@@ -123,7 +123,7 @@ import Testing
     #expect(!batch.hasMore)
   }
 
-  @Test("a copy newest first that is lapped keeps what it copied before")
+  @Test("A copy newest first that is lapped keeps what it has copied")
   func lappedWhileCopyingNewestFirst() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }
@@ -140,7 +140,7 @@ import Testing
     #expect(batch.missedBytes == 17)
   }
 
-  @Test("[fast-writer] a read that starts over keeps the newest of what is due")
+  @Test("[fast-writer] A read that starts over keeps the newest of what is due")
   func retriesForTheNewest() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }
@@ -160,7 +160,7 @@ import Testing
     #expect(!batch.hasMore)
   }
 
-  @Test("of a chunk larger than a piece, a read that starts over copies the beginning first")
+  @Test("A read that starts over copies the beginning of a large chunk first")
   func retriesForALargeChunk() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<2 { harness.append(12) }
@@ -183,7 +183,7 @@ import Testing
     #expect(batch.missedChunks == 4)
   }
 
-  @Test("what was confirmed newest first is kept, however far the producer gets")
+  @Test("A copy newest first keeps what it has confirmed, however far the producer gets")
   func keepsWhatWasConfirmed() {
     let harness = RingHarness(capacity: 24, reservationLimit: 1, pieceSize: 2)
     for _ in 0..<24 { harness.append(1) }
@@ -199,7 +199,7 @@ import Testing
     #expect(batch.missedChunks == 20)
   }
 
-  @Test("a read that starts over takes all that is due, if it can")
+  @Test("A read that starts over returns all that is due if it is not lapped again")
   func retriesForAll() {
     let harness = RingHarness(capacity: 16, reservationLimit: 1, pieceSize: 100)
     for _ in 0..<16 { harness.append(1) }
@@ -216,7 +216,7 @@ import Testing
     #expect(!batch.hasMore)
   }
 
-  @Test("a second attempt keeps to maxBytes")
+  @Test("A second attempt respects maxBytes")
   func retriesWithinMaxBytes() {
     let harness = RingHarness(capacity: 16, reservationLimit: 1, pieceSize: 100)
     harness.append(16)

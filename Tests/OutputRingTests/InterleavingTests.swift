@@ -55,7 +55,7 @@ import Testing
     + [[2], [5], [8], [13], [100], [3, 3, 3], [4, 1, 4, 1, 4], [100, 1], [7, 7, 7, 7, 7]]
 
   @Test(
-    "a burst of appends at any single step of a read leaves it intact",
+    "A burst of appends at any single step of a read leaves it intact",
     arguments: shapes, [1, 2, 3, 8])
   func burstAtOneStep(shape: Shape, pieceSize: Int) {
     for start in Start.allCases {
@@ -83,7 +83,7 @@ import Testing
   }
 
   @Test(
-    "[fast-writer] a burst at every step of a read leaves the newest intact suffix",
+    "[fast-writer] A burst at every step of a read leaves the newest intact suffix",
     arguments: shapes, [1, 2, 3, 8])
   func burstAtEveryStepFrom(shape: Shape, pieceSize: Int) {
     for start in Start.allCases {
@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  @Test("random bursts at random steps leave reads intact", arguments: 0..<8)
+  @Test("Random bursts at random steps leave reads intact", arguments: 0..<8)
   func randomScripts(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     for round in 0..<150 {

@@ -30,7 +30,7 @@ import Testing
     return findings
   }
 
-  @Test("readers lose what a large chunk overwrites piece by piece, not all at once")
+  @Test("Readers lose what a large chunk overwrites piece by piece, not all at once")
   func littleByLittle() {
     let found = findings(
       capacity: 1_000, slack: 100, before: Array(repeating: 100, count: 12), appending: 600)
@@ -39,21 +39,21 @@ import Testing
     #expect(found.allSatisfy { $0.newest == 12 })
   }
 
-  @Test("a chunk as large as the capacity leaves its predecessor one piece of head start")
+  @Test("A chunk as large as the capacity leaves its predecessor one piece of head start")
   func asLargeAsTheCapacity() {
     let found = findings(capacity: 1_000, slack: 250, before: [1_000], appending: 1_000)
     #expect(found.map(\.chunks) == [1, 0, 0, 0])
     #expect(found.map(\.lost) == [0, 1_000, 1_000, 1_000])
   }
 
-  @Test("of a chunk larger than the capacity, the last bytes are copied in pieces")
+  @Test("The last bytes of a chunk larger than the capacity are copied in pieces")
   func largerThanTheCapacity() {
     let found = findings(capacity: 1_000, slack: 300, before: [400, 400], appending: 2_500)
     #expect(found.count == 4)
     #expect(found.last?.newest == 2)
   }
 
-  @Test("a piece announces no less than a reservation before it did")
+  @Test("A piece announces no less than a reservation before it did")
   func afterAReservation() {
     for step in 0..<20 {
       let harness = RingHarness(capacity: 100, reservationLimit: 50)
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  @Test("every size in every place is stored as a whole", arguments: [1, 3, 16, 40])
+  @Test("A chunk of any size is stored whole at any position", arguments: [1, 3, 16, 40])
   func everySizeInEveryPlace(slack: Int) {
     for start in 0..<64 + slack {
       for size in 1..<130 {

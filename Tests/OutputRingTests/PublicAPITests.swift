@@ -6,7 +6,7 @@ import Testing
 @Suite struct PublicAPITests {
   private func text(_ batch: RingBatch) -> [String] { batch.map { $0.data.description } }
 
-  @Test("a layout has the sizes asked for and a power of two of slots")
+  @Test("A layout has the sizes asked for and a power of two of slots")
   func layout() {
     let layout = RingLayout(capacity: 1_000, chunkLimit: 100, reservationLimit: 50)
     #expect(layout.capacity == 1_000)
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test("a reader gets what the writer appended, from any position")
+  @Test("A reader gets what the writer appended, from any position")
   func writerAndReader() {
     var writer = RingWriter(RingLayout(capacity: 100))
     let reader = writer.reader
@@ -62,7 +62,7 @@ import Testing
     #expect(!reader.read(since: 2).isCursorAhead)
   }
 
-  @Test("a read returns the status that the writer set")
+  @Test("A read returns the status that the writer set")
   func status() {
     var writer = RingWriter(RingLayout(capacity: 100))
     #expect(writer.status == 0)
@@ -74,7 +74,7 @@ import Testing
     #expect(writer.reader.read().status == .max)
   }
 
-  @Test("a buffer makes a chunk, and no bytes make none")
+  @Test("A buffer makes a chunk, and no bytes make none")
   func buffersAndNothing() {
     var writer = RingWriter(RingLayout(capacity: 100))
     unsafe writer.append(UnsafeRawBufferPointer(start: nil, count: 0))
@@ -85,7 +85,7 @@ import Testing
     #expect(writer.reader.read().first.map { Array($0.data) } == [1, 2, 3])
   }
 
-  @Test("a reservation publishes what its closure wrote, and nothing if it wrote nothing")
+  @Test("A reservation publishes what its closure wrote, and nothing if it wrote nothing")
   func reservations() throws {
     struct Failure: Error {}
     var writer = RingWriter(RingLayout(capacity: 10, reservationLimit: 6))
@@ -127,7 +127,7 @@ import Testing
     #expect(batch.missedBytes == 14)
   }
 
-  @Test("bytes that are not contiguous in memory make a chunk")
+  @Test("Bytes that are not contiguous in memory make a chunk")
   func bytesThatAreNotContiguous() {
     var writer = RingWriter(RingLayout(capacity: 100))
     writer.append("abc".utf8.reversed())
@@ -137,7 +137,7 @@ import Testing
     #expect(writer.reader.read().map(\.tag) == [false, true])
   }
 
-  @Test("a chunk's bytes are a collection that is shared and not decoded")
+  @Test("A chunk's bytes are a collection that is shared and not decoded")
   func chunkBytes() throws {
     var writer = RingWriter(RingLayout(capacity: 100))
     unsafe writer.append("abc".utf8Span.span.bytes)
@@ -176,7 +176,7 @@ import Testing
     #expect(Array(writer.reader.read(since: 2)[0].data) == bytes)
   }
 
-  @Test("an error passes through the closure of a chunk's bytes")
+  @Test("An error passes through the closure of a chunk's bytes")
   func errorsPassThroughByteClosures() {
     struct Failure: Error {}
     var writer = RingWriter(RingLayout(capacity: 100))
@@ -187,7 +187,7 @@ import Testing
     }
   }
 
-  @Test("cursors are equal if seq and offset are")
+  @Test("Cursors are equal if seq and offset are")
   func cursorsAreValues() {
     let cursor = RingCursor(seq: 3, offset: 70)
     #expect(cursor == RingCursor(seq: 3, offset: 70))
@@ -196,27 +196,27 @@ import Testing
   }
 
   /// Reads into memory with room take that memory; what somebody holds on to is left alone.
-  @Test("a negative offset is one that is not known")
+  @Test("A negative offset counts as unknown")
   func cursorsWithoutOffset() {
     #expect(RingCursor(seq: 3, offset: -5).offset == nil)
     #expect(RingCursor(seq: 3, offset: .min) == RingCursor(seq: 3))
     #expect(RingCursor(seq: 3, offset: 0).offset == 0)
   }
 
-  @Test("a seq of 0 or less is the beginning, whose offset is known")
+  @Test("A seq of 0 or less is the beginning, whose offset is known")
   func cursorsAtTheBeginning() {
     #expect(RingCursor(seq: 0) == .start)
     #expect(RingCursor(seq: .min, offset: 70) == .start)
     #expect(RingCursor.start.offset == 0)
   }
 
-  @Test("an integer literal is a cursor of that seq")
+  @Test("An integer literal is a cursor of that seq")
   func cursorsFromLiterals() {
     let cursor: RingCursor = 3
     #expect(cursor == RingCursor(seq: 3))
   }
 
-  @Test("a read reuses the memory of a batch unless something else refers to it")
+  @Test("A read reuses the memory of a batch unless something else refers to it")
   func reusedMemory() {
     var writer = RingWriter(RingLayout(capacity: 64, reservationLimit: 8))
     let reader = writer.reader
@@ -257,7 +257,7 @@ import Testing
     #expect(Array(copy.payload) == Stamp.bytes(64, at: copy[0].offset))
   }
 
-  @Test("a batch is a random-access collection of its chunks")
+  @Test("A batch is a random-access collection of its chunks")
   func batchesAreCollections() {
     var writer = RingWriter(RingLayout(capacity: 100))
     for size in 1...9 {

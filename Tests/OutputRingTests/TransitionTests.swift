@@ -4,7 +4,7 @@ import Testing
 
 /// Each state of a ring and each way from one to another, compared with the model.
 @Suite struct TransitionTests {
-  @Test("an empty ring has nothing to read")
+  @Test("An empty ring has nothing to read")
   func empty() {
     let harness = RingHarness(capacity: 8)
     let batch = harness.expectExact()
@@ -18,7 +18,7 @@ import Testing
     #expect(harness.writerState == (0, 0))
   }
 
-  @Test("a ring that is exactly full has lost nothing")
+  @Test("A ring that is exactly full has lost nothing")
   func exactlyFull() {
     let harness = RingHarness(capacity: 8)
     harness.append(5)
@@ -30,7 +30,7 @@ import Testing
     #expect(harness.reader.lostBytes == 5)
   }
 
-  @Test("a chunk of exactly the capacity is retained as a whole")
+  @Test("A chunk of exactly the capacity is retained as a whole")
   func oneChunkOfExactlyTheCapacity() {
     let harness = RingHarness(capacity: 8)
     harness.append(8)
@@ -39,7 +39,7 @@ import Testing
     #expect(harness.expectExact().map(\.offset) == [8])
   }
 
-  @Test("a chunk that wraps is read in one piece")
+  @Test("A chunk that wraps is read in one piece")
   func wrap() {
     // 8 + 4 bytes of payload storage: the third chunk lies at 10, 11, 0, 1, 2.
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
@@ -49,7 +49,7 @@ import Testing
     #expect(Array(batch.payload) == Stamp.bytes(5, at: 10))
   }
 
-  @Test("a chunk may end exactly at the end of the storage")
+  @Test("A chunk may end exactly at the end of the storage")
   func wrapExactlyAtTheEnd() {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [6, 6] { harness.append(size) }
@@ -58,7 +58,7 @@ import Testing
     #expect(harness.expectExact().map(\.offset) == [6, 12])
   }
 
-  @Test("a reservation may end exactly at the end of the storage")
+  @Test("A reservation may end exactly at the end of the storage")
   func wrapExactlyAtTheEndByReservation() {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [4, 4] { harness.append(size) }
@@ -70,7 +70,7 @@ import Testing
     harness.expectExact()
   }
 
-  @Test("a reservation is one piece, or two where it wraps", arguments: 1...24, [false, true])
+  @Test("A reservation is one piece, or two where it wraps", arguments: 1...24, [false, true])
   func reservationsArePiecesOfTheStorage(appended: Int, byReservation: Bool) {
     for wanted in 1...5 {
       var writer = RingWriter(RingLayout(capacity: 8, reservationLimit: 4))
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test("a reservation across the wrap is read in one piece")
+  @Test("A reservation across the wrap is read in one piece")
   func reservationAcrossTheWrap() {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [5, 5] { harness.append(size) }
@@ -102,7 +102,7 @@ import Testing
   }
 
   /// Every distance from the wrap, with every size up to far beyond the storage.
-  @Test("of a chunk larger than the capacity, the last bytes are kept", arguments: 1...10)
+  @Test("A chunk larger than the capacity keeps its last bytes", arguments: 1...10)
   func oversize(capacity: Int) {
     for before in 0...(capacity + 6) {
       for size in (capacity + 1)...(4 * capacity + 12) {
@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  @Test("no more chunks are retained than the limit allows")
+  @Test("No more chunks are retained than the limit allows")
   func chunkLimit() {
     let harness = RingHarness(capacity: 100, chunkLimit: 3)
     for _ in 0..<3 { harness.append(2) }
@@ -132,7 +132,7 @@ import Testing
   }
 
   /// Readers that come back at all distances, to a ring whose descriptors go round.
-  @Test("missed bytes are known for as long as the descriptor is there")
+  @Test("The missed bytes of a seq are known for as long as its descriptor is kept")
   func seqsAreKnownForAsLongAsTheirDescriptors() {
     let harness = RingHarness(capacity: 4, reservationLimit: 2)
     for _ in 0..<20 {
@@ -148,7 +148,7 @@ import Testing
     #expect(harness.expectExact(since: ReadStart(seq: oldest + 1)).missedBytes != nil)
   }
 
-  @Test("an append after an abandoned reservation is intact", arguments: [nil, 0, 1, 3])
+  @Test("An append after an abandoned reservation is intact", arguments: [nil, 0, 1, 3])
   func abandonedReservationThenAppend(commit: Int?) {
     let harness = RingHarness(capacity: 8, reservationLimit: 4)
     for size in [5, 3] { harness.append(size) }
@@ -163,7 +163,7 @@ import Testing
   }
 
   @Test(
-    "a reservation leaves retained bytes alone, however much is written into it",
+    "A reservation leaves retained bytes alone, however much is written into it",
     arguments: 1...12)
   func openReservationLeavesRetainedBytesAlone(capacity: Int) {
     for reservationLimit in 1...5 {
@@ -178,7 +178,7 @@ import Testing
     }
   }
 
-  @Test("a reader that fell behind learns exactly what it missed")
+  @Test("A reader that fell behind learns exactly what it missed")
   func lappedReader() {
     let harness = RingHarness(capacity: 8)
     for size in [3, 3] { harness.append(size) }
@@ -195,7 +195,7 @@ import Testing
   /// evicted.
   ///
   /// Nothing can run in the middle of an append, so this writes the announcement alone.
-  @Test("what a large append in flight overwrites counts as evicted", arguments: 5...30)
+  @Test("The bytes that a large append in flight overwrites count as evicted", arguments: 5...30)
   func appendInFlight(size: Int) {
     let layout = RingLayout(capacity: 12, reservationLimit: 4)
     var writer = RingWriter(layout)
@@ -230,7 +230,7 @@ import Testing
     #expect(after.last?.seq == 7)
   }
 
-  @Test("an append in flight evicts a chunk larger than the capacity as a whole")
+  @Test("An append in flight evicts a chunk larger than the capacity as a whole")
   func appendInFlightOverOversizeChunk() {
     let layout = RingLayout(capacity: 12, reservationLimit: 4)
     var writer = RingWriter(layout)
@@ -251,7 +251,7 @@ import Testing
 
   /// Another reader caches a later window while this one is between two steps. What this one reads
   /// is still all that was retained when it looked.
-  @Test("a cached window of a later seq is not used")
+  @Test("A cached window of a later seq is not used")
   func cachedWindowsOfLaterSeqs() {
     let harness = RingHarness(capacity: 8, reservationLimit: 64)
     for _ in 0..<5 { harness.append(2) }
@@ -268,7 +268,7 @@ import Testing
     #expect(batch.lostBytes == 2)
   }
 
-  @Test("a status comes with the chunks that were appended before it")
+  @Test("A status comes with the chunks that were appended before it")
   func statusComesWithChunks() {
     let harness = RingHarness(capacity: 8)
     harness.append(1)

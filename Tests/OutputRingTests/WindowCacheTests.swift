@@ -22,7 +22,7 @@ import Testing
     cache.load().map { [$0.newestSeq, $0.end, $0.oldestSeq, $0.lostBytes] }
   }
 
-  @Test("the newest window stays")
+  @Test("The newest window stays")
   func theNewestStays() {
     cache.store(window(5))
     #expect(cached == [5, 50, 4, 30])
@@ -33,7 +33,7 @@ import Testing
   }
 
   /// The version is odd: another reader has begun to store a window, and was stopped there.
-  @Test("a window that is being stored is neither loaded nor replaced")
+  @Test("A window that is being stored is neither loaded nor replaced")
   func aWindowThatIsBeingStored() {
     cache.store(window(5))
     unsafe words[0] += 1
@@ -44,7 +44,7 @@ import Testing
     #expect(cached == [5, 50, 4, 30])
   }
 
-  @Test("the reported loss never falls")
+  @Test("The reported loss never falls")
   func theReportedLossNeverFalls() {
     cache.raiseReportedLoss(to: 7)
     cache.raiseReportedLoss(to: 3)
