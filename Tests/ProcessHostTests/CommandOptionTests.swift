@@ -86,13 +86,15 @@ private func reason(_ command: Command) async -> String? {
   @Test("Inherited descriptors can swap numbers, and one can have several numbers")
   func swapped() async throws {
     let (a, b, c) = (Marked("a"), Marked("b"), Marked("c"))
+    let taken = [a.descriptor, b.descriptor, c.descriptor]
+    let free = try #require((99...103).first { !taken.contains($0) })
     var command = Command(
       "bash", "-c",
       [a, b, c].map { "cat /proc/self/fd/\($0.descriptor)" }.joined(separator: ";")
-        + "; cat /proc/self/fd/99")
+        + "; cat /proc/self/fd/\(free)")
     command.inheritedDescriptors = [
       a.descriptor: b.descriptor, b.descriptor: c.descriptor, c.descriptor: a.descriptor,
-      99: a.descriptor,
+      free: a.descriptor,
     ]
     #expect(text(try await capture(command)) == "bcaa")
   }

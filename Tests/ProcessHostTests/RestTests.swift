@@ -115,6 +115,52 @@ import Testing
     #expect(await eventually { witness == nil })
   }
 
+  /// A source that is added again as soon as it has finished, once.
+  private final class Returning: EventSource, @unchecked Sendable {
+    private let ends: PipeEnds
+    private let eventLoop: EventLoop
+    private var turns = 0
+    var registration: EventLoop.Registration?
+    let returned = Latch<Void>()
+
+    init(on eventLoop: EventLoop) throws {
+      ends = try PipeEnds.open(.fromChild)
+      self.eventLoop = eventLoop
+      expectWritten([1], to: ends.write.number)
+    }
+
+    func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
+      try unsafe poller.add(ends.read.number, token: token)
+    }
+
+    func remove(from poller: borrowing Poller) { poller.remove(ends.read.number) }
+
+    func handleEvent() -> EventLoop.Next {
+      turns += 1
+      return turns == 1 ? .finish : .hold
+    }
+
+    func didFinish() {
+      do throws(SystemError) { try eventLoop.add(self) } catch { Issue.record(error) }
+      returned.set(())
+    }
+  }
+
+  @Test("A source that adds itself again when it finishes can be withdrawn, and the thread ends")
+  func addedAgain() async throws {
+    let eventLoop = try EventLoop.start()
+    let source = try Returning(on: eventLoop)
+    try eventLoop.add(source)
+    try await source.returned.wait()
+    try await execute(on: eventLoop) {
+      #expect(source.registration != nil)
+      eventLoop.withdraw(source)
+      #expect(source.registration == nil)
+    }
+    eventLoop.stop(grace: .zero)
+    #expect(await eventually { eventLoop.hasEnded })
+  }
+
   @Test("The event loop's thread does not end while a source rests")
   func stopping() async throws {
     let eventLoop = try EventLoop.start(pause: .milliseconds(20))

@@ -80,7 +80,10 @@ final class EventLoop: Sendable {
 
   /// Forgets a source that the poller does not know any more.
   private func release(_ registration: Registration) {
-    registration.source.registration = nil
+    // The source may be registered anew: its `didFinish()` may have added it again.
+    if registration.source.registration === registration {
+      registration.source.registration = nil
+    }
     sourceCount.subtract(1, ordering: .relaxed)
     unsafe Unmanaged.passUnretained(registration).release()
   }

@@ -241,7 +241,17 @@ extension LaunchError {
     _ attempt: spawn_attempt, _ command: Command, _ path: Command.Text, terminal: String?
   ) {
     let (path, error) = (path.description, SystemError(code: attempt.code))
-    switch spawn_step(rawValue: UInt32(attempt.step)) {
+    let step = spawn_step(rawValue: UInt32(attempt.step))
+    // In its cgroup, what the child allocates counts from the first byte, before there is anything
+    // to kill.
+    if let limit = command.memoryLimit, attempt.code == ENOMEM, step != SPAWN_STARTED,
+      step != SPAWN_CANCELLED, step != SPAWN_PROCESS
+    {
+      self = .other(
+        reason: "\(path): cannot be executed within \(limit) bytes of memory", code: error.code)
+      return
+    }
+    switch step {
     case SPAWN_STARTED:
       return nil
     case SPAWN_CANCELLED:
@@ -276,12 +286,6 @@ extension LaunchError {
     case SPAWN_EXECUTE:
       switch error.code {
       case ENOEXEC: self = .notExecutable(path: path, reason: .unknownFormat)
-      // The new memory counts from its first page, before there is anything to kill.
-      case ENOMEM where command.memoryLimit != nil:
-        self = .other(
-          reason:
-            "\(path): cannot be executed within \(command.memoryLimit ?? 0) bytes of memory",
-          code: error.code)
       case E2BIG: self = .notExecutable(path: path, reason: .argumentsTooLong)
       // That it may be executed was checked for this program's user.
       case EACCES where command.user != nil:

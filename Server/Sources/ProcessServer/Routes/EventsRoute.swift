@@ -51,7 +51,7 @@ extension API {
   private struct Position {
     var cursor: Cursor
     /// What was told of the exit.
-    var exitTold: String?
+    var exitTold: Int32?
     var isAtEnd = false
   }
 
@@ -79,12 +79,15 @@ extension API {
     events.reserveCapacity(expected)
     // The position that the client has given means nothing here.
     if output.isCursorForeign || output.isCursorAhead {
+      // Where the stream goes on, as the event's id too: a client that reconnects before the next
+      // chunk must not come back with its old position, which may be within the output by then.
+      let next = output.isCursorForeign ? Cursor.start : output.cursor
       events.writeEvent(
         "reset",
         [
           "foreign_cursor": .bool(output.isCursorForeign),
-          "cursor_ahead": .bool(output.isCursorAhead), "cursor": .string(output.cursor.description),
-        ])
+          "cursor_ahead": .bool(output.isCursorAhead), "cursor": .string(next.description),
+        ], id: "\(next.seq)")
     }
     if output.missedChunks > 0 || output.missedBytes != 0 { events.writeGap(output) }
     for chunk in output.chunks {
@@ -96,8 +99,8 @@ extension API {
     if !output.hasMore, let code = output.exitCode {
       let ending = await job.ending(for: output)
       let exit: JSON = .object([("exit_code", .int(Int(code)))] + ending.members)
-      if position.exitTold != exit.text {
-        position.exitTold = exit.text
+      if position.exitTold != code {
+        position.exitTold = code
         events.writeEvent("exit", exit)
       }
       if output.isClosed {
