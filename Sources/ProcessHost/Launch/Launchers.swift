@@ -13,8 +13,9 @@
 /// true of scans of process groups and of work on cgroups, which run here too.
 ///
 /// There are up to eight threads. Each is started when a launch finds the others busy, and none of
-/// them ever ends. If all of them hang, because of an unresponsive file server for example, up to
-/// eight more are started: launches that hang delay no others.
+/// them ever ends. If all of them hang, because of an unresponsive file server for example, another
+/// eight may be started, and again for as long as jobs wait and none finishes: launches that hang
+/// delay no others.
 @safe
 final class Launchers: @unchecked Sendable {
   static let shared = Launchers()
