@@ -159,7 +159,7 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan);
 ///
 /// Call it before `spawn_start` or while that runs, and while no thread closes the descriptor. If
 /// the attempt still reports a child, that child may be about to end. Does nothing to a child that
-/// runs already where the system has no `pidfd`.
+/// exists already where the system has no `pidfd`.
 void spawn_cancel(struct spawn_attempt *attempt);
 
 /// Returns the program's soft limit on open files.
