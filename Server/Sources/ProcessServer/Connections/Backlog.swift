@@ -71,7 +71,7 @@ final class Backlog: Sendable {
   ) -> Bool {
     var stalled: [Connection] = []
     let isTaken = state.withLock { state in
-      // No one would subtract the bytes of a connection that is gone.
+      // The bytes of a connection that is gone would never be subtracted.
       if connection.isClosed { return false }
       while true {
         let own = state.entries[connection.id]?.bytes ?? 0
