@@ -1,4 +1,4 @@
-// What it takes to put a child into a cgroup, and to reach it there.
+// System calls that signal the processes of a cgroup by descriptor.
 #define _GNU_SOURCE
 #include "CSpawn.h"
 

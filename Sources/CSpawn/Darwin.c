@@ -1,4 +1,4 @@
-// How Darwin starts a child: by `posix_spawn`, which is a system call there.
+// Starts a child on Darwin, by `posix_spawn`, which is a system call there.
 #if defined(__APPLE__)
 
 #include "CSpawn.h"
@@ -29,7 +29,7 @@ void spawn_again(struct spawn_attempt *attempt) {
   *attempt = (struct spawn_attempt){.descriptor = -1, .is_cancelled = attempt->is_cancelled};
 }
 
-/// The step that an error of `posix_spawn` is from: it tells the error alone.
+/// Guesses the step that failed: `posix_spawn` reports only the error.
 static enum spawn_step failed_step(const struct spawn_plan *plan, int code) {
   if (code == EAGAIN || code == ENOMEM) return SPAWN_PROCESS;
   struct stat status;
@@ -61,7 +61,7 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
   if (!code) code = posix_spawnattr_setsigdefault(&attributes, &all);
   short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_CLOEXEC_DEFAULT;
   if (plan->terminal) {
-    // A session leader's first terminal becomes its controlling one.
+    // The first terminal that a session leader opens becomes its controlling terminal.
     flags |= POSIX_SPAWN_SETSID;
     if (!code) code = posix_spawn_file_actions_addopen(&actions, 0, plan->terminal, O_RDWR, 0);
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, 0, 1);
@@ -73,7 +73,8 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->output, 1);
     if (!code) code = posix_spawn_file_actions_adddup2(&actions, plan->error, 2);
   }
-  // The actions come one after the other: what they install must have numbers that none overwrites.
+  // The actions run one after the other, so their sources must have numbers that no action
+  // overwrites.
   int copies[SPAWN_MOST_DESCRIPTORS];
   int count = plan->inherited_count, copied = 0;
   int above = count ? plan->inherited[count - 1].target + 1 : 3;

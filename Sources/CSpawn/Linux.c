@@ -1,4 +1,4 @@
-// How Linux starts a child.
+// Starts a child on Linux.
 #if defined(__linux__)
 
 #define _GNU_SOURCE
@@ -29,7 +29,7 @@
 #define CLONE_PIDFD 0x00001000
 #endif
 
-// Where the first call of a name takes numbers of 16 bits.
+// On architectures where the original system calls take IDs of 16 bits.
 #ifdef SYS_setgroups32
 #define SET_GROUPS SYS_setgroups32
 #define SET_GROUP_ID SYS_setresgid32
@@ -42,26 +42,26 @@
 #define CHANGE_OWNER SYS_fchown
 #endif
 
-// The child runs in the memory of the program until it executes its file (CLONE_VM), which copies
-// no page tables, however much memory the program has. The thread that starts it waits
-// (CLONE_VFORK), and it alone; the child has the thread's thread-local storage, `errno` included,
-// and a stack of its own.
+// The child runs in the program's memory until it executes its file (CLONE_VM). So the kernel
+// copies no page tables, however much memory the program has. Only the thread that starts the child
+// waits (CLONE_VFORK). The child uses that thread's thread-local storage, including `errno`, and a
+// stack of its own.
 //
-// SAFETY: what follows is run by the child, while other threads of the program run on and may hold
-// any lock. So the child
-//   - allocates nothing, takes no lock, and calls nothing but `syscall(2)`, which is
-//     async-signal-safe. The C library's own functions may be cancellation points, and sanitizers
-//     replace some by functions that keep books in the program's memory (of descriptors and signal
-//     handlers, which the child changes for itself alone);
-//   - writes to nothing but its stack, `errno`, and the step, code and index of the attempt, which
-//     no other thread reads meanwhile;
-//   - runs no signal handler of the program: all signals are blocked until all handlers are gone;
+// SAFETY: The child runs the functions below, while other threads of the program run on and may
+// hold any lock. So the child
+//   - allocates nothing, takes no lock, and calls only `syscall(2)`, which is async-signal-safe.
+//     The C library's own functions may be cancellation points, and sanitizers replace some of them
+//     by functions that record descriptors and signal handlers in the program's memory, although
+//     the child changes only its own;
+//   - writes only to its stack, `errno`, and the step, code and index of the attempt, which no
+//     other thread reads meanwhile;
+//   - runs no signal handler of the program: all signals are blocked until all handlers are reset;
 //   - is not instrumented, since it never returns from its functions;
 //   - ends by `execve` or `exit_group`.
 //
-// A child that becomes another user has memory of its own (no CLONE_VM): that user's processes
-// might change what a child of theirs can write to, which would be the program. All the same the
-// thread waits for it, and the attempt lies in memory that both share.
+// A child that becomes another user has memory of its own (no CLONE_VM): otherwise that user's
+// processes might be able to change the program's memory through the child. The thread waits for
+// this child too, and the attempt lies in memory that both share.
 #if defined(__clang__)
 #define CHILD __attribute__((disable_sanitizer_instrumentation, no_stack_protector))
 #else
@@ -69,8 +69,8 @@
 #endif
 
 #if defined(__GLIBC__)
-// glibc's other name for it. ThreadSanitizer replaces `clone` by a function that takes the child
-// for a fork, with memory of its own, and changes its books in it.
+// glibc's other name for `clone`. ThreadSanitizer replaces `clone` by a function that takes the
+// child for a fork with memory of its own, and changes the sanitizer's state in the shared memory.
 extern int __clone(int (*function)(void *), void *stack, int flags, void *context, ...);
 #define CLONE __clone
 #else
@@ -80,27 +80,28 @@ extern int __clone(int (*function)(void *), void *stack, int flags, void *contex
 struct child {
   struct spawn_attempt *attempt;
   const struct spawn_plan *plan;
-  /// The program's own number.
+  /// The program's PID.
   pid_t parent;
 };
 
-/// Ends the child, and leaves word of the reason.
+/// Records the reason of a failure, and ends the child.
 CHILD static _Noreturn void fail(struct spawn_attempt *attempt, enum spawn_step step, int code) {
   attempt->step = step;
   attempt->code = code;
   for (;;) syscall(SYS_exit_group, 127);
 }
 
-/// Gives every signal its default action. `sigaction(3)` refuses those that the C library uses
-/// itself.
+/// Gives every signal its default action. `sigaction(3)` refuses the signals that the C library
+/// uses itself.
 CHILD static void reset_signals(void) {
-  // A `struct sigaction` of the kernel's, in which all fields are 0 for SIG_DFL.
+  // The kernel's `struct sigaction`, in which all fields are 0 for SIG_DFL.
   const unsigned long defaults[8] = {0};
   for (int signal = 1; signal < _NSIG; ++signal)
     syscall(SYS_rt_sigaction, signal, defaults, NULL, (size_t)_NSIG / 8);
 }
 
-/// The descriptors that the child is to have: numbers, and what becomes each of them.
+/// The descriptors that the child gets: their numbers in the child (targets), and the descriptors
+/// that become them (sources).
 struct table {
   int count;
   /// In ascending order, 0, 1 and 2 first.
@@ -114,8 +115,8 @@ CHILD static int is_target(const struct table *table, int number) {
   return 0;
 }
 
-/// Closes the descriptors that are no targets, one by one: those that /proc names, or all that
-/// there may be.
+/// Closes the descriptors that are not targets, one by one: those that /proc lists or, without
+/// /proc, all numbers up to the limit.
 CHILD static void close_each(const struct table *table) {
   struct entry {
     unsigned long inode, offset;
@@ -133,7 +134,8 @@ CHILD static void close_each(const struct table *table) {
       if (!is_target(table, (int)number)) syscall(SYS_close, (int)number);
     return;
   }
-  // Closing changes what is listed next; from the start again, until there is nothing to close.
+  // Closing a descriptor changes the rest of the listing. So the listing is repeated from the start
+  // until there is nothing to close.
   for (int has_closed = 1; has_closed;) {
     has_closed = 0;
     syscall(SYS_lseek, directory, 0, SEEK_SET);
@@ -150,24 +152,25 @@ CHILD static void close_each(const struct table *table) {
   syscall(SYS_close, directory);
 }
 
-/// Closes all descriptors that are no targets.
+/// Closes all descriptors that are not targets.
 CHILD static void close_others(const struct table *table) {
   unsigned next = 0;
   for (int index = 0; index <= table->count; ++index) {
     unsigned end = index < table->count ? (unsigned)table->targets[index] : ~0u;
-    // Missing before Linux 5.9, and refused by some sandboxes.
+    // The call is missing before Linux 5.9, and some sandboxes refuse it.
     if (end > next && syscall(SYS_close_range, next, end - (index < table->count), 0u) < 0)
       return close_each(table);
     next = end + 1;
   }
 }
 
-/// Gives each target its source. A source may be a target too, and more than one target's source.
+/// Installs each source under its target's number. A source may also be a target, and may be the
+/// source of several targets.
 CHILD static int install(struct table *table) {
   for (int index = 0; index < table->count; ++index) {
     int target = table->targets[index], moved = -1;
-    // What is about to be overwritten, and is still needed, gets another number: one that nothing
-    // overwrites.
+    // A descriptor that is about to be overwritten, and is still needed as a source, is moved to a
+    // number that nothing overwrites.
     for (int later = index + 1; later < table->count; ++later) {
       if (table->sources[later] != target) continue;
       for (int lowest = 3; moved < 0 || is_target(table, moved); lowest = moved + 1)
@@ -175,7 +178,7 @@ CHILD static int install(struct table *table) {
       table->sources[later] = moved;
     }
     int source = table->sources[index];
-    // A descriptor that keeps its number need not be one that children inherit.
+    // A descriptor that keeps its number may have FD_CLOEXEC set.
     long result = source == target ? syscall(SYS_fcntl, target, F_SETFD, 0)
                                    : syscall(SYS_dup3, source, target, 0);
     if (result < 0) return -1;
@@ -183,7 +186,7 @@ CHILD static int install(struct table *table) {
   return 0;
 }
 
-/// Sets what a process hands down to those that it starts.
+/// Sets the attributes that a process passes on to its children.
 CHILD static void set_attributes(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
   if (plan->mask >= 0) syscall(SYS_umask, plan->mask);
   if (plan->sets_niceness && syscall(SYS_setpriority, PRIO_PROCESS, 0, plan->niceness) < 0)
@@ -197,7 +200,7 @@ CHILD static void set_attributes(struct spawn_attempt *attempt, const struct spa
   }
 }
 
-/// Becomes another user, for good.
+/// Becomes another user permanently.
 CHILD static void become(struct spawn_attempt *attempt, const struct spawn_user *user) {
   if (syscall(SET_GROUPS, (long)user->supplementary_count, user->supplementary) < 0)
     fail(attempt, SPAWN_SUPPLEMENTARY_GROUPS, errno);
@@ -207,11 +210,13 @@ CHILD static void become(struct spawn_attempt *attempt, const struct spawn_user 
     fail(attempt, SPAWN_USER_ID, errno);
 }
 
-/// Asks for a signal at the parent's death. A change of user takes it back, so this comes after it.
+/// Requests a signal at the parent's death. A change of user cancels the request, so this comes
+/// after it.
 CHILD static void follow(struct spawn_attempt *attempt, int signal, pid_t parent) {
   if (syscall(SYS_prctl, PR_SET_PDEATHSIG, (unsigned long)signal, 0ul, 0ul, 0ul) < 0)
     fail(attempt, SPAWN_DEATH_SIGNAL, errno);
-  // It may have died before. A parent outside of the child's PID namespace has the number 0 in it.
+  // The parent may have died before. A parent outside of the child's PID namespace has the PID 0 in
+  // it.
   pid_t now = (pid_t)syscall(SYS_getppid);
   if (now != parent && now != 0) fail(attempt, SPAWN_CANCELLED, 0);
 }
@@ -219,10 +224,10 @@ CHILD static void follow(struct spawn_attempt *attempt, int signal, pid_t parent
 CHILD static int run_child(void *context) {
   struct spawn_attempt *attempt = ((struct child *)context)->attempt;
   const struct spawn_plan *plan = ((struct child *)context)->plan;
-  // The other half of `spawn_cancel`.
+  // Pairs with `spawn_cancel`.
   if (__atomic_load_n(&attempt->is_cancelled, __ATOMIC_SEQ_CST)) fail(attempt, SPAWN_CANCELLED, 0);
   reset_signals();
-  // 0 is the process that writes it.
+  // 0 stands for the writing process.
   if (plan->cgroup >= 0 && syscall(SYS_write, plan->cgroup, "0", 1) < 0)
     fail(attempt, SPAWN_CGROUP, errno);
   struct table table;
@@ -240,7 +245,7 @@ CHILD static int run_child(void *context) {
     int terminal = (int)syscall(SYS_openat, AT_FDCWD, plan->terminal, O_RDWR | O_CLOEXEC, 0);
     if (terminal < 0 || syscall(SYS_ioctl, terminal, TIOCSCTTY, 0) < 0)
       fail(attempt, SPAWN_TERMINAL, errno);
-    // As login(1) does: its user may open it again by its name.
+    // As login(1) does, so that the user may open the terminal again by its name.
     if (plan->user && syscall(CHANGE_OWNER, terminal, plan->user->user, -1) < 0)
       fail(attempt, SPAWN_TERMINAL, errno);
     table.sources[0] = table.sources[1] = table.sources[2] = terminal;
@@ -248,7 +253,7 @@ CHILD static int run_child(void *context) {
              (plan->group == SPAWN_NEW_SESSION && syscall(SYS_setsid) < 0)) {
     fail(attempt, SPAWN_GROUP, errno);
   }
-  // EINVAL is for a number at or above the limit.
+  // EINVAL means that a number is at or above the limit.
   if (install(&table) < 0) fail(attempt, SPAWN_DESCRIPTORS, errno == EINVAL ? EMFILE : errno);
   close_others(&table);
   set_attributes(attempt, plan);
@@ -288,11 +293,11 @@ void spawn_again(struct spawn_attempt *attempt) {
 }
 
 void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
-  // More than the child needs, also for a signal frame with the largest register file.
+  // More than the child needs, even with a signal frame for the largest register file.
   _Alignas(64) char stack[32768];
   struct child child = {attempt, plan, getpid()};
   int flags = (plan->user ? 0 : CLONE_VM) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
-  // The stack grows down. The kernel stores the descriptor before the child runs; an old one
+  // The stack grows down. The kernel stores the descriptor before the child runs. An old kernel
   // ignores CLONE_PIDFD, and stores none.
   pid_t process = CLONE(run_child, stack + sizeof stack, flags, &child, &attempt->descriptor);
   if (process < 0) {
@@ -301,13 +306,14 @@ void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan) {
   } else if (attempt->step == SPAWN_STARTED) {
     attempt->process = process;
   } else {
-    // It has ended already.
+    // The child has failed, and ends.
     while (waitpid(process, NULL, 0) < 0 && errno == EINTR) {}
   }
 }
 
 void spawn_cancel(struct spawn_attempt *attempt) {
-  // Both sequentially consistent: either the child finds the first, or this finds the child.
+  // Both accesses are sequentially consistent: either the child reads the flag, or this thread
+  // reads the child's descriptor.
   __atomic_store_n(&attempt->is_cancelled, 1, __ATOMIC_SEQ_CST);
   int descriptor = __atomic_load_n(&attempt->descriptor, __ATOMIC_SEQ_CST);
   if (descriptor >= 0) syscall(SYS_pidfd_send_signal, descriptor, SIGKILL, NULL, 0u);

@@ -1,4 +1,4 @@
-// What a child that has ended has used.
+// Reports the resources that a child that has ended has used.
 #define _GNU_SOURCE
 #include "CSpawn.h"
 
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 int spawn_reap(pid_t process, struct spawn_usage *usage) {
-  // Others than positive numbers stand for any child, or any of a group.
+  // Numbers that are not positive stand for any child, or any child of a group.
   if (process <= 0) return 0;
   struct rusage found;
   pid_t result;
@@ -33,8 +33,8 @@ int spawn_reap(pid_t process, struct spawn_usage *usage) {
 
 int spawn_peek_usage(pid_t process, struct spawn_usage *usage) {
 #if defined(__linux__)
-  // The C library's `waitid` leaves out the kernel's last parameter. A `struct rusage` of the
-  // kernel's: all fields are `long`, whatever the C library's are.
+  // The C library's `waitid` omits the kernel's last parameter, a `struct rusage` in the kernel's
+  // layout: all fields are `long`, whatever the C library's are.
   long found[18] = {0};
   siginfo_t info = {0};
   long result;

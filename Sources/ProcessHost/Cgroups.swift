@@ -1,59 +1,61 @@
 extension CommandHost {
   /// Whether a host puts each command into a cgroup of its own.
   ///
-  /// A process group can be left, by `setsid(2)` for example, and what has left it is not reached
-  /// by signals. A cgroup cannot be left without permission to write to another one. With a cgroup,
-  /// signals, ``HostedProcess/terminate(with:grace:)`` and the end of the host reach all that the
-  /// command has started, and `SIGKILL` reaches processes of other users as well.
+  /// A process can leave its process group, by `setsid(2)` for example, and is then out of reach of
+  /// signals. It cannot leave its cgroup without permission to write to another cgroup. With a
+  /// cgroup, signals, ``HostedProcess/terminate(with:grace:)`` and the end of the host reach all
+  /// processes that the command has started, and `SIGKILL` reaches processes of other users as
+  /// well.
   ///
-  /// It needs Linux 5.14, a cgroup file system of version 2, and permission to make a cgroup: root
-  /// has it unless the file system is mounted read-only, as in most containers; other users have it
-  /// where systemd or an administrator has delegated a cgroup to them. It costs a launch a fraction
-  /// of a millisecond as a rule, and each process two descriptors.
+  /// Cgroups need Linux 5.14, a cgroup file system of version 2, and permission to create a cgroup.
+  /// Root has the permission unless the file system is mounted read-only, as in most containers.
+  /// Other users have it where systemd or an administrator has delegated a cgroup to them. A cgroup
+  /// usually costs each launch a fraction of a millisecond, and each process two descriptors.
   ///
-  /// A cgroup is removed when its command is over. A program that is killed leaves its commands'
-  /// cgroups behind.
+  /// The host removes a cgroup when nothing is left of its command. A program that is killed leaves
+  /// its commands' cgroups behind.
   ///
-  /// A ``Command/memoryLimit`` or ``Command/processLimit`` takes the memory or pids controller as
-  /// well, in a cgroup in which no processes are: ``dividingOwn()`` finds one.
+  /// A ``Command/memoryLimit`` or ``Command/processLimit`` also needs the memory or pids
+  /// controller, in a cgroup that has no processes itself: ``dividingOwn()`` finds one.
   public enum Cgroups: Sendable, Hashable {
-    /// No cgroups: a command's process group is all that is reached.
+    /// No cgroups: signals reach only a command's process group.
     case none
-    /// In the cgroup that this program is in, wherever it may make one there; else as ``none``.
-    /// ``HostedProcess/containment`` tells.
+    /// A new cgroup inside this program's own, if the program may create one there; otherwise as
+    /// ``none``. ``HostedProcess/containment`` shows which.
     case ifAvailable
-    /// In the cgroup whose directory this is, `/sys/fs/cgroup/my.slice` for example; a launch fails
-    /// where none can be made.
+    /// A new cgroup inside the one with this directory, `/sys/fs/cgroup/my.slice` for example. The
+    /// launch fails if it cannot be created.
     case inside(path: String)
   }
 }
 
-/// What a command's processes cannot leave without getting out of reach.
+/// What contains a command's processes: a process that leaves it is out of reach of signals.
 public enum Containment: Sendable, Hashable {
   /// The command's process group, which a process leaves by `setsid(2)` or `setpgid(2)`.
   case processGroup
   /// A cgroup of the command's own, which no process can leave without permission to write to
-  /// another.
+  /// another cgroup.
   case cgroup
 }
 
 extension CommandHost.Cgroups {
-  /// Divides the cgroup that this program is in, so that commands can have limits.
+  /// Divides this program's cgroup, so that commands can have limits.
   ///
-  /// The kernel gives controllers to the cgroups in another only where no processes are in that one
-  /// itself. So this moves the program, all of its threads, into a new cgroup below its own, unless
-  /// its own is the root, and enables the memory and pids controllers for others beside it. To be
-  /// called once, before the program starts other processes, where the cgroup is the program's to
-  /// divide: systemd delegates it by `Delegate=yes`, some container engines by their options.
+  /// The kernel enables controllers for the cgroups below another only if that one has no processes
+  /// itself. So unless the program's cgroup is the root, this moves the program with all of its
+  /// threads into a new cgroup below its own, and enables the memory and pids controllers for other
+  /// cgroups beside the new one. Call it once, before the program starts other processes, where the
+  /// program may divide its cgroup: systemd delegates it by `Delegate=yes`, some container engines
+  /// by their options.
   ///
   /// - Returns: ``inside(path:)`` with the cgroup that the program was in.
-  /// - Throws: ``LaunchError/limitsUnavailable(reason:)`` where that is impossible, because other
-  ///   processes are in the cgroup for example. The program is then where it was.
+  /// - Throws: ``LaunchError/limitsUnavailable(reason:)`` if that is impossible, because other
+  ///   processes are in the cgroup for example. The program is then in its original cgroup.
   public static func dividingOwn() throws(LaunchError) -> CommandHost.Cgroups {
     .inside(path: try Cgroup.divideOwn())
   }
 
-  /// Makes a cgroup for a command; nil if it is to have none.
+  /// Creates a cgroup for a command; returns nil if the command gets none.
   func make(with limits: Cgroup.Limits) throws(LaunchError) -> Cgroup? {
     if !limits.isEmpty { return try makeLimited(limits) }
     switch self {
@@ -101,6 +103,6 @@ extension CommandHost.Cgroups {
     return cgroup
   }
 
-  /// Whether a command may run without.
+  /// Whether a command may run without a cgroup.
   var isOptional: Bool { self == .ifAvailable }
 }

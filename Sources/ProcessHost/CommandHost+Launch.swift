@@ -1,29 +1,30 @@
 public import Processes
 
 extension CommandHost {
-  /// Starts a command, and captures its stdout and stderr into a session from now on.
+  /// Starts a command, and captures its stdout and stderr into a session.
   ///
-  /// The command leads a process group of its own, and starts with all signals at their defaults
-  /// and none blocked, whatever this program's own are. It inherits descriptors 0, 1 and 2 and
-  /// those that ``Command/inheritedDescriptors`` names.
+  /// The command leads a process group of its own by default; see ``Command/processGroup``. It
+  /// starts with all signals at their defaults and none blocked, whatever this program's own are.
+  /// It inherits descriptors 0, 1 and 2 and those in ``Command/inheritedDescriptors``.
   ///
-  /// When it has ended, the session gets its exit code (128 + n if signal n ended it) at once. It
-  /// is closed when the last process that holds the command's stdout or stderr has closed them, or
-  /// when that has been quiet for ``Command/quietGrace``.
+  /// When the command has ended, the session gets its exit code at once (128 + n if signal n ended
+  /// it). The session is closed when the last process that holds the command's stdout or stderr has
+  /// closed them, when they have been quiet for ``Command/quietGrace``, or at the end of
+  /// ``Command/lingerLimit``.
   ///
-  /// If the task is cancelled, the launch fails with ``LaunchError/cancelled``, and a process that
-  /// was started already has been killed; its output is not waited for, even if other processes
-  /// hold it open.
+  /// If the task is cancelled, the launch fails with ``LaunchError/cancelled``. A process that was
+  /// started already has then been killed. The launch does not wait for its output to end, even if
+  /// other processes hold it open.
   ///
   /// - Parameters:
-  ///   - command: What to run.
-  ///   - session: Where its output goes. The process becomes its only producer, for good: from now
-  ///     on `append`, `setExit` and `close` of the session itself end the program.
+  ///   - command: The command to run.
+  ///   - session: The session that receives its output. The process becomes its only producer, for
+  ///     good: from now on a call of `append`, `setExit` or `close` on the session itself traps.
   /// - Returns: The process, which is running or has just ended.
-  /// - Throws: ``LaunchError`` if it could not be started; nothing is left of it then, and the
-  ///   session is as it was.
-  /// - Complexity: one thread for all processes of this host; three descriptors a process, two of
-  ///   which are closed when its outputs end, and a few more for a moment.
+  /// - Throws: ``LaunchError`` if the command could not be started; then nothing is left of it, and
+  ///   the session is unchanged.
+  /// - Complexity: One thread for all processes of this host; three descriptors a process, of which
+  ///   two are closed when its outputs end, and a few more for a moment.
   @discardableResult
   public func launch(
     _ command: Command, into session: Session
@@ -31,14 +32,15 @@ extension CommandHost {
     try await launch(command, into: session) { _ in }
   }
 
-  /// Starts a command, and holds it up while its output is not taken.
+  /// Starts a command, and holds it up while its output waits for a reader.
   package func launch(
     _ command: Command, into session: Session, heldUpBy gate: OutputGate?
   ) async throws(LaunchError) -> HostedProcess {
     try await launch(command, into: session, heldUpBy: gate) { _ in }
   }
 
-  /// Starts a command, and hands over the launch before it begins, to be cancelled.
+  /// Starts a command, and passes the launch to a closure before it begins, so that it can be
+  /// cancelled.
   func launch(
     _ command: Command, into session: Session, heldUpBy gate: OutputGate? = nil,
     willBegin: (Launch) -> Void
@@ -78,7 +80,7 @@ extension CommandHost {
     }
   }
 
-  /// Runs a launch to its end, on a thread that it may block.
+  /// Runs a launch to its end, on a thread that may block.
   private func run(_ launch: Launch, on eventLoop: EventLoop) async -> Launch.Answer {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -97,7 +99,8 @@ extension CommandHost {
     }
   }
 
-  /// What the process's owner writes to; bytes that the command came with are on their way instead.
+  /// Returns the input that the process's owner writes to; nil if there is none. Writes the bytes
+  /// that the command provides.
   private func input(of started: Launch.Started, _ command: Command) -> ProcessInput? {
     guard let pipe = started.input else { return nil }
     switch command.input {

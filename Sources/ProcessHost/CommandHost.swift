@@ -1,11 +1,11 @@
 import Processes
 
-/// Starts commands, and captures what they write.
+/// Starts commands, and captures their output.
 ///
 /// One thread serves all processes of a host, however many there are. It starts with the first
-/// launch, and ends when the host is gone and so are its processes. Up to eight more, which all
-/// hosts share and which never end, start processes: each launch blocks one of them until the
-/// command is executed.
+/// launch, and ends when the host and its processes are gone. Other threads start the processes: up
+/// to eight, or more if all of them hang, which all hosts share and which never end. Each launch
+/// blocks one of them until the command is executed.
 ///
 /// ```swift
 /// let session = Session(id: "build-7", workspaceID: "acme")
@@ -14,16 +14,15 @@ import Processes
 /// print(session.output().chunks.payload)
 /// ```
 ///
-/// A reference to one of its processes keeps the host. When there is none any more, its processes
-/// are ended as by ``close(grace:)``, in the background; so nothing outlives the code that could
-/// ask for it. ``shared`` is always held: a program that ends leaves its processes behind, unless
-/// it closes it.
+/// A reference to one of its processes keeps the host alive. When the last reference is gone, the
+/// host terminates its processes as by ``close(grace:)``, in the background. So no process outlives
+/// the code that could use it. ``shared`` is never released: a program that ends leaves its
+/// processes running, unless it closes the shared host.
 public final class CommandHost: Sendable {
   /// A host for callers that need none of their own.
   public static let shared = CommandHost()
 
-  /// The time that processes have to end when they are asked to, unless another is given: 2
-  /// seconds.
+  /// The default time between `SIGTERM` and `SIGKILL`: 2 seconds.
   public static let defaultGrace: Duration = .seconds(2)
 
   private struct State {
@@ -34,17 +33,17 @@ public final class CommandHost: Sendable {
   private let state = LockedState(State())
   private let pipeBudget: PipeBudget
   private let groupWatch: GroupWatch
-  /// Whether each command gets a cgroup of its own; none unless asked for.
+  /// Whether each command gets a cgroup of its own; ``Cgroups/none`` by default.
   public let cgroups: Cgroups
 
-  /// A host without processes.
+  /// Creates a host without processes.
   ///
   /// - Parameter cgroups: Whether each command gets a cgroup of its own, which it cannot leave.
   public convenience init(cgroups: Cgroups = .none) {
     self.init(pipeBudget: .shared, cgroups: cgroups)
   }
 
-  /// A host whose pipes are widened from a budget of its own.
+  /// Creates a host with a pipe budget of its own.
   package convenience init(pipeBudget: PipeBudget, cgroups: Cgroups = .none) {
     self.init(pipeBudget: pipeBudget, groupWatch: GroupWatch(), cgroups: cgroups)
   }
@@ -59,27 +58,28 @@ public final class CommandHost: Sendable {
 
   deinit { state.withLock { _ = $0.eventLoop?.stop(grace: Self.defaultGrace) } }
 
-  /// Ends all processes, and starts no more.
+  /// Terminates all processes, and refuses further launches.
   ///
-  /// Each gets `SIGTERM`, and what is left after the grace `SIGKILL`, to the whole group as with
-  /// ``HostedProcess/terminate(with:grace:)``. A process that has left its group is not reached,
-  /// unless the host has ``cgroups``; if it holds a command's output open, it finds nobody reading
-  /// any more.
+  /// The whole group of each process gets `SIGTERM`, and its remaining members get `SIGKILL` after
+  /// the grace, as with ``HostedProcess/terminate(with:grace:)``. A process that has left its group
+  /// is not reached, unless the host has ``cgroups``; if it holds a command's output open, its
+  /// further output has no reader.
   ///
-  /// A process that has changed its user may be one that this program must not end. It is left
-  /// alone a second after the grace; a process that the system does not end, because it waits for a
-  /// device, ten seconds after it. Their sessions are closed. One that is a child of this program
-  /// is reaped when it ends after all; a thread waits for that.
+  /// This program may lack permission to signal a process that has changed its user. The host gives
+  /// up such a process a second after the grace. It gives up a process that the system does not
+  /// end, because it waits for a device, ten seconds after the grace. The sessions of both are
+  /// closed. If such a process is a child of this program, a thread waits until it ends after all,
+  /// and reaps it.
   ///
-  /// A launch that has not come to its end fails with ``LaunchError/hostClosed``. One that hangs
-  /// where no signal can end it, on a dead file server for example, is left alone a second after
-  /// the grace.
+  /// A launch that has not finished fails with ``LaunchError/hostClosed``. The host gives up a
+  /// launch a second after the grace if it hangs where no signal can end it, on a dead file server
+  /// for example.
   ///
-  /// Can be called again, and by several at once; cancelling the task does not stop it.
+  /// Can be called again, and by several tasks at once. Cancelling the task does not stop it.
   ///
-  /// - Parameter grace: The time between the two signals; zero or less for `SIGKILL` at once.
-  /// - Returns: What could not be ended, when all sessions are closed. If that is nothing, no
-  ///   process, no descriptor and no thread of this host is left.
+  /// - Parameter grace: The time between the two signals; zero or less sends `SIGKILL` at once.
+  /// - Returns: The processes that could not be terminated, once all sessions are closed. If it is
+  ///   empty, no process, no descriptor and no thread of this host is left.
   @discardableResult
   public func close(grace: Duration = CommandHost.defaultGrace) async -> [Survivor] {
     let eventLoop = state.withLock { state in
@@ -93,12 +93,12 @@ public final class CommandHost: Sendable {
       for lifecycle in eventLoop.lifecycles { try? await lifecycle.settled.wait() }
     }.value
     let survivors = await survivors(on: eventLoop)
-    // Until there are none, another call tries again to end them.
+    // As long as there are survivors, another call tries again to terminate them.
     if survivors.isEmpty { state.withLock { $0.eventLoop = nil } }
     return survivors
   }
 
-  /// What is left of the processes that could not be ended.
+  /// Returns the remaining processes of commands that could not be terminated.
   private func survivors(on eventLoop: EventLoop) async -> [Survivor] {
     let (lifecycles, launches) = eventLoop.survivors
     if lifecycles.isEmpty && launches.isEmpty { return [] }
@@ -112,7 +112,7 @@ public final class CommandHost: Sendable {
       + launches.map { Survivor(session: $0.session, processIDs: [], reason: .unresponsive) }
   }
 
-  /// How many processes have ended, and left others behind: see
+  /// The number of processes that have ended and left other processes behind: see
   /// ``HostedProcess/hasLingeringGroup``.
   ///
   /// - Complexity: O(processes).
@@ -120,7 +120,7 @@ public final class CommandHost: Sendable {
     state.withLock { $0.eventLoop }?.lifecycles.count(where: \.hasRest) ?? 0
   }
 
-  /// The event loop, started if need be.
+  /// Returns the event loop. Starts it if it does not run yet.
   func runningEventLoop() throws(LaunchError) -> EventLoop {
     try state.withLock { state throws(LaunchError) in
       if state.isClosed { throw .hostClosed }

@@ -1,3 +1,3 @@
-// Sessions and their outputs are what a host fills, so programs that import ProcessHost can name
-// them.
+// Re-exported because a host writes to sessions: programs that import ProcessHost can name sessions
+// and their outputs.
 @_exported public import Processes

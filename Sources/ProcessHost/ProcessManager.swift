@@ -1,10 +1,10 @@
 public import Processes
 
-/// The processes of a server, by the id of their sessions: so many at most, and none that nobody
-/// asks for any more.
+/// The processes of a server, by the ids of their sessions. Limits the number of sessions, and
+/// terminates processes whose sessions no client uses any more.
 ///
-/// A session stays readable after its process has ended, until it has been idle for the timeout. A
-/// process that is swept out or forgotten is ended.
+/// A session stays readable after its process has ended, until it has been idle for the timeout.
+/// The manager terminates a process whose session is swept out or forgotten.
 ///
 /// ```swift
 /// let manager = ProcessManager(idleTimeout: .seconds(30 * 60), limit: 100)
@@ -17,11 +17,12 @@ public import Processes
 /// await manager.shutDown()
 /// ```
 ///
-/// When the manager is gone, so are its processes, as with a ``CommandHost``.
+/// When the last reference to the manager is gone, its processes are terminated, as with a
+/// ``CommandHost``.
 public final class ProcessManager: Sendable {
-  /// The most sessions at a time, those of ended processes included.
+  /// The most sessions at a time, including those of ended processes.
   public let limit: Int
-  /// The time that processes have to end when they are asked to.
+  /// The time between the signal that asks a process to end and `SIGKILL`.
   public let grace: Duration
 
   private let host: CommandHost
@@ -30,25 +31,25 @@ public final class ProcessManager: Sendable {
 
   private struct State {
     var processes: [SessionKey: HostedProcess] = [:]
-    /// Processes that are being started, by their ids.
+    /// The launches that have not finished, by the ids of their sessions.
     var starting: [SessionKey: Start] = [:]
   }
 
   private struct Start {
-    /// Nil before it has begun.
+    /// Nil before the launch has begun.
     var launch: Launch?
     var isForgotten = false
   }
 
-  /// A manager without processes, which does not sweep by itself until ``run()``.
+  /// Creates a manager without processes. It does not sweep by itself until ``run()``.
   ///
   /// - Parameters:
-  ///   - idleTimeout: How long a session may be idle, which is: no output, no exit, no launch.
+  ///   - idleTimeout: How long a session may be idle: no output, no exit, no launch.
   ///   - sweepInterval: How often ``run()`` sweeps.
   ///   - limit: The most sessions at a time.
-  ///   - sparesRunning: Whether a process that runs is kept however long it is silent. Otherwise it
-  ///     is ended once it has been silent for the timeout.
-  ///   - grace: The time that processes have to end when they are asked to.
+  ///   - sparesRunning: Whether a running process is kept however long it is silent. Otherwise the
+  ///     manager terminates it once it has been silent for the timeout.
+  ///   - grace: The time between the signal that asks a process to end and `SIGKILL`.
   ///   - cgroups: Whether each command gets a cgroup of its own, which it cannot leave.
   /// - Precondition: `sweepInterval` and `limit` are positive.
   public init(
@@ -68,8 +69,8 @@ public final class ProcessManager: Sendable {
   /// Starts a command, and keeps its process under the session's id.
   ///
   /// - Parameters:
-  ///   - command: What to run.
-  ///   - session: Where its output goes. It should be fresh.
+  ///   - command: The command to run.
+  ///   - session: The session that receives its output. It should be new.
   /// - Returns: The process, which is running or has just ended.
   /// - Throws: ``LaunchError/tooManySessions(limit:)``, ``LaunchError/idTaken(id:)``,
   ///   ``LaunchError/hostClosed`` after ``shutDown(grace:)``, ``LaunchError/cancelled`` if
@@ -115,34 +116,35 @@ public final class ProcessManager: Sendable {
     return process
   }
 
-  /// The process whose session has an id, if there is one. Looking it up is not activity.
+  /// Returns the process whose session has this id; nil if there is none. The call does not count
+  /// as activity.
   ///
   /// - Complexity: O(1).
   public func process(id: String) -> HostedProcess? {
     state.withLock { $0.processes[SessionKey(id)] }
   }
 
-  /// The processes, in no particular order, those included that have ended and can still be read.
+  /// The processes, in no particular order, including those that have ended and can still be read.
   public var processes: [HostedProcess] { state.withLock { Array($0.processes.values) } }
 
-  /// The number of sessions, those included whose processes have ended.
+  /// The number of sessions, including those whose processes have ended.
   public var count: Int { state.withLock { $0.processes.count } }
 
-  /// How many processes have ended, and left others behind, those included that are forgotten; see
-  /// ``HostedProcess/hasLingeringGroup``.
+  /// The number of processes that have ended and left other processes behind, including forgotten
+  /// ones; see ``HostedProcess/hasLingeringGroup``.
   ///
   /// - Complexity: O(processes).
   public var lingeringGroupCount: Int { host.lingeringGroupCount }
 
-  /// Ends a process, and makes its session unknown. A caller that holds either can still use it. A
-  /// process that is just being started is ended as well: its launch fails.
+  /// Terminates a process, and removes its session. A caller that holds either can still use it. If
+  /// the process is just being started, its launch fails and the process is terminated as well.
   ///
-  /// Readers that wait for the session's output get the rest of it, the exit and the close. If the
-  /// session is not closed a second after ``grace``, because the process cannot be ended, their
-  /// waits end then, and `Output.isForgotten` tells them why; see `Session.isForgotten`.
+  /// Readers that wait for the session's output get the remaining output, the exit and the close.
+  /// If the session is not closed a second after ``grace``, because the process cannot be
+  /// terminated, their waits end then and `Output.isForgotten` is true; see `Session.isForgotten`.
   ///
-  /// - Returns: The process, if there was one. It has been asked to end, and may not have done so
-  ///   yet.
+  /// - Returns: The process; nil if there was none. It has been asked to end, and may not have
+  ///   ended yet.
   @discardableResult
   public func forget(id: String) -> HostedProcess? {
     let key = SessionKey(id)
@@ -156,38 +158,38 @@ public final class ProcessManager: Sendable {
     return process
   }
 
-  /// Ends and makes unknown the processes whose sessions have been idle for longer than the
-  /// timeout, as ``forget(id:)`` does.
+  /// Terminates the processes whose sessions have been idle for longer than the timeout, and
+  /// removes the sessions, as ``forget(id:)`` does.
   ///
-  /// - Returns: The processes. They have been asked to end, and may not have done so yet.
+  /// - Returns: The processes. They have been asked to end, and may not have ended yet.
   /// - Complexity: O(sessions).
   @discardableResult
   public func sweep() -> [HostedProcess] { end(sessions.sweep()) }
 
-  /// Sweeps at every interval from now on, until ``stop()`` or the end of the manager. Does nothing
-  /// if that is so already.
+  /// Starts to sweep at every interval, until ``stop()`` or the end of the manager. Does nothing if
+  /// sweeping has started already.
   public func run() { sessions.run { [weak self] dropped in _ = self?.end(dropped) } }
 
-  /// Ends what ``run()`` began. Does nothing if that is so already.
+  /// Stops the sweeps that ``run()`` started. Does nothing if none are running.
   public func stop() { sessions.stop() }
 
-  /// Ends all processes, and starts no more. Their sessions stay known, and readable; waits end
-  /// with the close of each.
+  /// Terminates all processes, and refuses further launches. Their sessions stay known and
+  /// readable; waits end with the close of each session.
   ///
-  /// - Parameter grace: The time that they have; the manager's ``grace`` unless told.
-  /// - Returns: What could not be ended, as ``CommandHost/close(grace:)`` does; if that is nothing,
-  ///   no process is left.
+  /// - Parameter grace: The time between the two signals; by default the manager's ``grace``.
+  /// - Returns: The processes that could not be terminated, as ``CommandHost/close(grace:)`` does;
+  ///   if it is empty, no process is left.
   @discardableResult
   public func shutDown(grace: Duration? = nil) async -> [Survivor] {
     stop()
     return await host.close(grace: grace ?? self.grace)
   }
 
-  /// Ends the processes of sessions that a sweep has dropped.
+  /// Terminates the processes of sessions that a sweep has dropped.
   private func end(_ dropped: [Session]) -> [HostedProcess] {
     let processes = state.withLock { state in
       dropped.compactMap { session -> HostedProcess? in
-        // Another may have its id by now.
+        // Another process may have the session's id by now.
         let key = SessionKey(session.id)
         guard state.processes[key]?.session === session else { return nil }
         return state.processes.removeValue(forKey: key)
@@ -197,10 +199,10 @@ public final class ProcessManager: Sendable {
     return processes
   }
 
-  /// Ends a process that is not known any more, and then the waits for its output.
+  /// Terminates a process that has been removed, and then ends the waits for its output.
   private func end(_ process: HostedProcess) {
     process.terminate(grace: grace)
-    // Readers get the last of the output and the exit, if the process comes to an end in time.
+    // Readers get the last output and the exit, if the process ends in time.
     let limit = grace.upToACentury + Self.closingTime
     Task {
       await withTaskGroup { group in
@@ -213,6 +215,7 @@ public final class ProcessManager: Sendable {
     }
   }
 
-  /// How long after the grace a session may take to be closed before waits for its output end.
+  /// The time that a session may take to be closed after the grace, before waits for its output
+  /// end.
   private static let closingTime = Duration.seconds(1)
 }

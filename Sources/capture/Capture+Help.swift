@@ -1,7 +1,7 @@
 import Processes
 
 extension Capture {
-  /// What `--help` says before it lists the options.
+  /// The text of `--help` before the list of options.
   static var helpText: String {
     """
     Runs COMMAND, captures its stdout and stderr in bounded memory, and counts exactly what is lost. What \

@@ -13,12 +13,12 @@ import Processes
 #endif
 
 extension Capture {
-  // On the main thread: writing blocks, and must not hold up the runtime's few threads.
-  /// - Parameter given: The command and the file of `--output` as they were given: bytes, which the
-  ///   parser's strings cannot all hold.
+  // Runs on the main thread: writing blocks, and must not hold up the runtime's few threads.
+  /// - Parameter given: The command and the file of `--output` as bytes, which the parser's strings
+  ///   cannot always represent.
   @MainActor
   func run(_ given: CommandLineSplit) async throws {
-    // While signals still have their default effect: to open a FIFO may take for ever.
+    // Done while signals still have their default effect: opening a FIFO may take forever.
     let file = try openFile(given.output)
     let (wait, terminal) = (OutputWait(), OwnTerminal())
     let signals = try takeSignals(wait, terminal)
@@ -39,8 +39,9 @@ extension Capture {
     var writer = OutputWriter(session: session, format: format)
     if isLive {
       await writer.follow(until: { wait.end != nil }) {
-        // What would have happened to the command if it had written there itself. SIGTERM is for a
-        // command that ignores SIGPIPE and looks at the error of a write, which it does not get.
+        // The command gets the signal that it would have got if it had written to the pipe itself.
+        // SIGTERM follows for a command that ignores SIGPIPE and checks for a write error, which it
+        // does not get here.
         for signal in [.brokenPipe, .terminate, .resume] as [ProcessSignal] {
           try? process.signal(signal)
         }
@@ -108,17 +109,17 @@ extension Capture {
   private func launch(
     _ words: [Command.Text], into session: Session, heldUpBy gate: OutputGate?
   ) async throws -> HostedProcess {
-    // Many captures may run beside each other, and share with all else what the user's pipes may
-    // hold.
+    // Many captures may run at the same time. They share the capacity of the user's pipes with all
+    // other programs.
     let host = CommandHost(pipeBudget: PipeBudget(part: 256))
     var command = Command(words[0], arguments: Array(words.dropFirst()))
-    // `OutputWait` bounds the wait for others, however much they write.
+    // `OutputWait` bounds the wait for other processes, however much they write.
     command.quietGrace = nil
     command.lingerLimit = nil
     if tty { command.terminal = ownTerminalSize() ?? TerminalSize() }
     if forwardsInput { command.input = .pipe }
     command.mergesStandardError = merge
-    // In a group of its own the command would be stopped if it read from the terminal.
+    // In a group of its own the command would be stopped when it reads from the terminal.
     command.processGroup = foreground ? .inherited : .ownSession
     #if os(Linux)
       if !outlive { command.parentDeathSignal = .kill }
@@ -130,7 +131,7 @@ extension Capture {
     }
   }
 
-  /// Says why the command cannot be started; returns the status to exit with.
+  /// Reports why the command cannot be started. Returns the exit status.
   private func fail(_ message: String, status: Int32) -> ExitCode {
     complain(message)
     if json {
@@ -153,7 +154,8 @@ extension Capture {
       timer?.stop()
       let time = ContinuousClock.now
       Task.detached {
-        // What is left of a group that is being ended is waited for until it has been killed.
+        // If the group is being terminated, capture waits for its remaining members until they have
+        // been killed.
         let start = timer?.killTime.map { max($0, time) } ?? time
         try? await Task.sleep(until: start + linger, clock: .continuous)
         if !process.session.isClosed { wait.end(by: .linger) }
@@ -162,7 +164,7 @@ extension Capture {
     }
   }
 
-  /// Waits until the session is closed, or something else ends the wait after the command's end.
+  /// Waits until the session is closed, or until the wait for output ends after the command's end.
   @MainActor
   private func waitForOutput(
     of process: HostedProcess, _ end: Task<CommandEnd, any Error>, _ wait: OutputWait
@@ -173,7 +175,7 @@ extension Capture {
     return try await end.value
   }
 
-  /// Writes on stderr what the exit status alone does not tell.
+  /// Writes to stderr what the exit status alone does not show.
   private func explain(
     _ exit: ProcessExit, _ isTimedOut: Bool, _ waitEnd: OutputWait.End?, _ third: ProcessSignal?
   ) {
@@ -193,12 +195,12 @@ extension Capture {
 }
 
 extension ProcessExit {
-  /// The signal that ended the process, if one did.
+  /// The signal that ended the process; nil if none did.
   fileprivate var signal: Int32? { if case .signaled(let number) = self { number } else { nil } }
 }
 
 extension LaunchError {
-  /// What shells and their relatives return when they cannot start a command.
+  /// The exit statuses that shells and similar programs return when they cannot start a command.
   fileprivate var exitStatus: Int32 {
     switch self {
     case .executableNotFound: 127

@@ -9,7 +9,7 @@ import ProcessHost
   import Musl
 #endif
 
-/// Runs a command, and keeps the last of what it writes.
+/// Runs a command, and keeps the last part of its output.
 @main
 struct Capture: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -135,10 +135,10 @@ struct Capture: AsyncParsableCommand {
     }
   }
 
-  /// Whether output is written as it comes.
+  /// Whether output is written as it arrives.
   var isLive: Bool { live ?? (!onFailure && !json && isatty(1) == 1) }
 
-  /// Whether what comes on stdin goes to the command.
+  /// Whether stdin is forwarded to the command.
   var forwardsInput: Bool { stdin || (tty && isLive && isatty(0) == 1 && isatty(1) == 1) }
 
   var timeLimit: TimeLimit? {
@@ -152,7 +152,7 @@ struct Capture: AsyncParsableCommand {
 
   static func main() async {
     openStandardDescriptors()
-    // Inherited as ignored, it would hide how the command ends.
+    // If SIGCHLD were inherited as ignored, capture could not learn how the command ends.
     defaultChildSignal()
     let split = CommandLineSplit(rawArguments())
     do {

@@ -10,8 +10,9 @@ import ProcessHost
 /// capture's arguments, divided into its own options and the command.
 ///
 /// The command begins at the first argument that is neither an option nor an option's value, as
-/// with env(1) and timeout(1), or after `--`. The argument parser sees nothing that follows the
-/// command's name: that belongs to the command, and the parser takes quadratic time for it.
+/// with env(1) and timeout(1), or after `--`. The argument parser does not see the arguments after
+/// the command's name: they belong to the command, and the parser would take quadratic time for
+/// them.
 ///
 /// The command and the name of a file are bytes, which need not be UTF-8.
 struct CommandLineSplit: Equatable {
@@ -25,19 +26,20 @@ struct CommandLineSplit: Equatable {
   /// The file of `--output`; nil if there is none.
   private(set) var output: Command.Text?
 
-  /// The options that take a value, by all their names, and under which name the parser gets them.
+  /// The options that take a value: each of their names, and the name under which the parser gets
+  /// the option.
   static let valueOptions = [
     "--timeout": "--timeout", "--kill-after": "--kill-after", "-k": "--kill-after",
     "--signal": "--signal", "-s": "--signal", "--linger": "--linger", "--output": "--output",
   ]
 
-  /// What the parser's own option for completion scripts is called.
+  /// The name of the parser's own option for completion scripts.
   private static let completionOption = "--generate-completion-script"
 
   /// The name of the option whose value is kept as it is.
   private static let outputOption = "--output"
 
-  /// Divides the arguments, of which the first is not capture's own name.
+  /// Divides the arguments, which do not include capture's own name.
   init(_ arguments: some Collection<Command.Text>) {
     var rest = arguments[...]
     while let argument = rest.first, argument != "--" {
@@ -74,12 +76,13 @@ struct CommandLineSplit: Equatable {
     options.append("\(name)=\(value)")
   }
 
-  /// What the parser is given: the options, and the command's name to know that there is a command.
+  /// The arguments for the parser: the options, and the command's name, so that the parser knows
+  /// that there is a command.
   var parsed: [String] { options + (command.isEmpty ? [] : ["--", command[0].description]) }
 }
 
 extension Collection where SubSequence == Self {
-  /// Removes and returns the first element, if there is one.
+  /// Removes and returns the first element; returns nil if there is none.
   fileprivate mutating func popFirst() -> Element? {
     guard let element = first else { return nil }
     self = dropFirst()

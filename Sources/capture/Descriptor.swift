@@ -6,14 +6,14 @@
   import Musl
 #endif
 
-/// Where capture writes: its own stdout or stderr.
+/// A destination of capture's output: its own stdout or stderr.
 enum Descriptor: Int32 {
   case stdout = 1
   case stderr = 2
 
-  /// Writes all of it, however many calls and however much waiting that takes.
+  /// Writes all bytes, however many calls and however much waiting that takes.
   ///
-  /// - Throws: what makes going on pointless, such as `EPIPE`.
+  /// - Throws: An error after which further writes are pointless, such as `EPIPE`.
   func write(_ bytes: UnsafeRawBufferPointer) throws(WriteError) {
     try unsafe writeAll(bytes, to: rawValue)
   }
@@ -43,30 +43,31 @@ func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws(Writ
   }
 }
 
-/// Why nothing more can be written.
+/// The reason that nothing more can be written.
 struct WriteError: Error {
   let code: Int32
 
-  /// Whether the reason is that no process reads it any more, which is no reason to complain.
+  /// Whether the reason is that no process reads the output any more, which capture does not report
+  /// as an error.
   var isBrokenPipe: Bool { code == EPIPE }
 
   var message: String { unsafe String(cString: strerror(code)) }
 }
 
-/// Writes a line on stderr.
+/// Writes a line to stderr.
 func complain(_ message: String) { try? Descriptor.stderr.write("capture: \(message)\n") }
 
-/// Lets writes to a pipe without a reader fail instead of ending this program. Commands that it
-/// starts are not affected.
+/// Makes writes to a pipe without a reader fail instead of ending this program. Does not affect
+/// commands that this program starts.
 func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 
-/// Opens those of descriptors 0, 1 and 2 that are closed, before anything else gets their numbers
-/// and then what is written there. Writing to them still fails with `EBADF`.
+/// Opens each of the descriptors 0, 1 and 2 that is closed, so that no other file gets its number
+/// and the output that is written to it. Writing to them still fails with `EBADF`.
 func openStandardDescriptors() {
   for number in 0...2 as ClosedRange<Int32> where fcntl(number, F_GETFD) < 0 {
     _ = unsafe open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
   }
 }
 
-/// Lets children be waited for, even if this program was started with `SIGCHLD` ignored.
+/// Makes it possible to wait for children even if this program was started with `SIGCHLD` ignored.
 func defaultChildSignal() { _ = signal(SIGCHLD, SIG_DFL) }

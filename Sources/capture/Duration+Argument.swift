@@ -2,14 +2,14 @@ import ArgumentParser
 import CaptureFormat
 
 extension Duration {
-  /// Reads a time such as `90`, `1.5h` or `250ms`.
+  /// Parses a time such as `90`, `1.5h` or `250ms`.
   @Sendable static func parse(_ text: String) throws -> Duration {
     let units: [(name: String, seconds: Double)] = [
       ("ms", 0.001), ("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("", 1),
     ]
     for unit in units where text.hasSuffix(unit.name) {
       let digits = text.dropLast(unit.name.count)
-      // Double would also take “inf”, “nan”, “1e3” and “0x10”.
+      // Double would also accept “inf”, “nan”, “1e3” and “0x10”.
       guard digits.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || 48...57 ~= $0 }),
         let number = Double(digits)
       else { continue }
@@ -28,7 +28,7 @@ extension Duration {
   /// The time in seconds.
   var seconds: Double { self / .seconds(1) }
 
-  /// The time in seconds, for people.
+  /// The time in seconds, as readable text.
   var text: String {
     let whole = Int(seconds)
     return Double(whole) == seconds ? "\(whole) s" : "\(fixed(seconds, 3)) s"

@@ -9,11 +9,11 @@ import Dispatch
 import ProcessHost
 import Synchronization
 
-/// Passes what comes on capture's own stdin on to the command, as fast as the command reads it.
+/// Forwards capture's own stdin to the command, as fast as the command reads it.
 final class InputForwarder: Sendable {
   private let input: ProcessInput
   private let terminal: OwnTerminal
-  /// Whether the command may want more.
+  /// Whether the command may read more.
   private let isWanted = Atomic(true)
   private let isSent = DispatchSemaphore(value: 0)
 
@@ -22,7 +22,7 @@ final class InputForwarder: Sendable {
     self.terminal = terminal
   }
 
-  /// Starts a thread that goes on until either side ends.
+  /// Starts a thread that forwards until either side ends.
   static func start(to input: ProcessInput, from terminal: OwnTerminal) {
     let forwarder = InputForwarder(input, terminal)
     do throws(SystemError) {
@@ -36,7 +36,7 @@ final class InputForwarder: Sendable {
   private func run() {
     while let bytes = read() {
       Task.detached { [self] in
-        // That the command does not want any more is no error.
+        // It is not an error if the command reads no more.
         if (try? await input.write(bytes)) == nil { isWanted.store(false, ordering: .relaxed) }
         isSent.signal()
       }
@@ -46,7 +46,7 @@ final class InputForwarder: Sendable {
     input.close()
   }
 
-  /// Reads what comes next; returns nil at the end.
+  /// Reads the next bytes. Returns nil at the end.
   private func read() -> [UInt8]? {
     var isEnd = false
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
@@ -72,11 +72,10 @@ final class InputForwarder: Sendable {
     return isEnd ? nil : bytes
   }
 
-  /// Waits while another program has the terminal: the command goes on in the background, and finds
-  /// no end of its input.
+  /// Waits while another program has the terminal. The command goes on in the background, and does
+  /// not reach the end of its input.
   ///
-  /// Looks from time to time, because a shell that brings a running job to the foreground sends it
-  /// no signal.
+  /// Polls, because a shell that brings a running job to the foreground sends it no signal.
   private func waitForForeground() {
     guard !isInForeground(0) else { return }
     while !isInForeground(0) { usleep(100_000) }

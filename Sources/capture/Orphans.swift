@@ -6,17 +6,17 @@
   import Musl
 #endif
 
-/// Processes that the system leaves to capture because it is the first one of a container: those
-/// whose parent has ended. When they end, no other process reaps them.
+/// Orphans: processes whose parent has ended, and which the system reparents to capture if capture
+/// is the first process of a container. No other process reaps them when they end.
 enum Orphans {
-  /// Whether there can be any.
+  /// Whether capture can get orphans.
   static var areLeftToThis: Bool { getpid() == 1 }
 
-  /// Reaps all that have ended.
+  /// Reaps all orphans that have ended.
   ///
-  /// The command itself is reaped by its host, when nothing needs its number any more. Until then
-  /// it may be what waitpid(2) finds first for “any child”; so each process is asked for by its
-  /// number.
+  /// The host reaps the command itself, once nothing needs its PID any more. Until then waitpid(2)
+  /// might find the command first when asked for “any child”; so this asks for each process by its
+  /// PID.
   static func reap(except command: Int32) {
     guard let directory = unsafe opendir("/proc") else { return }
     defer { unsafe closedir(directory) }
@@ -25,7 +25,7 @@ enum Orphans {
         unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
       guard let process = Int32(name), process != command else { continue }
-      // Fails for one that is no child.
+      // Fails for a process that is not a child.
       _ = waitpid(process, nil, WNOHANG)
     }
   }

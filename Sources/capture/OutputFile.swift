@@ -12,9 +12,9 @@ import Synchronization
 
 /// The file that gets the complete output, in the order in which it was captured.
 ///
-/// A thread of its own copies a session to it. A gate holds the command up while it writes faster
-/// than the file takes it, so that it does not overtake the thread. If the file cannot be written,
-/// the command goes on without it, and ``finish()`` says so.
+/// A thread of its own copies a session to the file. A gate holds up the command while it writes
+/// faster than the file accepts, so that its output does not lap the thread. If the file cannot be
+/// written, the command goes on without it, and ``finish()`` reports that.
 final class OutputFile: Sendable {
   private struct Result {
     var missingBytes = 0
@@ -25,11 +25,11 @@ final class OutputFile: Sendable {
   private let descriptor: Int32
   private let result = LockedState(Result())
   private let isOver = Atomic(false)
-  /// What holds the command up.
+  /// The gate that holds up the command.
   let gate = OutputGate()
   private let isDone = DispatchSemaphore(value: 0)
 
-  /// Opens the file, which is made empty if it exists.
+  /// Opens the file, and truncates it if it exists.
   init(path: Command.Text) throws(WriteError) {
     self.path = path
     let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
@@ -45,9 +45,10 @@ final class OutputFile: Sendable {
     }
   }
 
-  /// Waits until all that the session has is written, and no more is to come or is waited for.
+  /// Waits until the thread has written all of the session's output, and either the session is
+  /// closed or the wait for its output has ended.
   ///
-  /// - Returns: What is wrong with the file; nil if it is complete.
+  /// - Returns: The error of the file; nil if the file is complete.
   func finish() -> String? {
     isOver.store(true, ordering: .releasing)
     isDone.wait()
@@ -64,14 +65,15 @@ final class OutputFile: Sendable {
   // MARK: On the thread
 
   private func copy(_ session: Session) {
-    // Room for everything, at once: what has been read cannot be overwritten while it is written.
+    // Reserves room for the whole session at once: output that has been read cannot be overwritten
+    // while it is written.
     var output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
     var cursor = Cursor.start
     var error: WriteError?
     while true {
       let isLast = isOver.load(ordering: .acquiring)
       session.read(since: cursor, into: &output)
-      // What has been read cannot be overwritten: the command may go on.
+      // Output that has been read cannot be overwritten, so the command may go on.
       let missing = output.missedBytes ?? 0
       gate.took(
         bytes: output.chunks.payload.count + missing,
@@ -85,14 +87,14 @@ final class OutputFile: Sendable {
       }
       if output.isComplete || (isLast && !output.hasMore) { break }
       if output.chunks.isEmpty {
-        // Not for long: what ends the wait may be a signal.
+        // A short wait, because a signal may end the wait for output.
         _ = session.waitForOutput(since: cursor, maxBytes: 0, upTo: .milliseconds(50))
       } else if output.chunks.payload.count < 4_096 {
-        // What comes in small pieces is written in fewer.
+        // Lets output gather, so that many small pieces are written in fewer calls.
         usleep(100)
       }
     }
-    // A file system may report only now that it had no room.
+    // A file system may report only at the close that it had no space.
     if close(descriptor) != 0, error == nil, errno != EINTR { error = WriteError(code: errno) }
     if let error { result.withLock { $0.error = error } }
   }

@@ -1,32 +1,32 @@
 import CaptureFormat
 import Processes
 
-/// How output is written.
+/// A format in which output is written.
 protocol OutputFormat {
   /// Writes chunks.
   mutating func write(_ chunks: Chunks) throws(StreamError)
-  /// Says that output is missing before the next chunks.
+  /// Writes that output is missing before the next chunks.
   mutating func writeGap(_ gap: Gap) throws(StreamError)
-  /// Writes what comes last.
+  /// Writes the end of the output.
   mutating func writeEnd(_ totals: Totals) throws(StreamError)
 }
 
-/// A write that failed, and to where.
+/// A failed write, and its destination.
 struct StreamError: Error {
   let descriptor: Descriptor
   let error: WriteError
 }
 
-/// Output that capture came too late to write.
+/// Output that was overwritten before capture could write it.
 struct Gap {
   let chunks: Int
   let bytes: Int
-  /// How many bytes follow, as the last there are; nil while more may come.
+  /// The number of bytes that follow, which are the last ones; nil while more may arrive.
   let remaining: Int?
 }
 
 extension Descriptor {
-  /// Writes, and says where if it fails.
+  /// Writes bytes. Throws an error with the destination if that fails.
   func put(_ bytes: UnsafeRawBufferPointer) throws(StreamError) {
     do throws(WriteError) { try unsafe write(bytes) } catch {
       throw StreamError(descriptor: self, error: error)

@@ -4,7 +4,7 @@ import Processes
 /// The wait for the end of the command's output, which other processes may hold open after the
 /// command's own end.
 final class OutputWait: Sendable {
-  /// What ends the wait, if the output does not.
+  /// The reasons that end the wait before the output ends.
   enum End: Sendable {
     /// `--linger` has passed since the command's end.
     case linger
@@ -19,10 +19,10 @@ final class OutputWait: Sendable {
 
   private let state = LockedState(State())
 
-  /// What has ended the wait; nil while nothing has.
+  /// The reason that has ended the wait; nil while capture still waits.
   var end: End? { state.withLock { $0.end } }
 
-  /// Ends the wait; returns false if something else has done so before.
+  /// Ends the wait. Returns false if it has been ended before.
   @discardableResult
   func end(by end: End) -> Bool {
     let (isFirst, onEnd) = state.withLock { state in
@@ -33,7 +33,7 @@ final class OutputWait: Sendable {
     return isFirst
   }
 
-  /// Calls a closure when the wait is ended, or now if it has been.
+  /// Calls a closure when the wait is ended, or at once if it has been ended before.
   func onEnd(_ body: @escaping @Sendable () -> Void) {
     let hasEnded = state.withLock { state in
       state.onEnd = body

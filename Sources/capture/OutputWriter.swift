@@ -1,7 +1,7 @@
 import CaptureFormat
 import Processes
 
-/// Reads a session, and writes what it says in some format.
+/// Reads a session, and writes its output in some format.
 ///
 /// After a write has failed it writes nothing more.
 struct OutputWriter {
@@ -14,7 +14,7 @@ struct OutputWriter {
   private var missedBytes = 0
   private var isStopped = false
 
-  /// Whether output could not be written, for another reason than that no process reads it.
+  /// Whether a write has failed for another reason than that no process reads the output.
   private(set) var hasFailed = false
 
   init(session: Session, format: any OutputFormat) {
@@ -22,14 +22,15 @@ struct OutputWriter {
     self.format = format
   }
 
-  /// Writes output as it comes, until the session is closed.
+  /// Writes output as it arrives, until the session is closed.
   ///
   /// - Parameters:
-  ///   - isOver: Whether to stop before that.
-  ///   - onBrokenPipe: Called if writing stops because no process reads what is written.
+  ///   - isOver: Whether to stop before the session is closed.
+  ///   - onBrokenPipe: Called if writing stops because no process reads the output.
   @MainActor
   mutating func follow(until isOver: () -> Bool, onBrokenPipe: () -> Void) async {
-    // Room for everything, at once: what has been read cannot be overwritten while it is written.
+    // Reserves room for the whole session at once: output that has been read cannot be overwritten
+    // while it is written.
     output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
     while true {
       let isLast = isOver()
@@ -37,24 +38,24 @@ struct OutputWriter {
       if output.missedChunks > 0 { writeGap(isLast: false) }
       writeChunks()
       if isStopped {
-        // For other reasons, such as a full disk, the command is not to blame: it goes on.
+        // For other reasons, such as a full disk, the command is not at fault, so it goes on.
         if !hasFailed { onBrokenPipe() }
         return
       }
       if output.isComplete || isLast { return }
       if output.chunks.isEmpty {
-        // Not for long: what ends the wait may be a signal.
+        // A short wait, because a signal may end the wait for output.
         _ = await session.output(since: cursor, maxBytes: 0, waitingUpTo: .milliseconds(50))
       } else if !output.hasMore {
-        // What comes in many small pieces is written in fewer.
+        // Lets output gather, so that many small pieces are written in fewer calls.
         try? await Task.sleep(for: .milliseconds(1))
       }
     }
   }
 
-  /// Writes what is retained, and how much is not.
+  /// Writes the retained output, and how much is missing.
   ///
-  /// - Parameter chunks: Whether to write it; otherwise it is only counted.
+  /// - Parameter chunks: Whether to write the output; otherwise it is only counted.
   mutating func writeRetained(chunks: Bool) {
     read()
     guard chunks else { return }
@@ -62,14 +63,15 @@ struct OutputWriter {
     writeChunks()
   }
 
-  /// Writes what comes last.
+  /// Writes the end of the output.
   ///
   /// - Parameters:
   ///   - signal: The signal that ended the command.
   ///   - isTimedOut: Whether the command ran into its time limit.
   ///   - time: How long the command ran.
   mutating func finish(signal: Int32?, isTimedOut: Bool, after time: Duration) {
-    // What is left to read, if writing has failed or the session is still open, counts as retained.
+    // If writing has failed or the session is still open, the output that was not read counts as
+    // retained.
     let last = session.output(since: cursor)
     let totals = Totals(
       exitCode: last.exitCode, isAlive: last.isAlive, isClosed: last.isClosed,
@@ -84,7 +86,7 @@ struct OutputWriter {
     session.read(since: cursor, into: &output)
     cursor = output.cursor
     missedChunks += output.missedChunks
-    // Always known, because the position is a cursor.
+    // The number is always known, because the position is a cursor.
     missedBytes += output.missedBytes ?? 0
   }
 

@@ -8,22 +8,22 @@
 import ProcessHost
 import Processes
 
-/// The terminal on capture's own stdin, while what is typed there goes to the command's terminal.
+/// The terminal on capture's own stdin, while the keys typed there go to the command's terminal.
 ///
-/// It is in raw mode then: the command's terminal alone decides what is echoed, what ends a line
-/// and which key is a signal. Only while capture is in the foreground, because otherwise the
-/// terminal belongs to another program.
+/// It is in raw mode then: only the command's terminal decides what is echoed, what ends a line and
+/// which key sends a signal. It is in raw mode only while capture is in the foreground, because
+/// otherwise the terminal belongs to another program.
 final class OwnTerminal: Sendable {
   private struct State {
-    /// Whether raw mode is wanted at all.
+    /// Whether capture wants raw mode.
     var isTaken = false
-    /// What the terminal was like before it was in raw mode; nil while it is not.
+    /// The mode of the terminal before raw mode; nil while the terminal is not in raw mode.
     var original: termios?
 
     mutating func restore() {
       guard var mode = original else { return }
       original = nil
-      // In the background this would stop capture, on a thread that does not block SIGTTOU.
+      // In the background this would stop capture, if the thread does not block SIGTTOU.
       if isInForeground(0) { unsafe tcsetattr(0, TCSANOW, &mode) }
     }
   }
@@ -42,18 +42,18 @@ final class OwnTerminal: Sendable {
       guard state.isTaken, isInForeground(0) else { return }
       var mode = termios()
       guard unsafe tcgetattr(0, &mode) == 0 else { return }
-      // If capture was stopped by SIGSTOP, a shell has set the mode it likes, and capture still
-      // knows what it was before.
+      // If capture was stopped by SIGSTOP, a shell has set its own mode, and capture still knows
+      // the mode from before.
       if state.original == nil { state.original = mode }
       unsafe cfmakeraw(&mode)
       unsafe tcsetattr(0, TCSANOW, &mode)
     }
   }
 
-  /// Makes the terminal what it was, for as long as capture is stopped.
+  /// Restores the terminal's mode while capture is stopped.
   func leave() { state.withLock { $0.restore() } }
 
-  /// Makes the terminal what it was, for good.
+  /// Restores the terminal's mode for good.
   func giveBack() {
     state.withLock { state in
       state.isTaken = false
@@ -62,14 +62,15 @@ final class OwnTerminal: Sendable {
   }
 }
 
-/// Whether a descriptor is a terminal that lets capture read: one that is not capture's controlling
-/// terminal, or one of which capture is in the foreground. Also true if it is no terminal at all.
+/// Returns whether a descriptor is a terminal from which capture can read: one that is not
+/// capture's controlling terminal, or one of which capture is in the foreground. Also returns true
+/// if the descriptor is not a terminal.
 func isInForeground(_ descriptor: Int32) -> Bool {
   let group = tcgetpgrp(descriptor)
   return group < 0 || group == getpgrp()
 }
 
-/// The size of the terminal that capture itself has, if it has one.
+/// Returns the size of capture's own terminal; nil if it has none.
 func ownTerminalSize() -> TerminalSize? {
   for descriptor in 0...2 as ClosedRange<Int32> {
     var window = winsize()

@@ -1,9 +1,9 @@
 import CaptureFormat
 import Processes
 
-/// The command's own bytes, to the streams that it wrote them to.
+/// Writes the command's own bytes to the streams to which the command wrote them.
 struct PlainFormat: OutputFormat {
-  /// Chunks of one stream that follow each other lie together in memory and go out together.
+  /// Adjacent chunks of one stream are adjacent in memory, and are written together.
   mutating func write(_ chunks: Chunks) throws(StreamError) {
     guard let origin = chunks.first?.offset else { return }
     let payload = chunks.payload

@@ -19,7 +19,7 @@ extension ProcessSignal {
     "PROF": SIGPROF, "WINCH": SIGWINCH, "IO": SIGIO, "SYS": SIGSYS,
   ]
 
-  /// The greatest number of a signal.
+  /// The largest signal number.
   private static var greatest: Int32 {
     #if canImport(Darwin)
       31
@@ -28,7 +28,7 @@ extension ProcessSignal {
     #endif
   }
 
-  /// Reads a signal: its name with or without `SIG`, or its number.
+  /// Parses a signal: its name with or without `SIG`, or its number.
   @Sendable static func parse(_ text: String) throws -> ProcessSignal {
     if let number = Int32(text), 1...greatest ~= number { return ProcessSignal(rawValue: number) }
     let upper = text.uppercased()

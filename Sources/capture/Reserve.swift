@@ -9,21 +9,22 @@ import CEvents
 import Dispatch
 import ProcessHost
 
-/// Makes sure that the system has the threads and descriptors that capture will need.
+/// Checks that the system has the threads and descriptors that capture will need.
 ///
-/// The runtime's pool of threads waits, without an end and without a word, until the system has one
-/// for it, and ends the program without descriptors for its timers. Where the number of processes,
-/// the address space or the number of open files is limited, capture says so instead.
+/// If the system has no thread for the runtime's pool, the pool waits forever without a message. If
+/// it has no descriptors for the pool's timers, the runtime ends the program. If the number of
+/// processes, the address space or the number of open files is limited, capture reports that
+/// instead.
 enum Reserve {
-  /// The threads for the pool and its timers, for the launch and the pump, for stdin and
+  /// The threads for the pool and its timers, for the launch and the event loop, for stdin and
   /// `--output`.
   private static let threads = 8
-  /// The descriptors for the same, for the command's pipes and for signals.
+  /// The descriptors for these threads, for the command's pipes and for signals.
   private static let descriptors = 24
 
-  /// Takes as much as will be needed, and gives it back.
+  /// Allocates as much as capture will need, and releases it.
   ///
-  /// - Throws: If the system does not have so much.
+  /// - Throws: An error if the system does not have that much.
   static func check() throws(SystemError) {
     saveAddressSpace()
     try checkDescriptors()
@@ -35,7 +36,7 @@ enum Reserve {
     defer { for number in numbers { close(number) } }
     for _ in 0..<descriptors {
       let number = fcntl(0, F_DUPFD_CLOEXEC, 3)
-      // EINVAL is for a limit of 3 and less.
+      // EINVAL means that the limit is 3 or less.
       guard number >= 0 else { throw errno == EINVAL ? SystemError(code: EMFILE) : .last }
       numbers.append(number)
     }
@@ -57,9 +58,8 @@ enum Reserve {
     }
   }
 
-  /// Lets all threads allocate from one heap where the address space is limited. By default glibc
-  /// reserves 64 MiB of it for each thread, which nothing is left for when the next thread is to
-  /// start.
+  /// Lets all threads allocate from one heap if the address space is limited. By default glibc
+  /// reserves 64 MiB of it for each thread, and the next thread may find no space left.
   private static func saveAddressSpace() {
     #if canImport(Glibc)
       var limit = rlimit()

@@ -8,33 +8,34 @@
 import ProcessHost
 import Processes
 
-/// Passes signals that capture gets on to the command's group.
+/// Forwards the signals that capture gets to the command's group.
 ///
-/// - While the command runs, a signal is sent on, and `SIGCONT` after it: a stopped process finds
-///   the signal only then. The third `SIGINT`, `SIGTERM` or `SIGQUIT` within seconds kills the
-///   group.
+/// - While the command runs, capture forwards a signal, and sends `SIGCONT` after it: a stopped
+///   process handles the signal only then. The third `SIGINT`, `SIGTERM` or `SIGQUIT` within
+///   seconds kills the group.
 /// - A signal that comes before the command runs is kept for it.
-/// - After the command's end, while other processes still hold its output open, a signal is passed
-///   on as well, but they need not heed it: what a shell runs in the background ignores `SIGINT`.
-///   So it also ends the wait for them.
-/// - When there is nothing more to wait for, a signal ends capture at once: capture may be writing
-///   to a pipe that no process reads.
+/// - After the command's end, while other processes still hold its output open, capture forwards a
+///   signal as well, but they may ignore it: background processes of a shell ignore `SIGINT`. So
+///   the signal also ends the wait for them.
+/// - When capture has nothing more to wait for, a signal ends capture at once: it may be writing to
+///   a pipe that no process reads.
 /// - `SIGTSTP` (Ctrl-Z) stops the group and then capture; `SIGCONT` continues both.
-/// - What a terminal sends has reached a command in capture's own group already, and is not sent
-///   again.
+/// - A signal from the terminal has already reached a command in capture's own group, and is not
+///   sent again.
 final class SignalForwarder: Sendable {
   /// Signals that ask to end. After the command's end they end the wait for its output.
   private static let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
-  /// Signals of which the third kills. A terminal that hangs up may cause three `SIGHUP` at once.
+  /// Signals of which the third kills the group. `SIGHUP` is not one: a terminal that hangs up may
+  /// cause three at once.
   private static let impatience = [SIGINT, SIGTERM, SIGQUIT]
   private static let impatienceSpan: Duration = .seconds(5)
 
   private struct State {
     var process: HostedProcess?
     var pending: [Int32] = []
-    /// What was sent to the running command.
+    /// The signals that were sent to the running command.
     var forwarded: Set<Int32> = []
-    /// When those signals came of which the third kills.
+    /// The times of the signals of which the third kills.
     var impatience: [ContinuousClock.Instant] = []
     /// The signal that was the third.
     var third: ProcessSignal?
@@ -52,10 +53,10 @@ final class SignalForwarder: Sendable {
     self.sharesTerminal = sharesTerminal
   }
 
-  /// Starts to take signals.
+  /// Starts to handle signals.
   ///
   /// - Parameters:
-  ///   - wait: What a signal after the command's end ends.
+  ///   - wait: The wait that a signal after the command's end ends.
   ///   - terminal: capture's own terminal, whose mode is restored when capture stops or ends.
   ///   - resizes: Whether the command has a terminal whose size follows that of capture's own.
   ///   - sharesTerminal: Whether the command is in capture's own process group.
@@ -70,7 +71,7 @@ final class SignalForwarder: Sendable {
     return forwarder
   }
 
-  /// Passes signals on to a process: those that have come already, and all that will.
+  /// Forwards signals to a process: the signals that have arrived already, and all later ones.
   func forward(to process: HostedProcess) {
     let pending = state.withLock { state in
       state.process = process
@@ -78,20 +79,20 @@ final class SignalForwarder: Sendable {
     }
     for number in pending {
       if number == SIGTSTP {
-        // Sent again, since capture stops on the thread that takes signals.
+        // Sent again, since capture stops on the thread that handles signals.
         kill(getpid(), SIGTSTP)
       } else {
-        // What a terminal sent before the command ran did not reach it.
+        // A signal that the terminal sent before the command ran did not reach it.
         pass(ProcessSignal(rawValue: number), to: process, hasIt: false)
       }
     }
-    // What has changed or ended during the launch.
+    // The terminal's size may have changed, and orphans may have ended, during the launch.
     received(SIGWINCH, fromSystem: false)
     if Orphans.areLeftToThis { received(SIGCHLD, fromSystem: false) }
   }
 
-  /// Returns the signal that is to end capture: one that ended the command because capture sent it
-  /// on, or one that ended the wait for the command's output.
+  /// Returns the signal with which to end capture: a forwarded signal that ended the command, or
+  /// the signal that ended the wait for the command's output.
   func fatalSignal(after exit: ProcessExit) -> ProcessSignal? {
     if case .signal(let signal) = wait.end { return signal }
     guard case .signaled(let number) = exit else { return nil }
@@ -101,11 +102,11 @@ final class SignalForwarder: Sendable {
     }
   }
 
-  /// The signal that was the third within seconds, after which the command was killed.
+  /// The third signal within seconds, which killed the command; nil if there was none.
   var thirdSignal: ProcessSignal? { state.withLock { $0.third } }
 
-  /// - Parameter fromSystem: Whether no process sent it, but the terminal or another part of the
-  ///   system.
+  /// - Parameter fromSystem: Whether the terminal or another part of the system sent the signal,
+  ///   rather than a process.
   private func received(_ number: Int32, fromSystem: Bool) {
     let hasIt = fromSystem && sharesTerminal
     let process = state.withLock { state in
@@ -115,15 +116,15 @@ final class SignalForwarder: Sendable {
     }
     switch number {
     case SIGTSTP:
-      // During the launch capture does not stop: the command would run on, since it is not known
-      // yet.
+      // During the launch capture does not stop: the command would run on, since capture cannot
+      // signal it yet.
       if let process { stop(process, hasIt: hasIt) }
     case SIGCONT:
       resume(process)
     case SIGWINCH:
       if let process, let size = ownTerminalSize() { try? process.resize(to: size) }
     case SIGCHLD:
-      // Before its launch is through, the command cannot be told from an orphan.
+      // Before the launch has finished, capture cannot distinguish the command from an orphan.
       if let process { Orphans.reap(except: process.processID) }
     default:
       if let process { pass(ProcessSignal(rawValue: number), to: process, hasIt: hasIt) }
@@ -131,7 +132,7 @@ final class SignalForwarder: Sendable {
   }
 
   private func stop(_ process: HostedProcess, hasIt: Bool) {
-    // Not SIGTSTP, which an orphaned group ignores; that of a session's leader is one.
+    // Not SIGTSTP, which an orphaned group ignores; the group of a session leader is orphaned.
     if !hasIt { try? process.signal(.stop) }
     terminal.leave()
     SignalSource.stopSelf()
@@ -146,7 +147,7 @@ final class SignalForwarder: Sendable {
   private func pass(_ signal: ProcessSignal, to process: HostedProcess, hasIt: Bool) {
     let (hadEnded, wasClosed) = (!process.isRunning, process.session.isClosed)
     let isThird = !hadEnded && note(signal)
-    // All processes may have ended meanwhile; then there is nothing to wait for either.
+    // All processes may have ended meanwhile; then capture has nothing to wait for either.
     if !hasIt { try? process.signal(signal) }
     try? process.signal(.resume)
     if isThird { try? process.signal(.kill) }
@@ -157,8 +158,7 @@ final class SignalForwarder: Sendable {
     }
   }
 
-  /// Notes that a signal goes to the running command; returns whether it is the third within
-  /// seconds.
+  /// Records a signal to the running command. Returns whether it is the third within seconds.
   private func note(_ signal: ProcessSignal) -> Bool {
     state.withLock { state in
       state.forwarded.insert(signal.rawValue)

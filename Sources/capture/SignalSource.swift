@@ -7,19 +7,19 @@
 #endif
 import ProcessHost
 
-/// Takes signals that are sent to capture, and hands them to a thread one after the other.
+/// Receives the signals that are sent to capture, and passes them to a thread one after the other.
 ///
-/// A handler does next to nothing: it writes the signal's number to a pipe, from which the thread
-/// reads.
+/// A handler only writes the signal's number to a pipe, from which the thread reads.
 enum SignalSource {
-  /// Starts to take signals.
+  /// Starts to receive signals.
   ///
-  /// A signal that is ignored stays so: the program that has started capture with a signal ignored,
-  /// such as nohup(1), does not want it to have an effect.
+  /// An ignored signal stays ignored: a program that starts capture with a signal ignored, such as
+  /// nohup(1), does not want the signal to have an effect.
   ///
-  /// - Parameter onSignal: Called with a signal's number, and whether no process has sent it, but
-  ///   the system: a terminal, for example.
-  /// - Throws: If the system has no thread or no descriptors for it; then no signal is taken.
+  /// - Parameter onSignal: Called with a signal's number, and whether the system, for example a
+  ///   terminal, sent it rather than a process.
+  /// - Throws: An error if the system has no thread or no descriptors for it; then no signal is
+  ///   received.
   static func start(
     _ signals: [Int32], onSignal: @escaping @Sendable (_ number: Int32, _ fromSystem: Bool) -> Void
   ) throws(SystemError) {
@@ -28,7 +28,7 @@ enum SignalSource {
     let result = unsafe span.withUnsafeMutableBufferPointer { unsafe pipe($0.baseAddress!) }
     guard result == 0 else { throw .last }
     for index in 0..<2 { _ = fcntl(ends[index], F_SETFD, FD_CLOEXEC) }
-    // A handler must not wait.
+    // A handler must not block.
     _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
     unsafe signalPipe = ends[1]
     let numbers = ends[0]
@@ -52,7 +52,7 @@ enum SignalSource {
     unsafe sigemptyset(&set)
     unsafe sigaddset(&set, SIGTSTP)
     raise(SIGTSTP)
-    // Takes effect before this returns.
+    // The pending signal takes effect before the call returns.
     unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
     unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
     handle(SIGTSTP)
@@ -68,18 +68,18 @@ enum SignalSource {
     unsafe sigaddset(&set, number)
     unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
     raise(number)
-    // The first process of a container is not ended by its own signals.
+    // Signals that the first process of a container sends to itself do not end it.
     _exit(128 + number)
   }
 
-  /// Sees to it that capture leaves no core behind: the command's is the one to look at.
+  /// Prevents a core dump of capture itself: the command's is the one to examine.
   private static func leaveNoCore() {
     #if canImport(Darwin)
       var limit = rlimit(rlim_cur: 0, rlim_max: 0)
       unsafe setrlimit(RLIMIT_CORE, &limit)
     #else
-      // Linux hands a core to a program that core_pattern names even if the limit is 0, but not if
-      // it is 1; both are too small for a file.
+      // Linux pipes a core to a program that core_pattern names even if the limit is 0, but not if
+      // it is 1. Both limits are too small for a file.
       var limit = rlimit(rlim_cur: 1, rlim_max: 1)
       #if canImport(Glibc)
         unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
@@ -95,7 +95,7 @@ enum SignalSource {
       @convention(c) (Int32, UnsafeMutablePointer<siginfo_t>?, UnsafeMutableRawPointer?) -> Void = {
         number, info, _ in
         let previous = errno
-        // Processes have codes of 0 and below.
+        // Signals from processes have codes of 0 and below.
         let isFromSystem = unsafe info.map { unsafe $0.pointee.si_code > 0 } ?? false
         var byte = UInt8(truncatingIfNeeded: number) | (isFromSystem ? systemBit : 0)
         unsafe write(signalPipe, &byte, 1)
@@ -126,8 +126,8 @@ enum SignalSource {
   }
 }
 
-/// What marks a signal's number if no process has sent the signal. Numbers are at most 64.
+/// The bit that marks the number of a signal that no process has sent. Numbers are at most 64.
 private let systemBit: UInt8 = 0x80
 
-/// Where the handler writes. Set once, before there is a handler.
+/// The pipe to which the handler writes. Set once, before a handler is installed.
 nonisolated(unsafe) private var signalPipe: Int32 = -1

@@ -6,7 +6,7 @@ func writeStatistics(of session: Session, _ elapsed: Duration) {
   let output = session.output()
   let total = output.cursor.offset ?? session.totalBytes
   let milliseconds = elapsed / .milliseconds(1)
-  // Bytes in a millisecond are kilobytes in a second.
+  // Bytes per millisecond equal kilobytes per second.
   let rate = milliseconds > 0 ? Double(total) / milliseconds / 1_000 : 0
   complain(
     "\(output.lastSeq) chunks, \(total) bytes, \(total - output.lostBytes) retained,"

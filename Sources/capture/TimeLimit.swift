@@ -1,12 +1,12 @@
 import ProcessHost
 import Processes
 
-/// How long a command may run, and what happens then.
+/// The time that a command may run, and the signals that it gets then.
 struct TimeLimit {
   let time: Duration
-  /// What the command's group gets when the time is up.
+  /// The signal that the command's group gets when the time is up.
   let signal: ProcessSignal
-  /// How long after that the group gets `SIGKILL`; nil for never.
+  /// The time from that signal to `SIGKILL`; nil to send no `SIGKILL`.
   let killAfter: Duration?
 
   /// Starts to watch a process.
@@ -25,16 +25,16 @@ struct TimeLimit {
 
   private func end(_ process: HostedProcess) {
     if let killAfter {
-      // The host follows the whole group, those processes included that have closed their output.
+      // The host terminates the whole group, including processes that have closed their output.
       process.terminate(with: signal, grace: killAfter)
       return
     }
     try? process.signal(signal)
-    // A stopped process finds the signal when it is continued.
+    // A stopped process handles the signal once it is continued.
     if signal != .kill, signal != .resume { try? process.signal(.resume) }
   }
 
-  /// A time limit that runs.
+  /// A running time limit.
   final class Timer: Sendable {
     typealias Instant = ContinuousClock.Instant
 
@@ -47,7 +47,7 @@ struct TimeLimit {
     fileprivate let task = LockedState<Task<Void, Never>?>(nil)
     private let state = LockedState(State.running)
 
-    /// Notes that the time is up; returns false if the limit was stopped before.
+    /// Records that the time is up. Returns false if the limit was stopped before.
     fileprivate func expire(killTime: Instant?) -> Bool {
       state.withLock { state in
         guard case .running = state else { return false }

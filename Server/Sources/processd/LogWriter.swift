@@ -15,15 +15,15 @@ import Synchronization
   import Musl
 #endif
 
-/// Writes lines to a descriptor without ever making the caller wait.
+/// Writes lines to a descriptor. The caller never waits.
 ///
 /// If the reader of the descriptor is slow, lines wait in memory. Lines that do not fit there are
-/// dropped; the next line that is written says how many.
+/// dropped; the next written line gives their number.
 final class LogWriter: Sendable {
   private struct State {
     var waiting: [UInt8] = []
     var isWriting = false
-    /// Dropped since a line was last written, and in all.
+    /// The number of lines dropped since a line was last written, and in total.
     var dropped = 0
     var allDropped = 0
   }
@@ -33,12 +33,12 @@ final class LogWriter: Sendable {
 
   private let descriptor: Int32
   private let state = Mutex(State())
-  // The one that waits for the reader.
+  // The thread that waits for the reader.
   private let queue = DispatchQueue(label: "processd.log")
 
   init(descriptor: Int32) { self.descriptor = descriptor }
 
-  /// How many lines were dropped.
+  /// The number of lines that were dropped.
   var droppedLines: Int { state.withLock(\.allDropped) }
 
   func write(_ line: String) {
@@ -85,14 +85,14 @@ final class LogWriter: Sendable {
           // Another program has made the descriptor non-blocking.
           usleep(10_000)
         } else if errno != EINTR {
-          // Nobody will read it.
+          // No process will read it.
           break
         }
       }
     }
   }
 
-  /// Waits until all is written, for so long at most.
+  /// Waits until all lines are written, up to a time limit.
   func flush(upTo limit: Duration) async {
     let deadline = ContinuousClock.now + limit
     while state.withLock(\.isWriting), .now < deadline {
@@ -101,7 +101,7 @@ final class LogWriter: Sendable {
   }
 }
 
-/// Gives lines of the form `time level label: message key=value` to a ``LogWriter``.
+/// Formats lines as `time level label: message key=value` for a ``LogWriter``.
 struct LineLogHandler: LogHandler {
   let label: String
   let writer: LogWriter

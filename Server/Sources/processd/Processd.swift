@@ -196,10 +196,10 @@ struct Processd: AsyncParsableCommand {
     ]
     var endSignals: [UnixSignal] = [.sigterm, .sigint]
     if tokens == nil {
-      // Most likely at a terminal; when that is gone, nobody has the token any more.
+      // The server probably runs at a terminal; when that is gone, the token is lost.
       endSignals.append(.sighup)
     } else {
-      // Taken from now on, so that none that comes early ends the daemon.
+      // Handled from now on, so that an early signal does not end the daemon.
       let hangUps = await UnixSignalsSequence(trapping: .sighup)
       members.append(
         Member(service: TokenReloading(server: server, hangUps: hangUps, logger: logger)))
@@ -223,7 +223,7 @@ struct Processd: AsyncParsableCommand {
   }
 }
 
-/// What is wrong, in the system's words if it was the system that said so.
+/// Returns the description of an error, in the system's words if the system reported it.
 private func reason(_ error: any Error) -> String {
   guard let error = error as? IOError else { return "\(error)" }
   return unsafe String(cString: strerror(error.errnoCode))
@@ -231,7 +231,7 @@ private func reason(_ error: any Error) -> String {
 
 private struct Failure: Error, CustomStringConvertible { let description: String }
 
-/// Reads the tokens again whenever a SIGHUP comes.
+/// Reads the tokens again at each SIGHUP.
 private struct TokenReloading: Service {
   let server: APIServer
   let hangUps: UnixSignalsSequence

@@ -1,6 +1,6 @@
-//! Starts a child process: what happens between the start of the child and its `execve`.
+//! Starts a child process: the steps between the start of the child and its `execve`.
 //!
-//! Everything that allocates, searches or can be wrong is done before, by the caller.
+//! The caller does everything beforehand that allocates, searches, or validates.
 #ifndef CSPAWN_H
 #define CSPAWN_H
 
@@ -10,36 +10,36 @@
 
 #pragma clang assume_nonnull begin
 
-/// Where a start failed.
+/// The step at which a start failed.
 enum spawn_step {
   SPAWN_STARTED = 0,
-  /// No process could be made.
+  /// The system could not create a process.
   SPAWN_PROCESS,
   /// The child could not enter its cgroup.
   SPAWN_CGROUP,
   /// The child could not lead a session or a group.
   SPAWN_GROUP,
-  /// The child could not open its terminal, or not make it its controlling one.
+  /// The child could not open its terminal, or could not make it its controlling terminal.
   SPAWN_TERMINAL,
   /// The child could not install its descriptors.
   SPAWN_DESCRIPTORS,
   /// The child could not set its nice value.
   SPAWN_NICENESS,
-  /// The child could not set the limit that `index` counts.
+  /// The child could not set the limit at `index`.
   SPAWN_LIMIT,
   /// The child could not set its supplementary groups.
   SPAWN_SUPPLEMENTARY_GROUPS,
-  /// The child could not become a member of its user's group.
+  /// The child could not take its user's primary group.
   SPAWN_GROUP_ID,
   /// The child could not become its user.
   SPAWN_USER_ID,
-  /// The child could not ask for a signal at its parent's death.
+  /// The child could not request a signal at its parent's death.
   SPAWN_DEATH_SIGNAL,
   /// The child could not change to its working directory.
   SPAWN_DIRECTORY,
   /// The file could not be executed.
   SPAWN_EXECUTE,
-  /// `spawn_cancel` was called in time.
+  /// `spawn_cancel` was called in time, or the parent died during the start.
   SPAWN_CANCELLED,
 };
 
@@ -61,7 +61,7 @@ struct spawn_descriptor {
 /// The most descriptors that a child inherits.
 enum { SPAWN_MOST_DESCRIPTORS = 256 };
 
-/// The resources' numbers, whose own names Swift does not see everywhere.
+/// The numbers of the resources. Swift does not see the system's own names on every platform.
 enum spawn_resource {
   SPAWN_CPU_TIME = RLIMIT_CPU,
   SPAWN_OPEN_FILES = RLIMIT_NOFILE,
@@ -74,13 +74,13 @@ enum spawn_resource {
   SPAWN_PROCESSES = RLIMIT_NPROC,
 };
 
-/// A limit as for `setrlimit(2)`; `UINT64_MAX` is none.
+/// A limit as for `setrlimit(2)`; `UINT64_MAX` is no limit.
 struct spawn_limit {
   int resource;
   uint64_t soft, hard;
 };
 
-/// A user to become, and all that user's groups.
+/// A user to become, with all its groups.
 struct spawn_user {
   uid_t user;
   gid_t group;
@@ -88,27 +88,28 @@ struct spawn_user {
   int supplementary_count;
 };
 
-/// What a child is to be. All of it must stay as it is until `spawn_start` has returned.
+/// The description of a child. The caller must not change any of it until `spawn_start` has
+/// returned.
 struct spawn_plan {
-  /// The file to execute, as seen from `directory`. No `PATH` is searched.
+  /// The file to execute, as seen from `directory`. `PATH` is not searched.
   const char *path;
   /// The arguments, the command's name first and a null pointer last.
   char *_Nullable const *_Nonnull arguments;
   /// The environment, with a null pointer last.
   char *_Nullable const *_Nonnull environment;
-  /// Where the child starts; null for the program's own working directory.
+  /// The child's working directory; null for the program's own.
   const char *_Nullable directory;
-  /// The terminal that the child opens for its descriptors 0, 1 and 2, as leader of a new session
-  /// that it controls; null for the three below.
+  /// The terminal that the child opens as its descriptors 0, 1 and 2. The child leads a new
+  /// session, whose controlling terminal it becomes. Null to use the three descriptors below.
   const char *_Nullable terminal;
-  /// What becomes the child's descriptors 0, 1 and 2.
+  /// The descriptors that become the child's 0, 1 and 2.
   int input, output, error;
-  /// What else the child inherits, in the order of the targets, of which no two are equal.
+  /// The other descriptors that the child inherits, sorted by target; no two targets are equal.
   const struct spawn_descriptor *_Nullable inherited;
   int inherited_count;
   /// One of `enum spawn_group`, unless the child has a terminal.
   int group;
-  // What follows is for Linux alone; `spawn_start` ignores it elsewhere.
+  // The fields below are for Linux alone; `spawn_start` ignores them elsewhere.
   /// The limits to set.
   const struct spawn_limit *_Nullable limits;
   int limit_count;
@@ -126,71 +127,74 @@ struct spawn_plan {
 
 /// A start, which another thread may cancel.
 struct spawn_attempt {
-  /// A `pidfd` for the child, -1 before there is one and where the system has none. The caller's to
-  /// close.
+  /// A `pidfd` for the child; -1 before the child exists and where the system has none. The caller
+  /// closes it.
   int descriptor;
   int is_cancelled;
-  /// The child, also its group; 0 unless it was started. The caller's to reap.
+  /// The PID of the child; 0 unless it was started. The caller reaps the child.
   pid_t process;
-  /// Where it failed, the error, and the index of the limit.
+  /// The step that failed (`enum spawn_step`), the error, and the index of the limit.
   int step, code, index;
 };
 
-/// Returns a new attempt; null without memory.
+/// Returns a new attempt; null if there is no memory.
 ///
-/// - Parameter is_shared: Whether a child that has memory of its own can report to it as well.
+/// - Parameter is_shared: Whether a child that has memory of its own can report to the attempt as
+///   well.
 struct spawn_attempt *_Nullable spawn_create(int is_shared);
 
-/// Frees an attempt of `spawn_create`.
+/// Frees an attempt that `spawn_create` returned.
 void spawn_destroy(struct spawn_attempt *attempt, int is_shared);
 
-/// Prepares an attempt that has failed for another start, and closes its descriptor; it may have
-/// been cancelled, but must not be cancelled meanwhile.
+/// Prepares a failed attempt for another start, and closes its descriptor. The attempt may have
+/// been cancelled, but no thread may cancel it during this call.
 void spawn_again(struct spawn_attempt *attempt);
 
-/// Starts a child, and returns when it executes its file or could not. May take as long as the file
-/// system does that the file is on; to be called by a thread that has nothing else to do, with all
-/// signals blocked.
+/// Starts a child. Returns when the child has executed its file or has failed. May take as long as
+/// the file system of that file does. The calling thread should have no other work, and must have
+/// all signals blocked.
 void spawn_start(struct spawn_attempt *attempt, const struct spawn_plan *plan);
 
-/// Ends the start of a child, if it is still going on: the child is killed, or not started.
+/// Cancels the start of a child, if it is still in progress: the child is killed, or not started.
 ///
-/// To be called before `spawn_start` or while it runs, and while nobody closes the descriptor. If
-/// the attempt has a child nevertheless, its end may be near. Does nothing to a child where the
-/// system has no `pidfd`.
+/// Call it before `spawn_start` or while that runs, and while no thread closes the descriptor. If
+/// the attempt still reports a child, that child may be about to end. Does nothing to a child that
+/// exists already where the system has no `pidfd`.
 void spawn_cancel(struct spawn_attempt *attempt);
 
-/// The program's own soft limit on open files.
+/// Returns the program's soft limit on open files.
 uint64_t spawn_open_file_limit(void);
 
-/// The program's own environment, with a null pointer last; null if it was cleared.
+/// Returns the program's environment, with a null pointer last; null if it was cleared.
 char *_Nullable *_Nullable spawn_environment(void);
 
-/// Sends a signal to the group that a child led, even if the child has been reaped: never to
-/// another group that got its number since. 0, or -1 with `errno` set: `EINVAL` before Linux 6.9
-/// and elsewhere.
+/// Sends a signal to the group that a child led, even if the child has been reaped; never to
+/// another group that has got its ID since. Returns 0, or -1 with `errno` set: `EINVAL` before
+/// Linux 6.9 and on other systems.
 int spawn_signal_group(int descriptor, int signal);
 
-/// Opens a descriptor for a process, as `pidfd_open(2)` does; the caller's to close. -1 with
+/// Opens a descriptor for a process, as `pidfd_open(2)` does. The caller closes it. Returns -1 with
 /// `errno` set if there is no such process, and where the system has no such descriptors.
 int spawn_open_process(pid_t process);
 
-/// Sends a signal to the process that a descriptor stands for. 0, or -1 with `errno` set.
+/// Sends a signal to the process of a descriptor. Returns 0, or -1 with `errno` set.
 int spawn_signal_process(int descriptor, int signal);
 
-/// What a process has used until its end, and what the processes that it has waited for have.
+/// The resources that a process used until its end, together with those of the processes that it
+/// has waited for.
 struct spawn_usage {
   int64_t user_microseconds, system_microseconds;
-  /// The most that was resident at a time, of one process, in bytes.
+  /// The largest resident memory of any one process, in bytes.
   int64_t peak_resident_bytes;
 };
 
-/// Reaps a child that has ended, and stores what it has used; returns whether it was there to be
-/// reaped.
+/// Reaps a child that has ended, and stores the resources that it has used. Returns whether there
+/// was such a child.
 int spawn_reap(pid_t process, struct spawn_usage *usage);
 
-/// Stores what a child that has ended has used, without reaping it; returns whether that is known.
-/// It never is where the system tells it only as it reaps the child, as Darwin does.
+/// Stores the resources that a child that has ended has used, without reaping it. Returns whether
+/// they are known. They are not where the system reports them only when it reaps the child, as
+/// Darwin does.
 int spawn_peek_usage(pid_t process, struct spawn_usage *usage);
 
 #pragma clang assume_nonnull end

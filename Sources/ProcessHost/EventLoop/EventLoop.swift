@@ -3,31 +3,33 @@ import Synchronization
 
 /// One thread that moves the output of any number of processes into their sessions.
 ///
-/// It sleeps until something is ready, and then gives each source that is ready one turn. A pipe's
-/// turn ends when the pipe is empty, or with its share of what all processes get: 1 MiB for one
-/// alone, a single `readv` of 64 KiB for each of sixteen or more. So a flood from one process holds
-/// another's line up by no more than one such turn. There is one producer per session: this thread.
+/// The thread sleeps until a source is ready, and then gives each ready source one turn. A pipe's
+/// turn ends when the pipe is empty or its share is used up. All processes share 1 MiB: one process
+/// alone gets all of it; with sixteen or more, each gets a single `readv` of 64 KiB. So a flood
+/// from one process delays another's line by no more than one such turn. There is one producer per
+/// session: this thread.
 ///
-/// A pipe that is flooded with small writes rests between two turns (``Moderation``): the poller
-/// forgets it, and a timer gives it its next turn. The thread itself never sleeps while something
-/// else is ready.
+/// A pipe that is flooded with small writes rests between two turns (``Moderation``): the event
+/// loop removes it from the poller, and a timer gives it its next turn. The thread itself never
+/// sleeps while another source is ready.
 ///
 /// The thread runs until `stop()` was called and no source is left.
 final class EventLoop: Sendable {
   private let poller: Poller
-  /// Counts sources, jobs to come and processes: whatever the thread must not end before.
+  /// The number of sources, pending jobs, launches and processes. The thread does not end before it
+  /// is zero.
   private let sourceCount = Atomic<Int>(0)
   private let isStopping = Atomic<Bool>(false)
   /// Nil once the thread has ended.
   private let jobs = LockedState<[@Sendable () -> Void]?>([])
-  /// Nil likewise.
+  /// Nil once the thread has ended.
   private let timers = LockedState<Timers?>(Timers())
   private let processes = LockedState(ProcessTable())
-  /// What ``turnStart`` has read; 0 before the first source of a round asks.
+  /// The clock reading of ``turnStart``; 0 until the first source of a round asks for it.
   private let turnNanoseconds = Atomic<Int64>(0)
-  /// What its pipes may be widened from.
+  /// The budget from which pipes are widened.
   let pipeBudget: PipeBudget
-  /// Looks at what processes have left in their groups.
+  /// Scans the groups of processes that have ended.
   let groupWatch: GroupWatch
   /// How long a source rests.
   private let pause: Duration
@@ -35,11 +37,12 @@ final class EventLoop: Sendable {
   /// The processes that have not been released.
   private struct ProcessTable {
     var members: [ObjectIdentifier: (lifecycle: Lifecycle, outputs: ChildOutput)] = [:]
-    /// Those that are being started.
+    /// The launches that have not finished.
     var launches: [ObjectIdentifier: Launch] = [:]
-    /// The processes that could not be ended.
+    /// The processes that the host could not terminate.
     var survivors: [Lifecycle] = []
-    /// The grace for processes that register after the event loop has been told to end.
+    /// The grace for processes that register after the event loop has been told to end; nil before
+    /// that.
     var grace: Duration?
   }
 
@@ -54,7 +57,7 @@ final class EventLoop: Sendable {
 
   /// Starts an event loop without sources.
   ///
-  /// - Parameter pause: How long a source rests; another for tests alone.
+  /// - Parameter pause: How long a source rests. Only tests pass another value.
   static func start(
     pipeBudget: PipeBudget = .shared, groupWatch: GroupWatch = GroupWatch(),
     pause: Duration = Moderation.pause
@@ -78,7 +81,7 @@ final class EventLoop: Sendable {
     }
   }
 
-  /// Forgets a source that the poller does not know any more.
+  /// Releases a source that has been removed from the poller.
   private func release(_ registration: Registration) {
     // The source may be registered anew: its `didFinish()` may have added it again.
     if registration.source.registration === registration {
@@ -88,7 +91,7 @@ final class EventLoop: Sendable {
     unsafe Unmanaged.passUnretained(registration).release()
   }
 
-  /// Adds all of several sources or none.
+  /// Adds all of the sources, or none of them.
   func add(_ sources: [any EventSource]) throws(SystemError) {
     for index in sources.indices {
       do throws(SystemError) {
@@ -100,16 +103,17 @@ final class EventLoop: Sendable {
     }
   }
 
-  /// Withdraws a source that has not finished: before its first event, or between two turns.
+  /// Withdraws a source that has not finished. To be called before its first event, or between two
+  /// turns.
   func withdraw(_ source: any EventSource) {
     guard let registration = source.registration else { return }
     if !registration.isResting { source.remove(from: poller) }
-    // A timer that was to end its rest finds that it does not rest any more.
+    // The timer that would end the rest does nothing if the source does not rest any more.
     registration.isResting = false
     release(registration)
   }
 
-  /// Calls a closure on the thread, once, between two turns of the sources. The thread does not end
+  /// Calls a closure on the thread once, between two turns of the sources. The thread does not end
   /// before that.
   ///
   /// Drops the closure if the thread has ended already.
@@ -119,24 +123,25 @@ final class EventLoop: Sendable {
     poller.wake()
   }
 
-  /// Calls a closure on the thread after some time, unless the thread has ended by then; between
-  /// two turns of the sources, so that it may withdraw some.
+  /// Calls a closure on the thread after some time, unless the thread has ended by then. Calls it
+  /// between two turns of the sources, so that it may withdraw sources.
   func schedule(after time: Duration, _ body: @escaping @Sendable () -> Void) {
     let instant = ContinuousClock.Instant.now + max(time, .zero).upToACentury
     let isNext = timers.withLock { timers in
-      // Kept after the thread's end, it would keep the event loop.
+      // A closure that is kept after the thread's end would keep the event loop alive.
       timers?.add(at: instant, body)
       return timers?.next == instant
     }
     if isNext { poller.wake() }
   }
 
-  /// How many timers, and how many jobs, come between two looks at the sources: so many that few
-  /// looks are needed, and so few that a source does not wait when thousands of processes end at
-  /// once.
+  /// The most timers, and the most jobs, that run between two polls of the sources. The number is
+  /// large enough that few polls are needed, and small enough that sources do not wait when
+  /// thousands of processes end at once.
   private static let batch = 64
 
-  /// Calls what is due, in turn; the rest at the next look, which comes at once.
+  /// Runs the timers that are due, in order of time. Those beyond the batch run after the next
+  /// poll, which does not wait.
   private func runTimers() {
     guard timers.withLock({ $0?.next }) != nil else { return }
     let now = ContinuousClock.Instant.now
@@ -160,7 +165,7 @@ final class EventLoop: Sendable {
 
   /// Gives a source one turn.
   ///
-  /// - Parameter isWatched: Whether the poller knows it.
+  /// - Parameter isWatched: Whether the poller watches the source.
   private func giveTurn(to registration: Registration, isWatched: Bool) {
     let source = registration.source
     switch source.handleEvent() {
@@ -170,7 +175,8 @@ final class EventLoop: Sendable {
         let reference = unsafe Unmanaged.passUnretained(registration)
         try unsafe source.add(to: poller, token: reference.toOpaque())
       } catch {
-        // The system is short of memory. Until it is not, the source is asked again and again.
+        // The system is short of memory. Until it has memory again, timers give the source its
+        // turns.
         rest(registration)
       }
     case .rest:
@@ -186,13 +192,13 @@ final class EventLoop: Sendable {
     }
   }
 
-  /// Whether a source can rest for so short a time.
+  /// Whether the poller's waits are exact enough for the short rest of a source.
   var canRest: Bool { poller.isExact }
 
-  /// Gives a source that the poller does not know its next turn after a pause.
+  /// Gives a source that the poller does not watch its next turn after a pause.
   private func rest(_ registration: Registration) {
     registration.isResting = true
-    // Needs no wake-up: this is the thread, which looks at its timers before it waits.
+    // Needs no wake-up: this runs on the thread, which checks its timers before it waits.
     timers.withLock { timers in
       timers?.add(at: .now + pause) { [self] in resume(registration) }
     }
@@ -206,8 +212,8 @@ final class EventLoop: Sendable {
     giveTurn(to: registration, isWatched: false)
   }
 
-  /// When the sources that were ready began to get their turns: one reading of the system's
-  /// activity clock for all that they bring. On the thread.
+  /// The time at which the current round of turns began. All output of the round gets the same
+  /// reading of the system's activity clock. On the thread.
   var turnStart: ActivityClock.Instant {
     let known = turnNanoseconds.load(ordering: .relaxed)
     if known != 0 { return ActivityClock.Instant(nanoseconds: known) }
@@ -220,8 +226,8 @@ final class EventLoop: Sendable {
     poller.prepareThread()
     let events = UnsafeMutableBufferPointer<Poller.Event>.allocate(capacity: 64)
     defer { unsafe events.deallocate() }
-    // Sequentially consistent, here, in `removeSource()` and in `stop(grace:)`: either this thread
-    // finds both, or the other one wakes it.
+    // Sequentially consistent here, in `removeSource()` and in `stop(grace:)`: either this thread
+    // reads both final values, or the other thread wakes it.
     while !(isStopping.load(ordering: .sequentiallyConsistent)
       && sourceCount.load(ordering: .sequentiallyConsistent) == 0)
     {
@@ -234,28 +240,29 @@ final class EventLoop: Sendable {
         let registration = unsafe Unmanaged<Registration>.fromOpaque(token).takeUnretainedValue()
         giveTurn(to: registration, isWatched: true)
       }
-      // Between turns, since they may withdraw a source that has an event in this one.
+      // Between turns, since jobs and timers may withdraw a source that has an event in this round.
       runJobs()
       runTimers()
     }
-    // They hold what holds the event loop. Released outside of the locks: that may run any code.
+    // The closures hold references to the event loop. They are released outside of the locks,
+    // because a release may run any code.
     let rest = (timers.withLock { $0.take() }, jobs.withLock { $0.take() })
     extendLifetime(rest)
   }
 
-  /// How many timers there are.
+  /// The number of timers.
   var timerCount: Int { timers.withLock { $0?.count ?? 0 } }
 
-  /// Whether the thread has come to its end.
+  /// Whether the thread has ended.
   var hasEnded: Bool { jobs.withLock { $0 == nil } }
 }
 
 // MARK: Processes
 
 extension EventLoop {
-  /// Registers a launch, whose process's sources will be here.
+  /// Registers a launch. Its process's sources will be added to this event loop.
   ///
-  /// - Returns: Whether it may; not if the event loop has been told to end.
+  /// - Returns: Whether the launch is registered; false if the event loop has been told to end.
   func begin(_ launch: Launch) -> Bool {
     processes.withLock { processes in
       guard processes.grace == nil else { return false }
@@ -265,14 +272,14 @@ extension EventLoop {
     }
   }
 
-  /// Unregisters a launch that has come to its end; its process, if there is one, has registered.
+  /// Unregisters a launch that has finished. If it started a process, that has registered already.
   func finish(_ launch: Launch) {
     processes.withLock { _ = $0.launches.removeValue(forKey: ObjectIdentifier(launch)) }
     launch.settled.set(())
     removeSource()
   }
 
-  /// Registers a process that has been started, whose sources are here.
+  /// Registers a process that has been started, and whose sources have been added.
   func register(_ lifecycle: Lifecycle, _ outputs: ChildOutput) {
     sourceCount.add(1, ordering: .relaxed)
     let grace = processes.withLock { processes in
@@ -295,10 +302,10 @@ extension EventLoop {
     if isStopping.load(ordering: .sequentiallyConsistent) { poller.wake() }
   }
 
-  /// Notes a process that could not be ended.
+  /// Records a process that the host could not terminate.
   func note(survivor: Lifecycle) { processes.withLock { $0.survivors.append(survivor) } }
 
-  /// The processes that could not be ended, and those that are being started still.
+  /// The processes that the host could not terminate, and the launches that have not finished.
   var survivors: (lifecycles: [Lifecycle], launches: [Launch]) {
     processes.withLock { ($0.survivors, Array($0.launches.values)) }
   }
@@ -306,8 +313,8 @@ extension EventLoop {
   /// The processes that have not been released.
   var lifecycles: [Lifecycle] { processes.withLock { $0.members.values.map(\.lifecycle) } }
 
-  /// How many bytes a pipe may bring in one turn, so that all get theirs: 1 MiB among all
-  /// processes, and at least one read.
+  /// The most bytes that a pipe may deliver in one turn, so that every pipe gets its turn: 1 MiB
+  /// divided among all processes, and at least one read.
   var share: Int { Self.share(among: processes.withLock(\.members.count)) }
 
   static func share(among processes: Int) -> Int {
@@ -317,7 +324,8 @@ extension EventLoop {
   /// Terminates all launches and processes, including any that register during shutdown, then the
   /// thread.
   ///
-  /// - Returns: The launches, of which those settle late that hang for want of a file system.
+  /// - Returns: The launches. A launch that hangs because of an unresponsive file system settles
+  ///   late.
   @discardableResult
   func stop(grace: Duration) -> [Launch] {
     let grace = grace.upToACentury
@@ -335,19 +343,20 @@ extension EventLoop {
     return launches
   }
 
-  /// How long after its `SIGKILL` to wait for a launch, which hangs where no signal ends it, or for
-  /// a process that this program may not send signals.
+  /// How long to wait after the `SIGKILL` for a launch that hangs where no signal ends it, or for a
+  /// process to which this program may not send signals.
   static let hang: Duration = .seconds(1)
 
-  /// How long after its `SIGKILL` to wait for a process that has got it: the system may be busy.
+  /// How long to wait after the `SIGKILL` for a process that has received it: the system may be
+  /// busy.
   static let patience: Duration = .seconds(10)
 
-  /// How long after the `SIGKILL` to wait for what the processes had written before it.
+  /// How long to wait after the `SIGKILL` for output that the processes wrote before it.
   private static let drainTimeout: Duration = .milliseconds(100)
 
   private func end(_ lifecycle: Lifecycle, _ outputs: ChildOutput, grace: Duration) {
     lifecycle.terminate(grace: grace)
-    // A process that has left the group and holds the output open is not waited for.
+    // Does not wait for a process that has left the group and holds the output open.
     schedule(after: max(grace, .zero) + Self.drainTimeout) { [weak outputs] in outputs?.abandon() }
     lifecycle.giveUp(after: max(grace, .zero), on: self)
   }

@@ -1,33 +1,35 @@
-/// Something that an event loop waits for.
+/// A source of events for an event loop.
 ///
 /// After it has been added, only the event loop's thread uses it.
 protocol EventSource: AnyObject, Sendable {
-  /// The source's place in the event loop; nil before it is added and after it has finished or been
-  /// withdrawn. The event loop alone changes it.
+  /// The source's registration; nil before it is added and after it has finished or been withdrawn.
+  /// Only the event loop changes it.
   var registration: EventLoop.Registration? { get set }
 
-  /// Does a bounded amount of work, without ever blocking.
+  /// Does a bounded amount of work, and never blocks.
   func handleEvent() -> EventLoop.Next
 
-  /// Tells the poller about the source.
+  /// Adds the source to the poller.
   func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError)
 
-  /// Takes that back.
+  /// Removes the source from the poller.
   func remove(from poller: borrowing Poller)
 
-  /// Closes what the source has used. Called once, when it has been removed after `.finish`.
+  /// Closes the source's descriptor. Called once, after the source has returned `.finish` and has
+  /// been removed.
   func didFinish()
 }
 
 extension EventLoop {
-  /// What to do next about a source: wait until it is ready, give it a turn after a pause whether
-  /// it is ready or not, leave it alone until it is resumed, or never ask it again.
+  /// What the event loop does next with a source: waits until the source is ready; gives it a turn
+  /// after a pause, ready or not; holds it until `resume`; or releases it.
   enum Next { case wait, rest, hold, finish }
 
-  /// A source's place in an event loop, which keeps the source. The poller's token points to it.
+  /// The registration of a source in an event loop, which keeps the source alive. The poller's
+  /// token points to it.
   final class Registration: @unchecked Sendable {
     let source: any EventSource
-    /// Whether the source rests, or is left alone. The poller does not know it then.
+    /// Whether the source rests or is held. The poller does not watch it then.
     var isResting = false
 
     init(_ source: any EventSource) { self.source = source }

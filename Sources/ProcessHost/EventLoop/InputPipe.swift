@@ -7,10 +7,10 @@
 #endif
 import Processes
 
-/// The writing end of a child's stdin, be it a pipe or a terminal, and what waits to be written.
+/// The write end of a child's stdin, a pipe or a terminal, with the bytes that wait to be written.
 ///
-/// Written to by the event loop's thread alone, and by nobody else: that thread has SIGPIPE
-/// blocked, which the system sends to the thread that writes where nobody reads.
+/// Only the event loop's thread writes to it. That thread blocks SIGPIPE, which the system sends to
+/// a thread that writes to a pipe without a reader.
 final class InputPipe: EventSource, @unchecked Sendable {
   typealias Answer = Result<Void, InputError>
 
@@ -21,16 +21,16 @@ final class InputPipe: EventSource, @unchecked Sendable {
   }
 
   fileprivate struct State: ~Copyable {
-    /// Closed only after the event loop has let go of it: a child that is just being started has a
-    /// copy for a moment, which would keep the poller's entry alive.
+    /// Closed only after the source is removed from the poller: a child that is just being started
+    /// has a copy for a moment, which would keep the poller's entry alive.
     var end: OwnedDescriptor?
     var eventLoop: EventLoop?
     /// Nothing can be written any more.
     var isOver = false
     var pieces: [Piece] = []
-    /// Nothing more is to come.
+    /// Whether `close()` has been called.
     var isClosing = false
-    /// Whether the last byte that was given ends a line, or there is none.
+    /// Whether the last byte that was passed to `write` ends a line; true if there is none.
     var isAtLineStart = true
     var nextTicket: UInt64 = 0
   }
@@ -38,7 +38,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
   private let state: LockedState<State>
   private let descriptor: Int32
   private let isTerminal: Bool
-  /// Whether the event loop waits until the pipe takes more; its thread alone asks.
+  /// Whether the event loop waits until the pipe takes more. Only its thread uses this.
   private var isWatched = false
   var registration: EventLoop.Registration?
 
@@ -57,7 +57,8 @@ final class InputPipe: EventSource, @unchecked Sendable {
     }
   }
 
-  /// Writes bytes after all that were given before, and answers when the pipe has taken them.
+  /// Writes bytes after all earlier writes, and resumes the continuation when the pipe has taken
+  /// them.
   func write(
     _ bytes: [UInt8], as ticket: UInt64, isCancelled: () -> Bool = { false },
     _ continuation: CheckedContinuation<Answer, Never>?
@@ -74,7 +75,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
     if let eventLoop { scheduleFlush(on: eventLoop) }
   }
 
-  /// Takes back what is left of a write.
+  /// Cancels the remainder of a write.
   func cancel(_ ticket: UInt64) {
     let piece = state.withLock { state in
       state.pieces.firstIndex { $0.ticket == ticket }.map { state.pieces.remove(at: $0) }
@@ -82,13 +83,14 @@ final class InputPipe: EventSource, @unchecked Sendable {
     piece?.continuation?.resume(returning: .failure(.cancelled))
   }
 
-  /// Closes the pipe after all that was given before.
+  /// Closes the pipe after all earlier writes.
   func close() {
     let eventLoop: EventLoop? = state.withLock { state in
       guard !state.isClosing else { return nil }
       state.isClosing = true
       if isTerminal, !state.isOver {
-        // Ctrl-D: what there is goes to the reader, and that it is nothing means the end.
+        // Ctrl-D passes the pending input to the reader; if there is none, the reader gets an empty
+        // read, which means the end. So in the middle of a line it takes two.
         let end = Array(repeating: UInt8(4), count: state.isAtLineStart ? 1 : 2)
         state.pieces.append(Piece(ticket: 0, rest: end[...], continuation: nil))
       }
@@ -118,7 +120,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
 
   func didFinish() {
     isWatched = false
-    // Something may have been given in between.
+    // A write may have been added meanwhile.
     flush()
   }
 
@@ -130,12 +132,12 @@ final class InputPipe: EventSource, @unchecked Sendable {
       try eventLoop.add(self)
       isWatched = true
     } catch {
-      // For want of memory, which may come.
+      // The system is short of memory, which may become available.
       eventLoop.schedule(after: .milliseconds(10)) { self.flush() }
     }
   }
 
-  /// Writes what the pipe takes; returns whether something is left for later.
+  /// Writes as much as the pipe takes. Returns whether bytes remain to be written.
   private func writePieces() -> Bool {
     var answers: [(CheckedContinuation<Answer, Never>?, Answer)] = []
     defer { for (continuation, answer) in answers { continuation?.resume(returning: answer) } }
@@ -156,7 +158,7 @@ final class InputPipe: EventSource, @unchecked Sendable {
           return false
         }
       }
-      // A terminal hangs up when it is closed: that comes when the child has ended.
+      // Closing a terminal hangs it up, so it is closed when the child has ended.
       if state.isClosing, !isTerminal { state.finish() }
       return false
     }
@@ -185,10 +187,11 @@ final class InputPipe: EventSource, @unchecked Sendable {
     }
   }
 
-  /// The event loop must not be waiting for it.
+  /// Closes the descriptor if nothing can be written any more. The poller must not watch it.
   private func closeIfOver() { state.withLock { if $0.isOver { $0.end = nil } } }
 
-  /// Nobody is left to read it; between two turns of the event loop.
+  /// Closes the pipe and fails pending writes, because no reader is left. To be called between two
+  /// turns of the event loop.
   func abandon() {
     let (eventLoop, pieces) = state.withLock { state in
       defer { state.finish() }

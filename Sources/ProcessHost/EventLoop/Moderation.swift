@@ -1,50 +1,51 @@
-/// Decides when the reader of a pipe lets some output gather, as network drivers moderate
+/// Decides when the event loop lets output gather in a pipe, as network drivers moderate
 /// interrupts.
 ///
-/// A child that floods its output with small writes wakes the reader for each, or nearly so, and is
-/// itself delayed by waking it. If the reader leaves the pipe alone for a moment, and then reads
-/// what has gathered, both have less to do: a sixth of the reader's time, and half of the whole on
-/// one processor.
+/// A child that floods its output with small writes wakes the event loop for nearly each of them,
+/// and is itself delayed by waking it. If the event loop leaves the pipe alone for a moment and
+/// then reads the gathered output, both have less work: a sixth of the event loop's time, and half
+/// of the total on one processor.
 ///
-/// For large writes that would be wrong: the pipe would be full long before the pause is over, and
-/// the child wait. So a pause must be worth it, and leave room: turns must be frequent, short, and
-/// bring so little that a pause fills no more than half of the pipe.
+/// For large writes a pause does harm: the pipe fills up long before the pause ends, and the child
+/// waits. So a pause must be worth it and leave room: turns must be frequent, short, and bring so
+/// little that a pause fills at most half of the pipe.
 struct Moderation {
   typealias Instant = ContinuousClock.Instant
 
-  /// How long the reader rests. A byte waits for half of it on average.
+  /// How long a pipe rests. A byte waits for half of it on average.
   static let pause: Duration = .microseconds(70)
 
-  /// How many turns are looked at together.
+  /// The number of turns in a sample.
   static let sample = 8
 
-  /// Fewer bytes than this make a turn short: half of what programs write that buffer their output.
+  /// A turn that brings fewer bytes is short: half of what programs with buffered output write at
+  /// once.
   static let shortTurn = 2_048
 
   private var isResting = false
-  /// What a turn brought on average before the rest.
+  /// The average number of bytes in a turn before the rest.
   private var usualCount = 0
   private var turns = 0
   private var bytes = 0
   private var start: Instant
 
-  /// Begins with a pipe that was silent until some time.
+  /// Creates the moderation of a pipe that was silent until some time.
   init(at now: Instant) { start = now }
 
-  /// Takes note of a turn, and tells whether to rest before the next one.
+  /// Records a turn. Returns whether to rest before the next one.
   ///
   /// - Parameters:
-  ///   - count: How much was read.
-  ///   - capacity: What the pipe holds.
+  ///   - count: The number of bytes that were read.
+  ///   - capacity: The capacity of the pipe, in bytes.
   ///   - isEmptied: Whether the turn has left little in the pipe.
-  ///   - now: When that was; asked only now and then.
+  ///   - now: The time of the turn. Evaluated only now and then.
   mutating func rests(
     after count: Int, of capacity: Int, isEmptied: Bool = true, at now: @autoclosure () -> Instant
   ) -> Bool {
     if isResting {
-      // Goes on as long as output gathers and the child does not have to wait. Where a pause brings
-      // no more than a turn did before, as when the child answers one question at a time, it is in
-      // vain.
+      // Goes on resting as long as output gathers and the child does not have to wait. If a pause
+      // brings no more than a turn did before, as when the child answers one question at a time,
+      // resting gains nothing.
       isResting = isEmptied && 2 * usualCount <= count && count < capacity / 2
       if !isResting { begin(at: now()) }
       return isResting

@@ -1,13 +1,12 @@
 import Processes
 
-/// Holds a command up for as long as too much of its output waits for a reader that must have all
-/// of it.
+/// Holds up a command while too much of its output waits for a reader that must get all of it.
 ///
-/// The event loop reads no more of the command's pipes meanwhile, so the command waits when those
+/// Meanwhile the event loop does not read from the command's pipes, so the command waits once they
 /// are full. Without a gate a command never waits for its readers.
 package final class OutputGate: Sendable {
-  /// How much may wait. With that and what the two pipes of a command hold at its end, a session
-  /// still has all that was not taken: 1 MiB, unless the system's pipes hold more than 256 KiB.
+  /// The most output that may wait. A session holds 1 MiB. That is enough for this and for what the
+  /// command's two pipes hold at its end, unless the system's pipes hold more than 256 KiB.
   private static let mostBytes = 256 * 1024
   private static let mostChunks = 32_000
 
@@ -15,7 +14,7 @@ package final class OutputGate: Sendable {
     var waitingBytes = 0
     var waitingChunks = 0
     var isOpenForGood = false
-    /// What is to be called when the gate opens.
+    /// The closures to call when the gate opens.
     var resumptions: [@Sendable () -> Void] = []
 
     var isShut: Bool {
@@ -27,11 +26,10 @@ package final class OutputGate: Sendable {
 
   package init() {}
 
-  /// Whether a command is to be held up.
+  /// Whether the gate holds up its command.
   var isShut: Bool { state.withLock { $0.isShut } }
 
-  /// Returns false if a command is not to be held up; otherwise calls a closure once it is not any
-  /// more.
+  /// Returns whether the gate holds up its command. If it does, calls a closure once it opens.
   func holdsUp(until resume: @escaping @Sendable () -> Void) -> Bool {
     state.withLock { state in
       if state.isShut { state.resumptions.append(resume) }
@@ -39,7 +37,7 @@ package final class OutputGate: Sendable {
     }
   }
 
-  /// A chunk of so many bytes waits.
+  /// Records that a chunk of so many bytes waits for the reader.
   func received(_ count: Int) {
     change { state in
       state.waitingBytes += count
@@ -47,7 +45,7 @@ package final class OutputGate: Sendable {
     }
   }
 
-  /// So much waits no longer.
+  /// Records that the reader has taken output.
   package func took(bytes: Int, chunks: Int) {
     change { state in
       state.waitingBytes -= bytes
@@ -55,7 +53,7 @@ package final class OutputGate: Sendable {
     }
   }
 
-  /// From now on the command is never held up.
+  /// Opens the gate for good: it never holds up the command again.
   package func open() { change { $0.isOpenForGood = true } }
 
   private func change(_ body: (inout State) -> Void) {

@@ -8,15 +8,15 @@
 import Processes
 import Synchronization
 
-/// The reading end of a child's stdout or stderr.
+/// The read end of a child's stdout or stderr.
 final class OutputPipe: EventSource, @unchecked Sendable {
-  /// The most that one `readv` takes, and one chunk of a session holds.
+  /// The most bytes that one `readv` reads, and that one chunk of a session holds.
   static let readSize = 65_536
 
   /// A turn goes on while each read brings at least a page.
   static let littleLeft = 4_096
 
-  /// How often a wide pipe is looked at, whether it needs to be.
+  /// The interval at which to check whether a wide pipe still needs to be wide.
   static let widthInterval: Duration = .seconds(1)
 
   private var end: OwnedDescriptor?
@@ -26,12 +26,13 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   private let eventLoop: EventLoop
   var registration: EventLoop.Registration?
   private(set) var hasEnded = false
-  /// Whether the session is closed, and what comes is only counted.
+  /// Whether the session is closed, and further output is only counted.
   private(set) var isDropping = false
-  /// Grows with whatever comes.
+  /// The number of bytes read so far, including dropped ones.
   private(set) var receivedBytes = 0
   private var width: PipeWidth?
-  /// Nil where a event loop cannot rest, and for terminals, at which people look.
+  /// Nil if the event loop cannot rest exactly enough, and for terminals, where people watch the
+  /// output.
   var moderation: Moderation?
 
   init(
@@ -54,7 +55,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
 
   func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
-  /// Whether nothing is to be read for now. What has ended is read to its end.
+  /// Whether the gate holds up the pipe. A pipe that has ended is not held up.
   private var isHeldUp: Bool { !hasEnded && lifecycle.sink.gate?.isShut == true }
 
   func handleEvent() -> EventLoop.Next {
@@ -68,15 +69,15 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     return rests(after: count, isEmptied) ? .rest : .wait
   }
 
-  /// Reads until little is left in the pipe or the turn's share is used up; returns the number of
+  /// Reads until little is left in the pipe or the turn's share is used up. Returns the number of
   /// bytes, and whether little is left.
   ///
-  /// A read that finds less than a page ends the turn: what comes meanwhile is better left to
+  /// A read of less than a page ends the turn: output that arrives meanwhile is better left to
   /// gather.
   private func takeTurn() -> (count: Int, isEmptied: Bool) {
     var total = read()
     if total < Self.littleLeft { return (total, true) }
-    // Only a pipe that brings much needs to know how much it may bring.
+    // Only a pipe that brings much needs its share.
     let share = eventLoop.share
     while total < share, !isHeldUp {
       let count = read()
@@ -86,7 +87,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     return (total, false)
   }
 
-  /// Lets the event loop ask this again, from any thread.
+  /// Lets the event loop give the pipe its next turn. From any thread.
   private func resume() {
     eventLoop.execute {
       if let registration = self.registration { self.eventLoop.resume(registration) }
@@ -98,9 +99,9 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     return moderation?.rests(after: count, of: capacity, isEmptied: isEmptied, at: .now) ?? false
   }
 
-  /// Looks again and again whether the pipe needs to be wide, until it is not.
+  /// Checks at intervals whether the pipe needs to be wide, until it does not.
   private func watchWidth() {
-    // A pipe that has ended shall not be held for this.
+    // The timer must not keep a pipe alive that has ended.
     eventLoop.schedule(after: Self.widthInterval) { [weak self] in
       guard let self else { return }
       width?.narrowIfUnneeded()
@@ -108,7 +109,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     }
   }
 
-  /// Closes the descriptor; the event loop must not be waiting for it.
+  /// Closes the descriptor. The poller must not watch it.
   func close() {
     width = nil
     end = nil
@@ -119,7 +120,8 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     lifecycle.pipeEnded()
   }
 
-  /// Ends it although others may hold the other end; it has been withdrawn from the event loop.
+  /// Ends the pipe although other processes may hold the other end. To be called after the pipe has
+  /// been withdrawn from the event loop.
   func abandon() {
     hasEnded = true
     didFinish()
@@ -128,7 +130,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   /// Discards further output but keeps reading, so that writers neither block nor get a SIGPIPE.
   func startDropping() { isDropping = true }
 
-  /// Reads once; returns the number of bytes, 0 if there are none now.
+  /// Reads once. Returns the number of bytes, 0 if there are none now.
   @discardableResult
   private func read() -> Int {
     let count =
@@ -168,15 +170,15 @@ final class OutputPipe: EventSource, @unchecked Sendable {
           descriptor, pieces.assumingMemoryBound(to: iovec.self).baseAddress, 2)
         if count > 0 { return count }
         if count < 0 && errno == EINTR { continue }
-        // Anything but "nothing now" is the end; a terminal says EIO for it.
+        // Any error but EAGAIN is the end; a terminal reports its end by EIO.
         if count == 0 || errno != EAGAIN { hasEnded = true }
         return 0
       }
     }
   }
 
-  /// Reads what is in the pipe now, but no more than a pipe can hold, so that another process that
-  /// still writes to it cannot keep this from ending.
+  /// Reads the bytes that are in the pipe now, but no more than a pipe can hold, so that another
+  /// process that still writes to it cannot keep this from ending.
   func drain() {
     guard !hasEnded else { return }
     // About what a terminal holds, if it is one.

@@ -1,12 +1,12 @@
 import Synchronization
 
-/// How many bytes more than by default the pipes of a program may hold, in all.
+/// The bytes by which a program may widen its pipes beyond their default capacity, in total.
 ///
 /// The kernel counts the pages of all pipes of a user, whatever program they belong to. Above a
 /// limit the user's new pipes get two pages, and are slow. So a program takes a fixed part of that
-/// limit, and gives back what a pipe no longer needs.
+/// limit, and returns what a pipe no longer needs.
 package final class PipeBudget: Sendable {
-  /// What there is to take, in bytes.
+  /// The size of the budget, in bytes.
   let limit: Int
   private let taken = Atomic<Int>(0)
 
@@ -15,25 +15,25 @@ package final class PipeBudget: Sendable {
 
   init(limit: Int) { self.limit = limit }
 
-  /// One part of so many of what the user's pipes may hold.
+  /// Creates a budget of one part of so many of the capacity that the user's pipes may have.
   package convenience init(part: Int) {
     self.init(limit: Self.bytes(pages: userPipePages(), of: pageSize()) / part)
   }
 
-  /// What a user's pipes may hold.
+  /// Returns the capacity that a user's pipes may have, in bytes.
   ///
-  /// - Parameter pages: What the system says: 0 for no limit, nil for nothing. Its default stands
-  ///   for both.
+  /// - Parameter pages: The limit as the system reports it: 0 for no limit, nil if it is unknown.
+  ///   In both cases the kernel's default is used.
   static func bytes(pages: Int?, of size: Int) -> Int {
     let pages = pages ?? 0
     // However much the system allows, a program has no use for more than some GiB.
     return min(pages > 0 ? pages : 16_384, 1 << 20) * size
   }
 
-  /// What is left to take.
+  /// The bytes that can still be taken.
   var remaining: Int { limit - taken.load(ordering: .relaxed) }
 
-  /// A part of the budget, which returns to it when its owner gives it up.
+  /// A part of the budget, which is returned when the part is destroyed.
   struct Share: ~Copyable {
     private let budget: PipeBudget
     private let count: Int
@@ -46,9 +46,9 @@ package final class PipeBudget: Sendable {
     deinit { budget.taken.subtract(count, ordering: .relaxed) }
   }
 
-  /// Takes so many bytes; nil if there are not as many left.
+  /// Takes bytes from the budget. Returns nil if there are not enough left.
   func take(_ count: Int) -> Share? {
-    // Without a loop: another thread that finds it exceeded for this moment can do without.
+    // No retry loop: another thread that finds the budget exceeded for this moment does without.
     guard taken.add(count, ordering: .relaxed).newValue <= limit else {
       taken.subtract(count, ordering: .relaxed)
       return nil

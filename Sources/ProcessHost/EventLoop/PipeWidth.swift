@@ -1,21 +1,23 @@
-/// How much an output's pipe holds: what it had at first, or more while it fills up and the budget
+/// The capacity of an output's pipe: its initial capacity, or more while it fills up and the budget
 /// lasts.
 ///
-/// A child that fills its pipe waits for the reader. Between two processors a pipe four times as
-/// large lets both work at once, which takes less than half the time; on one processor it halves
+/// A child that fills its pipe waits for the event loop. On two processors a pipe four times as
+/// large lets both work at once, which takes less than half the time. On one processor it halves
 /// the context switches.
 struct PipeWidth: ~Copyable {
-  /// More than this gains nothing, and leaves the processor's cache.
+  /// The capacity of a wide pipe, in bytes. More gains nothing, and does not fit the processor's
+  /// cache.
   static let wide = 262_144
 
   private let descriptor: Int32
   private let budget: PipeBudget
-  /// At first; nil for a terminal, which stays as it is.
+  /// The initial capacity; nil for a terminal, which cannot be widened.
   private let initial: Int?
   private var share: PipeBudget.Share?
-  /// Whether it has filled up since the last look.
+  /// Whether the pipe has filled up since the last check.
   private var isNeeded = false
-  /// The system has refused once. Asking at each turn would cost more than it can bring.
+  /// Whether the system has refused to widen the pipe. Asking again at each turn would cost more
+  /// than it gains.
   private var isRefused = false
 
   init(_ descriptor: Int32, _ budget: PipeBudget) {
@@ -24,16 +26,17 @@ struct PipeWidth: ~Copyable {
     initial = pipeCapacity(descriptor)
   }
 
-  /// What the pipe holds; nil for a terminal.
+  /// The capacity of the pipe, in bytes; nil for a terminal.
   var capacity: Int? { isWide ? Self.wide : initial }
 
   var isWide: Bool { share != nil }
 
-  /// Takes note of how much was read at once, and widens the pipe if that had filled it.
+  /// Records how much was read at once, and widens the pipe if the read shows that it was full.
   ///
   /// - Returns: Whether the pipe has been widened.
   mutating func adapt(to count: Int) -> Bool {
-    // Half of what it holds: a page has room for one write of little more than half a page.
+    // Half of its capacity counts as full: a page has room for only one write of a little more than
+    // half a page.
     guard let initial, count >= initial / 2 else { return false }
     isNeeded = true
     guard !isWide, !isRefused, initial < Self.wide else { return false }
@@ -43,8 +46,8 @@ struct PipeWidth: ~Copyable {
     return isWide
   }
 
-  /// Narrows a pipe that has not filled up since this was last called, unless it holds more just
-  /// now.
+  /// Narrows the pipe if it has not filled up since the last call, unless it holds too much at the
+  /// moment.
   mutating func narrowIfUnneeded() {
     defer { isNeeded = false }
     guard isWide, !isNeeded, let initial else { return }

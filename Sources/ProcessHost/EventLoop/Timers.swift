@@ -1,6 +1,7 @@
-/// What is to be done at some time, soonest first.
+/// Closures to call at given times, soonest first.
 ///
-/// Few at a time: one for each process that is being ended or whose output lingers.
+/// There are few at a time: some for each process that is being terminated or whose output lingers,
+/// and one for each source that rests.
 struct Timers {
   typealias Instant = ContinuousClock.Instant
 
@@ -10,10 +11,10 @@ struct Timers {
     let body: @Sendable () -> Void
   }
 
-  /// The latest first, so that the next one is taken off the end.
+  /// The latest first, so that the next entry is removed from the end.
   private var entries: [Entry] = []
 
-  /// When the next one is due; nil if there is none.
+  /// The time at which the next entry is due; nil if there is none.
   var next: Instant? { entries.last?.time }
 
   var count: Int { entries.count }
@@ -23,13 +24,13 @@ struct Timers {
     var (low, high) = (0, entries.count)
     while low < high {
       let middle = (low + high) / 2
-      // Behind those of the same time, which were here first.
+      // Entries with the same time run in the order in which they were added.
       if entries[middle].time > time { low = middle + 1 } else { high = middle }
     }
     entries.insert(Entry(time: time, body: body), at: low)
   }
 
-  /// Takes one that is due, if any is.
+  /// Removes the next entry if it is due, and returns its closure.
   mutating func pop(at now: Instant) -> (@Sendable () -> Void)? {
     guard let next, next <= now else { return nil }
     return entries.removeLast().body

@@ -1,9 +1,9 @@
 import CSpawn
 
-/// The parts of a command's plan that are arrays or optional, in C's words.
+/// The parts of a command's plan that are arrays or optional, as C values.
 @safe
 struct Attributes: ~Copyable {
-  /// In the order of the targets.
+  /// Sorted by target.
   let descriptors: UnsafeMutableBufferPointer<spawn_descriptor>
   /// In the order of ``Command/orderedLimits``.
   let limits: UnsafeMutableBufferPointer<spawn_limit>
@@ -41,12 +41,12 @@ extension Command {
     limits.sorted { $0.key.number < $1.key.number }
   }
 
-  /// How many pipes or terminals its output comes from.
+  /// The number of pipes or terminals from which the command's output comes.
   var pipeCount: Int { terminal != nil || mergesStandardError ? 1 : 2 }
 }
 
 extension Command.ProcessGroup {
-  /// The same in C's words.
+  /// The same as a C value.
   var plan: spawn_group {
     switch self {
     case .own: SPAWN_NEW_GROUP
@@ -57,7 +57,7 @@ extension Command.ProcessGroup {
 }
 
 extension UnsafeMutableBufferPointer {
-  /// A copy of an array, which the caller deallocates.
+  /// Returns a copy of an array, which the caller deallocates.
   fileprivate static func allocate(copying elements: [Element]) -> Self {
     let copy = Self.allocate(capacity: elements.count)
     _ = unsafe copy.initialize(fromContentsOf: elements)

@@ -34,7 +34,7 @@ struct CStrings: ~Copyable {
 }
 
 extension Command {
-  /// The environment to start with, each variable as “name=value”.
+  /// Returns the environment to start with, each variable as “name=value”.
   func makeEnvironment() -> [Text] {
     var changes = environment.changes
     if terminal != nil, changes["TERM"] == nil,

@@ -1,7 +1,7 @@
 import CSpawn
 
 extension Command {
-  /// What a limit is about.
+  /// A resource that can be limited.
   public enum Resource: Sendable, Hashable, CaseIterable {
     /// The processor time of a process, in seconds (`RLIMIT_CPU`).
     case cpuTime
@@ -22,7 +22,7 @@ extension Command {
     /// The processes and threads of the user, which root may exceed (`RLIMIT_NPROC`).
     case processes
 
-    /// The system's number for it.
+    /// The system's number of the resource.
     var number: Int32 { Int32(bitPattern: name.rawValue) }
 
     private var name: spawn_resource {
@@ -39,7 +39,7 @@ extension Command {
       }
     }
 
-    /// What it is called in messages.
+    /// The resource's name in messages.
     var words: String {
       switch self {
       case .cpuTime: "processor time"
@@ -57,29 +57,30 @@ extension Command {
 
   /// How much of a resource a command may use.
   public struct Limit: Sendable, Hashable, ExpressibleByIntegerLiteral {
-    /// What counts as no limit.
+    /// The value that stands for no limit.
     public static let unlimited = Limit(soft: .max, hard: .max)
 
-    /// What is enforced; the command may change it, up to ``hard``.
+    /// The limit that is enforced; the command may change it, up to ``hard``.
     public var soft: UInt64
 
-    /// What the command cannot exceed. More than this program's own takes a privilege.
+    /// The limit that the command cannot exceed. A value above this program's own needs a
+    /// privilege.
     public var hard: UInt64
 
-    /// A limit.
+    /// Creates a limit.
     ///
     /// - Parameters:
-    ///   - soft: What is enforced; `UInt64.max` is no limit.
-    ///   - hard: What the command may raise it to, at least as much.
+    ///   - soft: The limit that is enforced; `UInt64.max` is no limit.
+    ///   - hard: The value to which the command may raise the limit; at least `soft`.
     public init(soft: UInt64, hard: UInt64) {
       self.soft = soft
       self.hard = hard
     }
 
-    /// A limit that the command cannot raise.
+    /// Creates a limit that the command cannot raise.
     public init(_ value: UInt64) { self.init(soft: value, hard: value) }
 
-    /// A limit that the command cannot raise.
+    /// Creates a limit that the command cannot raise.
     public init(integerLiteral value: UInt64) { self.init(soft: value, hard: value) }
   }
 }

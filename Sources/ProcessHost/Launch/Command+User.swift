@@ -7,33 +7,34 @@
 #endif
 
 extension Command {
-  /// A user, and the groups that it is a member of, by their numbers.
+  /// A user and its groups, by their IDs.
   public struct User: Sendable, Hashable {
-    /// The user's number.
+    /// The user's ID.
     public var userID: UInt32
-    /// The number of the user's first group.
+    /// The ID of the user's primary group.
     public var groupID: UInt32
-    /// The numbers of its other groups. Those of this program are given up in any case.
+    /// The IDs of its supplementary groups. The command never keeps the supplementary groups of
+    /// this program.
     public var supplementaryGroups: [UInt32]
 
-    /// A user.
+    /// Creates a user.
     ///
     /// - Parameters:
-    ///   - userID: Its number.
-    ///   - groupID: The number of its first group.
-    ///   - supplementaryGroups: The numbers of its other groups; none unless given.
+    ///   - userID: The user's ID.
+    ///   - groupID: The ID of its primary group.
+    ///   - supplementaryGroups: The IDs of its supplementary groups; none by default.
     public init(userID: UInt32, groupID: UInt32, supplementaryGroups: [UInt32] = []) {
       self.userID = userID
       self.groupID = groupID
       self.supplementaryGroups = supplementaryGroups
     }
 
-    /// A user as the system's databases know it, with all its groups.
+    /// Looks up a user, with all its groups, in the system's databases.
     ///
-    /// May block for as long as those take, over a network for example.
+    /// May block for as long as the databases take, over a network for example.
     ///
     /// - Parameter name: The user's name.
-    /// - Returns: nil if there is no such user, or the databases cannot be read.
+    /// - Returns: The user; nil if there is no such user, or the databases cannot be read.
     public init?(named name: String) {
       guard let (userID, groupID) = Self.lookUp(name) else { return nil }
       self.init(
@@ -48,7 +49,7 @@ extension Command {
         let code = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) {
           unsafe getpwnam_r(name, &entry, $0.baseAddress!, $0.count, &result)
         }
-        // The strings of the entry are gone; its numbers are not.
+        // The strings of the entry are not valid any more; its IDs are.
         if code == 0 { return unsafe result == nil ? nil : (entry.pw_uid, entry.pw_gid) }
         guard code == ERANGE else { return nil }
         size *= 4

@@ -9,7 +9,7 @@ import CSpawn
 #endif
 
 extension Command {
-  /// Checks what can be checked before anything is started.
+  /// Checks everything that can be checked before the launch starts anything.
   func validate() throws(LaunchError) {
     try validateTexts()
     try validateDescriptors()
@@ -18,7 +18,7 @@ extension Command {
 
   private func fail(_ reason: String) -> LaunchError { .invalidCommand(reason: reason) }
 
-  /// What a C string or an environment cannot hold.
+  /// Checks for bytes that a C string or an environment cannot hold.
   private func validateTexts() throws(LaunchError) {
     func check(_ text: Text, _ what: String) throws(LaunchError) {
       if text.bytes.contains(0) { throw fail("\(what) contains a zero byte") }
@@ -94,7 +94,7 @@ extension Command {
       throw fail("a nice value is from -20 to 19, and not \(niceness)")
     }
     if let user {
-      // To the system that is “as before”.
+      // The system takes this value as “unchanged”.
       guard user.userID != .max, user.groupID != .max else {
         throw fail("\(UInt32.max) is the number of no user and no group")
       }

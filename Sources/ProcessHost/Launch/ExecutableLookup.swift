@@ -6,12 +6,12 @@
   import Musl
 #endif
 
-/// Finds the file that a command means, and says exactly what is wrong if there is none: a failed
-/// spawn cannot tell a missing file from one that may not be executed.
+/// Finds the file that a command names, and reports exactly what is wrong if there is none: a
+/// failed spawn cannot tell a missing file from one that may not be executed.
 ///
 /// The file may change before it is executed, so a spawn can still fail for the same reasons.
 enum ExecutableLookup {
-  /// The path to execute, as seen from the command's working directory.
+  /// Returns the path to execute, as seen from the command's working directory.
   static func path(of command: Command) throws(LaunchError) -> Command.Text {
     if let directory = command.workingDirectory { try checkDirectory(directory) }
     let name = command.executable
@@ -55,8 +55,8 @@ enum ExecutableLookup {
     }
   }
 
-  /// As shells do: the first file that can be executed; if there is none but one without
-  /// permission, that is what was meant. Directories of that name do not count.
+  /// Searches as shells do, for the first file that can be executed. If there is none, the first
+  /// file without permission is reported. Directories of that name do not count.
   private static func search(
     _ name: Command.Text, in path: [UInt8]
   ) throws(LaunchError) -> Command.Text {
@@ -79,7 +79,7 @@ enum ExecutableLookup {
 
   private static func searchPath(of command: Command) -> [UInt8] {
     if case .some(.some(let path)) = command.environment.changes["PATH"] { return path.bytes }
-    // What execvp(3) does where there is no PATH at all.
+    // As execvp(3) does without a PATH.
     return environmentVariable("PATH") ?? Array("/bin:/usr/bin".utf8)
   }
 }

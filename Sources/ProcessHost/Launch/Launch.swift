@@ -9,14 +9,14 @@ import Processes
   import Musl
 #endif
 
-/// One launch: from the search for the executable to the running process, or to the error of which
-/// nothing is left.
+/// One launch, from the search for the executable to the running process, or to an error after
+/// which nothing is left of it.
 ///
-/// It blocks a thread of ``Launchers``, and holds nothing that another launch, or the end of a
-/// host, could have to wait for.
+/// It blocks a thread of ``Launchers``. It holds nothing for which another launch, or the close of
+/// a host, would have to wait.
 @safe
 final class Launch: @unchecked Sendable {
-  /// What there is once a process runs.
+  /// The parts of a process that runs.
   typealias Started = (
     processID: Int32, lifecycle: Lifecycle, outputs: ChildOutput, input: InputPipe?
   )
@@ -24,7 +24,7 @@ final class Launch: @unchecked Sendable {
 
   private struct State {
     var cancellation: LaunchError?
-    /// Whether the child runs, or there will be none.
+    /// Whether the attempt to start the child is over: the child runs, or the launch has failed.
     var isDecided = false
   }
 
@@ -32,12 +32,12 @@ final class Launch: @unchecked Sendable {
   private let eventLoop: EventLoop
   private let lifecycle: Lifecycle
   private let cgroups: CommandHost.Cgroups
-  /// Shared with `spawn_cancel` until the launch is decided; then the launching thread's alone.
+  /// Shared with `spawn_cancel` until the launch is decided; after that only the launching thread
+  /// uses it.
   private let attempt: UnsafeMutablePointer<spawn_attempt>
   private let state = LockedState(State())
 
-  /// Set when the launch has come to its end, or a host that is being closed has waited long
-  /// enough.
+  /// Set when the launch has finished, or a host that is being closed has waited long enough.
   let settled = Latch<Void>()
 
   init(
@@ -56,14 +56,14 @@ final class Launch: @unchecked Sendable {
 
   deinit { unsafe spawn_destroy(attempt, command.user == nil ? 0 : 1) }
 
-  /// Where the output is to go.
+  /// The session that receives the output.
   var session: Session { lifecycle.sink.session }
 
-  /// Why the launch was cancelled, if it was.
+  /// Why the launch was cancelled; nil if it was not.
   var cancellation: LaunchError? { state.withLock { $0.cancellation } }
 
-  /// Ends the launch with an error: the child is not started, or killed even if the execution of
-  /// its file hangs. A child that runs already is left to the caller of ``run(_:)``.
+  /// Cancels the launch with an error. The child is not started, or is killed even if the execution
+  /// of its file hangs. If the child runs already, the caller of ``run(_:)`` ends it.
   func cancel(_ reason: LaunchError) {
     state.withLock { state in
       state.cancellation = state.cancellation ?? reason
@@ -71,8 +71,8 @@ final class Launch: @unchecked Sendable {
     }
   }
 
-  /// Starts the process, on a thread of ``Launchers``, and answers: with a failure when nothing is
-  /// left.
+  /// Starts the process, on a thread of ``Launchers``, and calls a closure with the result: with a
+  /// failure only once nothing is left of the process.
   func run(_ answer: @escaping @Sendable (Answer) -> Void) {
     var cgroup: Cgroup?
     do throws(LaunchError) {
@@ -84,7 +84,7 @@ final class Launch: @unchecked Sendable {
         lingerLimit: command.lingerLimit)
       spawn(path, ends, in: &cgroup)
       let (terminal, input) = (ends.terminalPath, ends.inputPipe)
-      // From now on the pipes end when the child's side is closed by all that have it.
+      // From now on a pipe ends when all processes that hold the child's side have closed it.
       _ = consume ends
       let (attempt, cancellation) = state.withLock { state in
         state.isDecided = true
@@ -98,7 +98,7 @@ final class Launch: @unchecked Sendable {
         _ = consume descriptor
         cgroup?.kill()
         cgroup?.remove()
-        // The event loop may know the pipes: it alone lets go of them.
+        // The event loop may watch the pipes, so only its thread may close them.
         eventLoop.execute {
           outputs.abandon()
           input?.abandon()
@@ -117,8 +117,8 @@ final class Launch: @unchecked Sendable {
     }
   }
 
-  /// Opens the pipes or the terminal, and lets the event loop wait for them: whatever can fail
-  /// should fail before there is a process.
+  /// Opens the pipes or the terminal, and adds them to the event loop. Steps that can fail should
+  /// fail before there is a process.
   private func open() throws(LaunchError) -> ChildEnds {
     do throws(SystemError) {
       let ends = try ChildEnds.open(command, of: lifecycle, on: eventLoop)
@@ -175,14 +175,15 @@ final class Launch: @unchecked Sendable {
     while unsafe attempt.pointee.step == Int32(SPAWN_EXECUTE.rawValue),
       unsafe attempt.pointee.code == ETXTBSY, pause < 500_000
     {
-      // A program that writes a file and then runs it may have closed it, and another child have a
-      // copy of the descriptor for as long as that child has not executed its own file.
+      // A program may have written the file, closed it, and then launched it. Another child may
+      // still have a copy of the descriptor for as long as that child has not executed its own
+      // file.
       usleep(pause)
       pause *= 2
       state.withLock { _ in unsafe spawn_again(attempt) }
       unsafe spawn_start(attempt, &plan)
     }
-    // The plan points into them.
+    // The plan points into these.
     extendLifetime(attributes)
     extendLifetime(arguments)
     extendLifetime(environment)
@@ -190,15 +191,15 @@ final class Launch: @unchecked Sendable {
   }
 }
 
-/// What a child gets for its stdin, stdout and stderr, and this program's ends of it.
+/// The child's ends of its stdin, stdout and stderr, and this program's ends.
 private struct ChildEnds: ~Copyable {
   let pipes: [OutputPipe]
   let inputPipe: InputPipe?
-  /// Where the child finds its terminal, if it is to have one, which it opens itself.
+  /// The path of the terminal that the child opens itself; nil if it gets pipes.
   let terminalPath: String?
   let input: OwnedDescriptor?
   let output: OwnedDescriptor?
-  /// Nil if stderr goes where stdout does.
+  /// Nil if stderr goes to the same place as stdout.
   let error: OwnedDescriptor?
 
   static func open(
@@ -235,8 +236,8 @@ private struct ChildEnds: ~Copyable {
 }
 
 extension LaunchError {
-  /// What was wrong, given that the executable and the directory were there before; nil if nothing
-  /// was.
+  /// Creates the error of a failed attempt, given that the executable and the directory existed
+  /// before; nil if the attempt succeeded.
   fileprivate init?(
     _ attempt: spawn_attempt, _ command: Command, _ path: Command.Text, terminal: String?
   ) {
@@ -287,7 +288,7 @@ extension LaunchError {
       switch error.code {
       case ENOEXEC: self = .notExecutable(path: path, reason: .unknownFormat)
       case E2BIG: self = .notExecutable(path: path, reason: .argumentsTooLong)
-      // That it may be executed was checked for this program's user.
+      // The permission was checked for this program's user, not for the command's.
       case EACCES where command.user != nil:
         self = .notExecutable(path: path, reason: .noPermission)
       case ENOENT, ENOTDIR, EACCES: self = .notExecutable(path: path, reason: .badInterpreter)

@@ -6,13 +6,14 @@
   import Musl
 #endif
 
-/// Why a command could not be started. Nothing of it is left: no process, no descriptor.
+/// The reason that a command could not be started. Nothing of the command is left: no process, no
+/// descriptor.
 public enum LaunchError: Error, Sendable, Hashable {
   /// There is no such executable.
   ///
   /// - Parameters:
-  ///   - name: What was asked for.
-  ///   - searched: The directories in which it was looked for; none if the name is a path.
+  ///   - name: The executable as the command names it.
+  ///   - searched: The directories that were searched; empty if the name is a path.
   case executableNotFound(name: String, searched: [String])
 
   /// The executable is there but cannot be run.
@@ -23,16 +24,16 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// - Parameter code: `ENOENT`, `ENOTDIR`, `EACCES` or another value of `errno`.
   case badWorkingDirectory(path: String, code: Int32)
 
-  /// The command cannot be given to any process: a name or value holds a zero byte, for example.
+  /// No process can run the command: a name or value contains a zero byte, for example.
   case invalidCommand(reason: String)
 
-  /// The command is to have a ``Command/memoryLimit`` or a ``Command/processLimit``, and there is
-  /// no cgroup that could enforce it.
+  /// The command has a ``Command/memoryLimit`` or a ``Command/processLimit``, and there is no
+  /// cgroup that could enforce it.
   ///
   /// - Parameter reason: What is missing, and what to do.
   case limitsUnavailable(reason: String)
 
-  /// The system has no more descriptors, processes or memory. It may have, later.
+  /// The system has no more descriptors, processes or memory. A later launch may succeed.
   ///
   /// - Parameter code: `EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM` or `ENOSPC`.
   case outOfResources(code: Int32)
@@ -43,17 +44,17 @@ public enum LaunchError: Error, Sendable, Hashable {
   /// The session has a producer already: another process, or a `Session.Producer`.
   case sessionInUse(id: String)
 
-  /// A ``ProcessManager`` has as many sessions as it may have.
+  /// The ``ProcessManager`` has reached its limit on sessions.
   case tooManySessions(limit: Int)
 
-  /// A ``ProcessManager`` has a session of that id already.
+  /// The ``ProcessManager`` has a session with that id already.
   case idTaken(id: String)
 
-  /// The task that launched it was cancelled, or a ``ProcessManager`` was told to forget it
+  /// The launching task was cancelled, or a ``ProcessManager`` was told to forget the session
   /// meanwhile.
   case cancelled
 
-  /// Anything else.
+  /// Another error.
   case other(reason: String, code: Int32?)
 
   /// Why a file that exists cannot be run.
@@ -62,9 +63,9 @@ public enum LaunchError: Error, Sendable, Hashable {
     case noPermission
     /// It is a directory.
     case isDirectory
-    /// What should be a directory on the way to it is none.
+    /// A component of the path is not a directory.
     case notADirectory
-    /// The system knows no way to run it; a script without `#!`, for example.
+    /// The system does not know the format; a script without `#!`, for example.
     case unknownFormat
     /// It is a script whose interpreter, named after `#!`, is missing or cannot be run.
     case badInterpreter

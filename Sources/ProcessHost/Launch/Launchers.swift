@@ -9,30 +9,31 @@
 /// The threads that start processes, for all hosts of the program.
 ///
 /// A launch blocks its thread until the child executes its file, which takes as long as the file
-/// system does. So it is no work for the event loop's thread or the tasks' pool. Looking at process
-/// groups and cgroups is none either, and is done here too.
+/// system does. So it must not run on the event loop's thread or in the tasks' pool. The same is
+/// true of scans of process groups and of work on cgroups, which run here too.
 ///
-/// There are up to eight, each made when a launch finds the others busy, and none of them ever
-/// ends. If all of them hang, for want of a file server for example, there may be eight more:
-/// launches that hang hold up no others.
+/// There are up to eight threads. Each is started when a launch finds the others busy, and none of
+/// them ever ends. If all of them hang, because of an unresponsive file server for example, another
+/// eight may be started, and again for as long as jobs wait and none finishes: launches that hang
+/// delay no others.
 @safe
 final class Launchers: @unchecked Sendable {
   static let shared = Launchers()
 
   typealias Job = @Sendable () -> Void
 
-  /// How many more threads there may be once all are busy and none of them gets anywhere.
+  /// The number of additional threads once all are busy and none makes progress.
   private static let step = 8
 
-  /// How long none of them may get anywhere.
+  /// How long the threads may make no progress before more are started.
   private static let patience: Duration = .milliseconds(500)
 
-  // All that follows is guarded by `mutex`.
+  // `mutex` guards all fields below.
   private var jobs: [Job] = []
   private var limit = Launchers.step
   private var threads = 0
   private var idleThreads = 0
-  /// How many launches have come to an end.
+  /// The number of jobs that have finished.
   private var completed = 0
   private var isWatched = false
 
@@ -53,9 +54,9 @@ final class Launchers: @unchecked Sendable {
     return try body()
   }
 
-  /// Runs a job on one of the threads, after those that came before.
+  /// Runs a job on one of the threads, after all earlier jobs.
   ///
-  /// - Throws: `EAGAIN` if there is no such thread, and none can be made.
+  /// - Throws: `EAGAIN` if there is no thread, and none can be started.
   func run(_ job: @escaping Job) throws(SystemError) {
     let needsWatch = try withLock { () throws(SystemError) -> Bool in
       var isServed = jobs.count < idleThreads
@@ -65,7 +66,7 @@ final class Launchers: @unchecked Sendable {
           threads += 1
           isServed = true
         } catch {
-          // Then those that there are do it, one after the other.
+          // Otherwise the existing threads run the jobs, one after the other.
           if threads == 0 { throw error }
         }
       }
@@ -99,7 +100,7 @@ final class Launchers: @unchecked Sendable {
     }
   }
 
-  /// Looks, as long as there are jobs that wait, whether any thread gets anywhere.
+  /// Checks, as long as jobs wait, whether any thread makes progress.
   private func watch() async {
     var seen: Int? = withLock { completed }
     while let before = seen {
@@ -110,7 +111,7 @@ final class Launchers: @unchecked Sendable {
         if completed == before {
           limit = threads + Self.step
           for _ in 0..<min(Self.step, jobs.count) {
-            // Without memory for one there is another look.
+            // If no thread can be started, the next check tries again.
             guard (try? startThread { self.work() }) != nil else { break }
             threads += 1
           }

@@ -5,7 +5,7 @@ public struct TerminalSize: Sendable, Hashable {
   /// The number of characters in a line.
   public var columns: UInt16
 
-  /// A size; 24 lines of 80 characters unless told.
+  /// Creates a size; 24 lines of 80 characters by default.
   public init(rows: UInt16 = 24, columns: UInt16 = 80) {
     self.rows = rows
     self.columns = columns

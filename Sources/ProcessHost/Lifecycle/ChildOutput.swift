@@ -1,15 +1,16 @@
 import Processes
 
-/// What a child writes to, from its exit on: others may hold it open, and write, or do nothing.
+/// The output pipes of one child. After the child's exit, other processes may hold them open, and
+/// may write to them or stay quiet.
 ///
 /// Used by the event loop's thread alone once the child runs.
 final class ChildOutput: Sendable {
   private let pipes: [OutputPipe]
   private let lifecycle: Lifecycle
   private let eventLoop: EventLoop
-  /// How long nothing may come before the session is closed; nil for as long as it takes.
+  /// How long the pipes may stay quiet before the session is closed; nil for no limit.
   private let quietGrace: Duration?
-  /// How long anything may come; nil likewise.
+  /// How long the pipes may stay open before the session is closed; nil for no limit.
   private let lingerLimit: Duration?
 
   init(
@@ -27,8 +28,8 @@ final class ChildOutput: Sendable {
   private var haveEnded: Bool { pipes.allSatisfy(\.hasEnded) }
 
   func childEnded(_ exit: ProcessExit) {
-    // All that the child wrote itself is in the pipes by now, and must be in the session before its
-    // exit is.
+    // All bytes that the child wrote are in the pipes by now. They must reach the session before
+    // the exit does.
     for pipe in pipes { pipe.drain() }
     lifecycle.childExited(exit)
     if haveEnded { return }
@@ -36,8 +37,8 @@ final class ChildOutput: Sendable {
     if let lingerLimit { waitToStopLingering(lingerLimit) }
   }
 
-  /// Stops lingering after some time. Looks now and then whether that is still needed: a caller may
-  /// set any limit, and a timer outlives what it waits for.
+  /// Stops lingering after a time limit. Checks from time to time whether the timer is still
+  /// needed: a caller may set any limit, and a timer outlives the process that it waits for.
   private func waitToStopLingering(_ limit: Duration, after elapsed: Duration = .zero) {
     let step = SteppedSleep.step(after: elapsed, of: limit)
     eventLoop.schedule(after: step) { [weak self] in
@@ -47,8 +48,8 @@ final class ChildOutput: Sendable {
     }
   }
 
-  /// Stops lingering when nothing has come for some time; looks now and then as well whether that
-  /// is still needed.
+  /// Stops lingering when the pipes have been quiet for a grace period. Checks from time to time
+  /// whether the timer is still needed.
   private func waitForQuiet(
     _ grace: Duration, since received: Int, after elapsed: Duration = .zero
   ) {
@@ -74,8 +75,8 @@ final class ChildOutput: Sendable {
     lifecycle.stopLingering()
   }
 
-  /// Closes what is still open, whichever other process has it; between two turns of the event
-  /// loop.
+  /// Closes the pipes that are still open, even if another process holds the other end. To be
+  /// called between two turns of the event loop.
   func abandon() {
     for pipe in pipes where !pipe.hasEnded {
       eventLoop.withdraw(pipe)

@@ -1,19 +1,19 @@
-/// Notices that a child has ended, and how, without reaping it.
+/// Detects that a child has ended, and how, without reaping it.
 final class ExitWatch: EventSource, @unchecked Sendable {
   private let process: Int32
   private let descriptor: Int32
   private let outputs: ChildOutput
   var registration: EventLoop.Registration?
 
-  /// - Parameter descriptor: The process's descriptor, -1 where the system has none; must stay open
-  ///   until the lifecycle allows the child to be reaped.
+  /// - Parameter descriptor: The process's descriptor, -1 where the system has none. It must stay
+  ///   open until the lifecycle allows the event loop to reap the child.
   init(process: Int32, descriptor: Int32, outputs: ChildOutput) {
     self.process = process
     self.descriptor = descriptor
     self.outputs = outputs
   }
 
-  /// Watches from now on, until the child has ended.
+  /// Watches the child until it has ended.
   func start(on eventLoop: EventLoop) {
     do throws(SystemError) {
       try eventLoop.add(self)
@@ -22,11 +22,11 @@ final class ExitWatch: EventSource, @unchecked Sendable {
     }
   }
 
-  /// How often a child is looked at that cannot be waited for.
+  /// The interval at which to poll a child that the poller cannot watch.
   private static let pollInterval: Duration = .milliseconds(20)
 
-  /// Looks again and again: before Linux 5.3, without memory for the poller, or at a child that has
-  /// ended already, which Darwin does not watch.
+  /// Polls the child at intervals. Needed before Linux 5.3, when the poller has no memory, and for
+  /// a child that has ended already, which Darwin does not watch.
   private func poll(on eventLoop: EventLoop, after time: Duration = .zero) {
     eventLoop.schedule(after: time) { [self] in
       if let exit = peekState(of: process).exit {
@@ -56,6 +56,6 @@ final class ExitWatch: EventSource, @unchecked Sendable {
     if let exit { finish(exit) }
   }
 
-  /// Tells that the child has ended; only on the event loop's thread.
+  /// Reports that the child has ended. On the event loop's thread.
   func finish(_ exit: ProcessExit) { outputs.childEnded(exit) }
 }

@@ -1,11 +1,11 @@
 import Processes
 
-/// Looks again and again whether what processes have left in their groups has ended, for all
-/// processes of a event loop at once.
+/// Scans the process groups of children that have ended, until their remaining members have ended
+/// as well. One watch serves all processes of an event loop.
 ///
-/// A look reads much of `/proc`, so it is no work for the event loop's thread: a thread of
-/// ``Launchers`` does it, one look after the other. Looks become more and more seldom while nothing
-/// changes, and the time that they take is at most a ninth of all.
+/// A scan reads much of `/proc`, so it must not run on the event loop's thread. A thread of
+/// ``Launchers`` runs the scans, one at a time. While nothing changes, the interval between scans
+/// grows; scans take at most a ninth of the time.
 final class GroupWatch: Sendable {
   typealias Scan = @Sendable (Set<Int32>) -> ProcessGroups.Members?
 
@@ -13,29 +13,31 @@ final class GroupWatch: Sendable {
     var lifecycles: [ObjectIdentifier: Lifecycle] = [:]
     var interval = GroupWatch.first
     var isLooking = false
-    /// When the next look is due, if one is.
+    /// When the next scan is due; nil if none is.
     var due: ContinuousClock.Instant?
-    /// When the next look may be due at the earliest.
+    /// The earliest time at which the next scan may be due.
     var earliest: ContinuousClock.Instant?
   }
 
-  /// How long after a change the first look comes.
+  /// The time from a change to the first scan.
   private static let first: Duration = .milliseconds(5)
-  /// How seldom to look at groups that are to end, and at those that may live on.
+  /// The longest interval between scans of groups that are being terminated, and of groups that may
+  /// live on.
   private static let (endingInterval, restInterval): (Duration, Duration) = (
     .milliseconds(100), .seconds(1)
   )
-  /// How much longer than a look the time until the next one is.
+  /// The time between two scans, as a multiple of the time that a scan takes.
   private static let rest = 8
 
   private let state = LockedState(State())
   private let scan: Scan
 
-  /// - Parameter scan: Finds the members of groups; another than the system's for tests alone.
+  /// - Parameter scan: Finds the members of groups. Only tests pass another function than the
+  ///   system's.
   init(_ scan: @escaping Scan = ProcessGroups.members) { self.scan = scan }
 
-  /// Looks soon, and then again and again, at the group of a process, until it is empty or the
-  /// process does not ask any more; see ``Lifecycle/isAskingForGroup``.
+  /// Scans the group of a process soon, and then at intervals, until the group is empty or the
+  /// process no longer asks for scans; see ``Lifecycle/isAskingForGroup``.
   func add(_ lifecycle: Lifecycle, on eventLoop: EventLoop) {
     state.withLock { state in
       state.lifecycles[ObjectIdentifier(lifecycle)] = lifecycle
@@ -44,8 +46,8 @@ final class GroupWatch: Sendable {
     schedule(on: eventLoop)
   }
 
-  /// Schedules the next look, unless one takes place, which schedules it at its end, or is due
-  /// before.
+  /// Schedules the next scan, unless a scan is running, which schedules the next one at its end, or
+  /// an earlier one is due.
   private func schedule(on eventLoop: EventLoop) {
     let time: ContinuousClock.Instant? = state.withLock { state in
       if state.isLooking { return nil }
@@ -61,11 +63,11 @@ final class GroupWatch: Sendable {
 
   private func look(dueAt time: ContinuousClock.Instant, on eventLoop: EventLoop) {
     let isDue = state.withLock { state in
-      // Another has taken its place, and is due before.
+      // An earlier scan has replaced this one.
       guard state.due == time else { return false }
       state.due = nil
       state.isLooking = true
-      // Unless something is added meanwhile.
+      // `add` resets the interval if it is called meanwhile.
       state.interval *= 2
       return true
     }
@@ -77,7 +79,7 @@ final class GroupWatch: Sendable {
     }
   }
 
-  /// Looks once. On a thread that may be blocked.
+  /// Scans once. On a thread that may block.
   private func look(on eventLoop: EventLoop) {
     let start = ContinuousClock.Instant.now
     let lifecycles = state.withLock { state in

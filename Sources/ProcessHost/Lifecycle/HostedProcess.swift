@@ -3,26 +3,28 @@ import Synchronization
 
 /// A process started by a ``CommandHost``, whose output goes to a session.
 ///
-/// Keeps its host, which ends its processes when it is gone itself.
+/// A reference to the process keeps its host alive. A host terminates its processes when it is
+/// deinitialized.
 public final class HostedProcess: Sendable, Identifiable {
-  /// The process's number, which is also that of the process group that it leads, unless
+  /// The PID of the process. It is also the ID of the process group that the process leads, unless
   /// ``Command/processGroup`` is ``Command/ProcessGroup/inherited``.
   ///
-  /// Belongs to someone else, sooner or later, once ``waitUntilClosed()`` has returned: send
-  /// signals with ``signal(_:)``, which takes care of that.
+  /// The system may reuse the PID once ``waitUntilClosed()`` has returned. To send signals, use
+  /// ``signal(_:)``, which never reaches another process.
   public let processID: Int32
 
-  /// Where its output goes.
+  /// The session that receives the process's output.
   public let session: Session
 
-  /// Its stdin, if that is to be written to: see ``Command/Input/pipe``.
+  /// The process's stdin if the command's input is ``Command/Input/pipe``; otherwise nil.
   public let input: ProcessInput?
 
   private let lifecycle: Lifecycle
   private let terminal: InputPipe?
   private let host: CommandHost
 
-  /// What the processes that the command starts cannot leave without getting out of reach.
+  /// What contains the processes that the command starts: a process that leaves it is out of reach
+  /// of signals.
   public let containment: Containment
 
   init(
@@ -41,46 +43,47 @@ public final class HostedProcess: Sendable, Identifiable {
   /// How the process ended; nil while it runs.
   public var exit: ProcessExit? { lifecycle.exited.value }
 
-  /// Whether the process has not ended yet; as the system knows it, a moment before ``exit`` tells
-  /// how.
+  /// Whether the process has not ended yet. Asks the system, which knows of the end a moment before
+  /// ``exit`` is set.
   public var isRunning: Bool { !lifecycle.hasEnded }
 
-  /// What the process and its descendants have used; nil while the process runs, or if another part
-  /// of this program has reaped it.
+  /// The resources that the process and its descendants have used; nil while the process runs, or
+  /// if another part of this program has reaped it.
   ///
-  /// Known on Linux as soon as ``exit`` is; on Darwin once ``waitUntilClosed()`` has returned.
+  /// Available on Linux as soon as ``exit`` is; on Darwin once ``waitUntilClosed()`` has returned.
   public var resourceUsage: ResourceUsage? { lifecycle.usage }
 
-  /// Whether the kernel has killed the process, or another that it started, for lack of memory
-  /// (`oom_kill` in the cgroup's `memory.events`): because of ``Command/memoryLimit`` or another
-  /// limit above it, or because the machine had no more.
+  /// Whether the kernel has killed the process, or a process that it started, for lack of memory
+  /// (`oom_kill` in the cgroup's `memory.events`). The cause may be ``Command/memoryLimit``, a
+  /// limit of a parent cgroup, or lack of memory on the machine.
   ///
-  /// Nil while the process runs, and where nothing tells: the command has no cgroup
-  /// (``containment``), or one without the memory controller. It may become true after the exit, as
-  /// long as anything is left in the cgroup.
+  /// Nil while the process runs, and where the value is unknown: the command has no cgroup
+  /// (``containment``), or a cgroup without the memory controller. The value may become true after
+  /// the exit, as long as the cgroup has processes.
   public var wasOOMKilled: Bool? { lifecycle.wasOOMKilled }
 
   /// Waits until the process has ended.
   ///
-  /// The session has its exit code then, and all that the process itself wrote. It need not be
-  /// closed: another process, started by this one, may still hold its output open.
+  /// The session then has the exit code and all output that the process itself wrote. The session
+  /// may still be open: another process, started by this one, may hold the output open.
   ///
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
   public func waitForExit() async throws(CancellationError) -> ProcessExit {
     try await lifecycle.exited.wait()
   }
 
-  /// The bytes that were written to its output after the session had been closed; see
-  /// ``Command/quietGrace`` and ``Command/lingerLimit``.
+  /// The number of bytes that were written to the process's output after the session had been
+  /// closed; see ``Command/quietGrace`` and ``Command/lingerLimit``.
   public var droppedBytes: Int { lifecycle.droppedBytes.load(ordering: .relaxed) }
 
-  /// Waits until the process has ended, its output too, and nothing is left of it: the session is
-  /// closed, the process reaped, and every descriptor that served it closed.
+  /// Waits until the process and its output have ended and nothing is left of the process: the
+  /// session is closed, the process reaped, and every descriptor that served it closed.
   ///
-  /// Or, if another process holds the output open, until the session is closed after
-  /// ``Command/quietGrace`` or ``Command/lingerLimit``; that process is then what is left. Others
-  /// of the group that do not hold it open are not waited for: see ``hasLingeringGroup``. A process
-  /// that its host could not end is waited for until it ends by itself.
+  /// If another process holds the output open, waits only until the session is closed after
+  /// ``Command/quietGrace`` or ``Command/lingerLimit``; the other process may then live on. Does
+  /// not wait for other processes of the group that do not hold the output open: see
+  /// ``hasLingeringGroup``. If the host could not terminate the process, waits until the process
+  /// ends by itself.
   ///
   /// - Returns: How the process ended.
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
@@ -90,31 +93,32 @@ public final class HostedProcess: Sendable, Identifiable {
     return try await lifecycle.exited.wait()
   }
 
-  /// Whether the process has left others behind that live on though its session is closed: others
-  /// in its group or its cgroup, or processes that hold its output open.
+  /// Whether other processes live on though the session is closed: members of the process's group
+  /// or cgroup, or processes that hold its output open.
   ///
-  /// They are ended with the host, or by ``terminate(with:grace:)`` or ``signal(_:)``, except those
-  /// that have left the group where there is no cgroup.
+  /// The end of the host, ``terminate(with:grace:)`` and ``signal(_:)`` reach them. Without a
+  /// cgroup, these calls do not reach processes that have left the group.
   public var hasLingeringGroup: Bool { lifecycle.hasRest }
 
-  /// Waits, whether the task is cancelled or not, until nothing is left of the process.
+  /// Waits until nothing is left of the process, whether the task is cancelled or not.
   func waitUntilOver() async {
     await Task.detached { try? await self.lifecycle.released.wait() }.value
   }
 
-  /// Sends a signal to the process and all others in its group: those that it started, and those
-  /// that they started, unless they made groups of their own and there is no cgroup: see
-  /// ``containment``.
+  /// Sends a signal to the process and to all other members of its group. These are its
+  /// descendants, except those that moved to another group, which the signal reaches only if there
+  /// is a cgroup: see ``containment``.
   ///
-  /// Possible as long as any of them lives, so also while a grandchild outlives the process. Never
-  /// reaches a process that has nothing to do with this one. A signal that ends processes by
-  /// default is followed by `SIGCONT`, so that those that are stopped end as well.
+  /// Works as long as any of them lives, for example while a grandchild outlives the process. Never
+  /// reaches an unrelated process. A signal that terminates processes by default is followed by
+  /// `SIGCONT`, so that stopped processes end as well.
   ///
-  /// - Throws: ``SignalError/processEnded`` after that; ``SignalError/notPermitted`` if none of
-  ///   them may be sent signals; ``SignalError/refused(code:)`` for a number that is no signal.
+  /// - Throws: ``SignalError/processEnded`` if all of them have ended; ``SignalError/notPermitted``
+  ///   if this program may not send signals to any of them; ``SignalError/refused(code:)`` if the
+  ///   number is not a signal.
   public func signal(_ signal: ProcessSignal) throws(SignalError) { try lifecycle.send(signal) }
 
-  /// Changes the size of the process's terminal, and lets it know by `SIGWINCH`.
+  /// Changes the size of the process's terminal. The system notifies the process by `SIGWINCH`.
   ///
   /// - Throws: ``TerminalError/noTerminal`` if it has none; ``TerminalError/processEnded`` after
   ///   its end.
@@ -125,21 +129,21 @@ public final class HostedProcess: Sendable, Identifiable {
     }
   }
 
-  /// Ends the process and all others in its group: asks them with a signal, `SIGTERM` unless told,
-  /// and after a grace kills what is left with `SIGKILL`. Processes that are stopped are made to go
-  /// on, so that they can end.
+  /// Terminates the process and all other members of its group. Sends them a signal, `SIGTERM` by
+  /// default, and sends `SIGKILL` to the remaining members after a grace period. Stopped processes
+  /// are continued, so that they can end.
   ///
-  /// Returns at once; await ``waitUntilClosed()`` to know that it has come about. Reaches those as
-  /// well that outlive the process: see ``hasLingeringGroup``. Does nothing if all have ended
-  /// already. Called again, the earlier `SIGKILL` counts.
+  /// Returns at once; await ``waitUntilClosed()`` to wait for the end. Also reaches processes that
+  /// outlive the process itself: see ``hasLingeringGroup``. Does nothing if all have ended already.
+  /// If called again, the earliest `SIGKILL` counts.
   ///
-  /// A process that has left the group, by `setsid(2)` for example, is not reached unless there is
-  /// a cgroup: see ``containment``. If it holds the output open, ``Command/quietGrace`` and
-  /// ``Command/lingerLimit`` decide when the session is closed. One that has changed its user may
-  /// live on; ``signal(_:)`` tells.
+  /// Without a cgroup, a process that has left the group, by `setsid(2)` for example, is not
+  /// reached: see ``containment``. If it holds the output open, ``Command/quietGrace`` and
+  /// ``Command/lingerLimit`` decide when the session is closed. A process that has changed its user
+  /// may live on; ``signal(_:)`` throws ``SignalError/notPermitted`` then.
   ///
   /// - Parameters:
-  ///   - signal: What they get first. If it is not a signal, they get nothing before `SIGKILL`.
+  ///   - signal: The first signal. If it is not a valid signal, the processes get only `SIGKILL`.
   ///   - grace: The time between the two signals; zero or less for `SIGKILL` at once.
   public func terminate(
     with signal: ProcessSignal = .terminate, grace: Duration = CommandHost.defaultGrace

@@ -1,6 +1,6 @@
 import Processes
 
-/// A value that is set once, and for which any number of tasks can wait.
+/// A value that is set once. Any number of tasks can wait for it.
 final class Latch<Value: Sendable>: Sendable {
   private struct State {
     var value: Value?
@@ -13,7 +13,7 @@ final class Latch<Value: Sendable>: Sendable {
   /// The value, if it is set.
   var value: Value? { state.withLock { $0.value } }
 
-  /// Sets the value, the first time only, and resumes the waiting tasks.
+  /// Sets the value if it is not set yet, and resumes the waiting tasks.
   func set(_ value: Value) {
     let waiters = state.withLock { state -> [Int: CheckedContinuation<Value?, Never>] in
       guard state.value == nil else { return [:] }
@@ -37,7 +37,7 @@ final class Latch<Value: Sendable>: Sendable {
       await withCheckedContinuation { (waiter: CheckedContinuation<Value?, Never>) in
         let answer: Value?? = state.withLock { state in
           if let value = state.value { return .some(value) }
-          // The handler below may have run before there was anything for it to find.
+          // The cancellation handler may have run before the waiter was stored.
           if Task.isCancelled { return .some(nil) }
           state.waiters[ticket] = waiter
           return nil

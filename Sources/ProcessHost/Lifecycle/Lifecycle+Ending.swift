@@ -13,16 +13,16 @@ import Synchronization
 // MARK: Signals
 
 extension Lifecycle {
-  /// Sends a signal to the child's group, and lets those continue that are stopped, if the signal
-  /// may end them: they would not notice it otherwise. Processes of its cgroup get it whatever
-  /// their groups are.
+  /// Sends a signal to the child's group. If the signal terminates processes by default, continues
+  /// stopped processes, which would not handle it otherwise. Processes of the child's cgroup get
+  /// the signal whatever their groups are.
   func send(_ signal: ProcessSignal) throws(SignalError) {
-    // Else what is stopped would be continued.
+    // Otherwise an invalid number would continue stopped processes.
     guard signal.isSignal else { throw .refused(code: EINVAL) }
     let signals = signal.endsByDefault ? [signal.rawValue, SIGCONT] : [signal.rawValue]
     let (cgroup, group, result) = state.withLock { state in
       let result = state.send(signals)
-      // Read now: it is the child's as long as there is a event loop.
+      // Read under the lock: the group ID is the child's as long as there is an event loop.
       return (state.eventLoop == nil ? nil : state.cgroup, state.process, result)
     }
     // Not under the lock: the system may be busy with other cgroups.
@@ -32,7 +32,7 @@ extension Lifecycle {
 }
 
 extension Lifecycle.State {
-  /// Sends signals to the child's group; returns why the first could not be sent, nil if it was.
+  /// Sends signals to the child's group. Returns the error of the first signal; nil if it was sent.
   fileprivate func send(_ signals: [Int32]) -> SignalError? {
     let result = send(signals[0])
     for signal in signals.dropFirst() { _ = send(signal) }
@@ -47,22 +47,23 @@ extension Lifecycle.State {
   /// Sends a signal to the child's group; returns 0, or the error.
   private func send(_ signal: Int32) -> Int32 {
     if isReaped { return eventLoop == nil ? ESRCH : signalRest(signal) }
-    // Another part of the program may have reaped the child; then its number is free, and may be a
-    // stranger's.
+    // Another part of the program may have reaped the child. Its PID is then free, and another
+    // process may have it.
     if case .gone = peekState(of: process) { return ESRCH }
     let code = kill(-process, signal) == 0 ? 0 : errno
-    // It may be in another group: it is in this program's, or has moved and left others behind.
+    // The child may be in another group: it may be in this program's group, or may have moved and
+    // left other processes behind.
     if code != ESRCH, getpgid(process) == process { return code }
     if kill(process, signal) == 0 { return 0 }
     return code == ESRCH ? errno : code
   }
 
-  /// Sends a signal to what is left of the group of a child that was reaped; returns 0, or the
-  /// error.
+  /// Sends a signal to the remaining members of the group of a child that was reaped. Returns 0, or
+  /// the error.
   ///
-  /// The child's descriptor stands for that group and no other. Where it does not, before Linux
-  /// 6.9, the group's number does: the system gives it to no other process while the group has
-  /// members, and ``GroupWatch`` looks often enough whether it has.
+  /// The child's descriptor identifies that group and no other. Before Linux 6.9 it does not, and
+  /// the group ID identifies the group: the system gives the ID to no other process while the group
+  /// has members, and ``GroupWatch`` checks often enough whether it has.
   private func signalRest(_ signal: Int32) -> Int32 {
     switch descriptor {
     case .some(let descriptor):
@@ -74,20 +75,20 @@ extension Lifecycle.State {
     return kill(-process, signal) == 0 ? 0 : errno
   }
 
-  /// Whether the group has members, be it such as have ended and were not reaped.
+  /// Whether the group has members, including members that have ended and were not reaped.
   var groupExists: Bool { send(0) != ESRCH }
 
-  /// Whether this program may send signals to none of those that are left.
+  /// Whether the group has members and this program may not send signals to any of them.
   fileprivate var isOutOfReach: Bool { send(0) == EPERM }
 }
 
 // MARK: Ending
 
 extension Lifecycle {
-  /// Asks the group to end by a signal, and kills it after a grace.
+  /// Sends the group a signal, and kills the group after a grace period.
   ///
-  /// The child may end at once and leave others of its group behind, which are busy ending; so it
-  /// is reaped only when they are gone, or have been killed.
+  /// The child may end at once and leave other members of its group behind, which need time to end.
+  /// So the event loop reaps the child only when they are gone or have been killed.
   func terminate(with signal: ProcessSignal = .terminate, grace: Duration) {
     let (eventLoop, isReaped): (EventLoop?, Bool) = state.withLock { state in
       if !state.isReapable { state.isEnding = state.eventLoop != nil }
@@ -100,7 +101,7 @@ extension Lifecycle {
       if isReaped {
         eventLoop.groupWatch.add(self, on: eventLoop)
       } else {
-        // It may have ended before.
+        // The child may have ended before.
         advance { _ in }
       }
     } else {
@@ -108,8 +109,8 @@ extension Lifecycle {
     }
   }
 
-  /// Kills the group, lets go of its output, and waits, whether the task is cancelled or not, until
-  /// nothing is left of it, or it turns out that it cannot be ended.
+  /// Kills the group and abandons its output. Waits until nothing is left of the child, or until
+  /// the host gives up the child, whether the task is cancelled or not.
   func end(_ outputs: ChildOutput) async {
     terminate(grace: .zero)
     if let eventLoop = state.withLock({ $0.eventLoop }) {
@@ -119,9 +120,9 @@ extension Lifecycle {
     await Task.detached { try? await self.settled.wait() }.value
   }
 
-  /// Gives up the child if it has not ended some time after it was killed.
+  /// Schedules to give up the child if it has not ended some time after it was killed.
   ///
-  /// - Parameter grace: The time until it is killed.
+  /// - Parameter grace: The time until the child is killed.
   func giveUp(after grace: Duration, on eventLoop: EventLoop) {
     eventLoop.schedule(after: grace + EventLoop.hang) { [weak self] in
       guard let self, self.state.withLock({ $0.isOutOfReach }) else { return }
@@ -130,7 +131,7 @@ extension Lifecycle {
     eventLoop.schedule(after: grace + EventLoop.patience) { [weak self] in self?.giveUp() }
   }
 
-  /// Kills all that is left of the group.
+  /// Kills the remaining members of the group and the cgroup.
   private func killGroup() {
     guard let cgroup else { return killGroup(and: nil) }
     // As in `send(_:)`.
@@ -148,21 +149,21 @@ extension Lifecycle {
 }
 
 extension Launchers {
-  /// Runs a job on one of the threads, or on the calling one if there is none.
+  /// Runs a job on one of the threads, or on the calling thread if no thread can be started.
   func runAnyway(_ job: @escaping Job) {
     do throws(SystemError) { try run(job) } catch { job() }
   }
 }
 
-// MARK: Looking at the group
+// MARK: Scanning the group
 
 extension Lifecycle {
-  /// Whether the child waits for the end of its group, to be reaped.
+  /// Whether the child can be reaped as soon as its group has ended.
   var isAskingForEnd: Bool {
     state.withLock { $0.eventLoop != nil && !$0.isReaped && $0.isEnding && $0.hasEnded }
   }
 
-  /// Whether anything depends on whether the group is empty.
+  /// Whether the child needs scans of its group: to be reaped, or to be released.
   var isAskingForGroup: Bool {
     state.withLock { state in
       guard state.eventLoop != nil else { return false }
@@ -170,18 +171,20 @@ extension Lifecycle {
     }
   }
 
-  /// The group, unless it is known without a look at all processes whether anything is left.
+  /// The group to scan; nil if it is known without a scan of all processes whether the group is
+  /// empty.
   var groupToScan: Int32? {
     if let cgroup, cgroup.isPopulated { return nil }
     return state.withLock { state in
-      // A child that has not been reaped is a member as well.
+      // A child that has not been reaped counts as a member.
       return state.isReaped && !state.groupExists ? nil : state.process
     }
   }
 
-  /// Goes on if nothing is left of the group. On any thread.
+  /// Advances the child if its group is empty. On any thread.
   ///
-  /// - Parameter members: What is left of each group that has any; nil if that is not known.
+  /// - Parameter members: The remaining members of each group that has any; nil if they are
+  ///   unknown.
   func looked(in members: ProcessGroups.Members?) {
     if let cgroup, cgroup.isPopulated { return }
     let (isEmpty, isReaped): (Bool, Bool) = state.withLock { state in
@@ -190,8 +193,8 @@ extension Lifecycle {
         state.emptyLooks = 0
         return (false, false)
       }
-      // A look may overlook a process that is forked meanwhile by one that ends. An unreaped
-      // child's group is looked at again anyway.
+      // A scan may miss a process if a process that ends has just forked it, so it takes two scans.
+      // The group of an unreaped child is scanned again anyway.
       state.emptyLooks += 1
       return (!state.isReaped || state.emptyLooks > 1, state.isReaped)
     }
@@ -199,9 +202,10 @@ extension Lifecycle {
     if isReaped { finish() } else { advance { $0.isEnding = false } }
   }
 
-  /// What is left of the child, as a host tells that could not end it; nil if nothing is.
+  /// The remaining processes of a child that the host could not terminate; nil if there are none.
   ///
-  /// - Parameter members: What is left of each group that has any; nil if that is not known.
+  /// - Parameter members: The remaining members of each group that has any; nil if they are
+  ///   unknown.
   func survivor(in members: ProcessGroups.Members?) -> Survivor? {
     // The child itself may be in another group.
     let (process, isRunning) = state.withLock { state in
@@ -217,6 +221,6 @@ extension Lifecycle {
       reason: isPermitted ? .unresponsive : .notPermitted)
   }
 
-  /// The group that the child led.
+  /// The ID of the group that the child led.
   var group: Int32 { state.withLock { $0.process } }
 }

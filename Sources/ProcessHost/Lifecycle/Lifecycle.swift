@@ -2,58 +2,66 @@ import CSpawn
 import Processes
 import Synchronization
 
-/// How far a child has come on its way to the end.
+/// The state of a child, from its launch to its release.
 ///
 /// ```
-///               pipe ended ──┐                    ┌─ group empty, or killed, if it was to end ─┐
-///  running ──┬─ pipe ended ──┼──▶ session closed ─┤                                            ├▶ reaped ─▶ group
-///            └─ exited ──────┤                    └─ at once, else ────────────────────────────┘   empty: over
-///                            └─ lingers ▶ session closed, output dropped ─▶ pipes ended ─▶ …
+///               pipe ended ──┐
+///  running ──┬─ pipe ended ──┼─▶ session closed ──────────(1)─▶ reaped ─(2)─▶ released
+///            └─ exited ──────┤
+///                            └─ lingers ─▶ session closed ─▶ pipes ended ─(1)─▶ …
 /// ```
 ///
-/// The three on the left come in any order: a child may close its outputs and live on, and a
-/// grandchild may hold them open after the child's exit. While either is so, the child is not
-/// reaped: as long as it is not, its number, which is its group's too, belongs to nobody else, and
-/// signals sent to it reach what is left of the group and never a stranger.
+/// 1. At once; if the group is being terminated, when it is empty or has been killed.
+/// 2. When the group is empty.
 ///
-/// A grandchild without the child's outputs may outlive all that. The child is reaped, but it is
-/// over only when its group is empty, and its cgroup if it has one; until then signals still reach
-/// the group, and the host still ends it.
+/// While a child lingers, output that arrives after the close of the session is dropped.
 ///
-/// A host that ends gives up a child that it cannot end: the session is closed, and the child
-/// reaped when it ends after all.
+/// The three events on the left come in any order: a child may close its outputs and live on, and a
+/// grandchild may hold them open after the child's exit. In both cases the child is not reaped.
+/// Until it is reaped, no other process gets its PID, which is also its group ID. So signals to the
+/// group reach its remaining members and never an unrelated process.
+///
+/// A grandchild that does not hold the child's outputs may outlive all that. The child is reaped,
+/// but it is released only when its group, and its cgroup if it has one, are empty. Until then
+/// signals still reach the group, and the host still terminates it.
+///
+/// A host that is being closed gives up a child that it cannot terminate. It closes the session,
+/// and reaps the child when the child ends after all.
 final class Lifecycle: Sendable {
   struct State: ~Copyable {
-    /// The event loop whose thread serves the child; nil when there is nothing left to serve.
+    /// The event loop whose thread serves the child; nil once the child is released.
     var eventLoop: EventLoop?
     var process: Int32 = 0
-    /// The process's descriptor, where the system has such.
+    /// The process's descriptor (`pidfd`); nil where the system has none.
     var descriptor: OwnedDescriptor?
-    /// The cgroup that holds the child and all that it starts, if it has one of its own.
+    /// The cgroup of the child and its descendants; nil if the child has none of its own.
     var cgroup: Cgroup?
     var isInCgroup = false
     var input: InputPipe?
     var openPipes: Int
     var hasExited = false
-    /// The whole group has been asked to end, and must not be out of reach before it has.
+    /// The whole group has been sent a signal to end, and must stay within reach until it has
+    /// ended.
     var isEnding = false
     /// The session is being closed, or has been.
     var isClosing = false
     var isClosed = false
     var isReapable = false
     var isReaped = false
-    /// Others of the group live on, or of the cgroup, though the child is reaped.
+    /// Other processes of the group or of the cgroup live on though the child is reaped.
     var hasRest = false
-    /// How many looks in a row have found nothing of the rest.
+    /// The number of scans in a row that found no remaining process.
     var emptyLooks = 0
-    /// Whether the child was reaped here, so that its number is its group's as long as that has
-    /// members.
+    /// Whether this program's host reaped the child. Then the child's PID identifies its group as
+    /// long as the group has members.
     var ownsPID = false
-    /// The host has waited long enough.
+    /// The host has given up the child.
     var isGivenUp = false
-    /// What the child has used; nil before its end, and where its reaping alone tells.
+    /// The resources that the child has used; nil before its end, and until it is reaped where the
+    /// system reports them only then.
     var usage: ResourceUsage?
-    /// What the cgroup has told last of whether the kernel killed for lack of memory in it.
+    /// The last known value of whether the kernel has killed a process of the cgroup for lack of
+    /// memory.
     var wasOOMKilled: Bool?
 
     /// The child has ended, and so have its pipes.
@@ -61,17 +69,17 @@ final class Lifecycle: Sendable {
   }
 
   let sink: OutputSink
-  /// How the child ended: set as soon as that is known.
+  /// How the child ended. Set as soon as that is known.
   let exited = Latch<ProcessExit>()
-  /// Set when the session is closed; and the child reaped and its pipes closed as well, unless
-  /// another process holds the child's output open.
+  /// Set when the session is closed. Unless another process holds the child's output open, the
+  /// child has been reaped and its pipes have been closed as well.
   let closed = Latch<Void>()
-  /// Set when nothing is left: the session closed, the child reaped, its group empty, its cgroup
-  /// removed, every descriptor closed.
+  /// Set when nothing is left of the child: the session is closed, the child reaped, its group
+  /// empty, its cgroup removed, and every descriptor closed.
   let released = Latch<Void>()
-  /// Set when nothing is left, or the host has given up the child.
+  /// Set when nothing is left of the child, or the host has given it up.
   let settled = Latch<Void>()
-  /// Bytes that came after the session was closed.
+  /// The number of bytes that were read after the session was closed.
   let droppedBytes = Atomic<Int>(0)
   let state: LockedState<State>
 
@@ -80,7 +88,7 @@ final class Lifecycle: Sendable {
     state = LockedState(State(eventLoop: eventLoop, openPipes: pipes))
   }
 
-  /// The child runs, as this process and leader of this group.
+  /// Records that the child runs with this PID, which is also the ID of the group that it leads.
   func launched(
     as process: Int32, descriptor: consuming OwnedDescriptor?, cgroup: Cgroup? = nil,
     input: InputPipe?
@@ -95,21 +103,22 @@ final class Lifecycle: Sendable {
     }
   }
 
-  /// One of the pipes has ended, and is closed. On the event loop's thread.
+  /// Records that one of the pipes has ended and is closed. On the event loop's thread.
   func pipeEnded() { advance { $0.openPipes -= 1 } }
 
-  /// The child has ended; what it wrote is in the session. On the event loop's thread.
+  /// Records that the child has ended; all that it wrote is in the session. On the event loop's
+  /// thread.
   func childExited(_ exit: ProcessExit) {
     guard self.exited.value == nil else { return }
-    // Before the exit can be known: a reader that knows it may ask for what was used at once.
+    // Before the exit is set: a caller that sees the exit may ask for the resource usage at once.
     state.withLock { $0.usage = peekUsage(of: $0.process) }
     sink.setExit(exit.code)
     self.exited.set(exit)
     advance { $0.hasExited = true }
   }
 
-  /// The child has ended, others hold its output open, and have done so for long enough. On the
-  /// event loop's thread.
+  /// Closes the session of a child that has ended, because other processes have held its output
+  /// open for long enough. On the event loop's thread.
   func stopLingering() {
     closeSession()
     closed.set(())
@@ -133,8 +142,9 @@ final class Lifecycle: Sendable {
       if closes { state.isClosing = true }
       return closes
     }
-    // Only the last of a child's exit and its pipes' ends comes here, on the event loop's thread.
-    // Nothing else may go on before it has been done: the end of all would be told first.
+    // Only the last of the child's exit and the ends of its pipes gets here, on the event loop's
+    // thread. The session must be closed before the next step: otherwise `closed` would be set
+    // first.
     if closes {
       sink.close()
       state.withLock { $0.isClosed = true }
@@ -152,12 +162,12 @@ final class Lifecycle: Sendable {
     }
   }
 
-  /// Reaps the child, and lets go of all that served it. On the event loop's thread.
+  /// Reaps the child, and releases all that served it. On the event loop's thread.
   private func reap(on eventLoop: EventLoop) {
     let isPopulated = cgroup?.isPopulated ?? false
     let (input, hasRest) = state.withLock { state in
-      // It has ended, so that this does not wait; and nobody can send a signal to its number
-      // meanwhile.
+      // The child has ended, so this does not wait. Under the lock no other thread sends a signal
+      // to its PID meanwhile.
       let usage = ProcessHost.reap(state.process)
       state.ownsPID = usage != nil
       state.usage = state.usage ?? usage
@@ -171,7 +181,7 @@ final class Lifecycle: Sendable {
     closed.set(())
   }
 
-  /// Nothing is left of the group, or nothing that a signal could end.
+  /// Releases the child: its group is empty, or signals cannot terminate the remaining members.
   func finish() {
     let wasOOMKilled = cgroup?.hasOOMKills
     let (eventLoop, cgroup) = state.withLock { state in
@@ -182,7 +192,7 @@ final class Lifecycle: Sendable {
     }
     guard let eventLoop else { return }
     guard let cgroup else { return finish(on: eventLoop) }
-    // This may take as long as others are busy with cgroups.
+    // Removing the cgroup may take as long as the system is busy with other cgroups.
     Launchers.shared.runAnyway {
       cgroup.remove()
       self.finish(on: eventLoop)
@@ -196,8 +206,8 @@ final class Lifecycle: Sendable {
     eventLoop.unregister(self)
   }
 
-  /// Gives up the child, which cannot be ended: closes its session, and goes on only to reap the
-  /// child when it ends. On the event loop's thread.
+  /// Gives up the child, which the host cannot terminate. Closes its session. From now on the event
+  /// loop only reaps the child when it ends. On the event loop's thread.
   func giveUp() {
     let (eventLoop, input, isReaped): (EventLoop?, InputPipe?, Bool) = state.withLock { state in
       if state.isGivenUp { return (nil, nil, false) }
@@ -213,7 +223,7 @@ final class Lifecycle: Sendable {
     if isReaped { finish() } else { advance { $0.isEnding = false } }
   }
 
-  /// Whether the child has ended, noticed or not.
+  /// Whether the child has ended, even if the event loop has not noticed it yet.
   var hasEnded: Bool {
     if exited.value != nil { return true }
     return state.withLock { state in
@@ -221,25 +231,25 @@ final class Lifecycle: Sendable {
     }
   }
 
-  /// Whether others live on though the child has ended and the session is closed: others of the
-  /// group, or processes that hold the output open.
+  /// Whether other processes live on though the child has ended and the session is closed: members
+  /// of the group, or processes that hold the output open.
   var hasRest: Bool {
     state.withLock { state in
       state.hasRest || state.hasExited && state.isClosed && state.openPipes > 0
     }
   }
 
-  /// The cgroup, until it is removed.
+  /// The cgroup; nil once it is removed.
   var cgroup: Cgroup? { state.withLock { $0.cgroup } }
 
-  /// What the child has used; nil before its end.
+  /// The resources that the child has used; nil before its end.
   var usage: ResourceUsage? { exited.value == nil ? nil : state.withLock { $0.usage } }
 
   /// Whether the kernel has killed a process of the child's cgroup for lack of memory; nil before
-  /// the child's end, and where that is not known.
+  /// the child's end, and if that is unknown.
   var wasOOMKilled: Bool? {
     if exited.value == nil { return nil }
-    // It may be removed meanwhile, and has been asked before.
+    // The cgroup may be removed meanwhile; then the last known value counts.
     return cgroup?.hasOOMKills ?? state.withLock { $0.wasOOMKilled }
   }
 

@@ -1,16 +1,17 @@
 import Processes
 
-/// Where the output of one process goes: the exclusive producer of a session, which the process's
-/// pipes and its exit have in common.
+/// The destination of one process's output: the exclusive producer of a session, which the
+/// process's pipes and its exit share.
 ///
-/// Only the event loop's thread uses it, from when the process runs.
+/// Once the process runs, only the event loop's thread uses it.
 final class OutputSink: @unchecked Sendable {
   let session: Session
-  /// What holds the process up, if it is to be held up at all.
+  /// The gate that holds the process up; nil if readers never hold it up.
   let gate: OutputGate?
   private var producer: Session.Producer?
 
-  /// Takes a session's producer; nil if another process, or somebody else, has taken it before.
+  /// Takes a session's producer; nil if another process or another part of the program has taken it
+  /// before.
   init?(_ session: Session, heldUpBy gate: OutputGate? = nil) {
     self.session = session
     self.gate = gate
@@ -18,13 +19,13 @@ final class OutputSink: @unchecked Sendable {
     self.producer = consume producer
   }
 
-  /// Leaves the session as it was: no process has come to write to it.
+  /// Gives the producer back, since no process has come to use it. The session is as it was.
   func giveBack() { producer.take()?.giveBack() }
 
-  /// Appends what a closure reads; see
+  /// Appends the bytes that a closure reads; see
   /// ``Session/Producer/append(reserving:to:at:initializingWith:)``.
   ///
-  /// - Parameter time: The present, by the system's clock.
+  /// - Parameter time: The current time of the system's activity clock.
   func append(
     reserving count: Int, to stream: StandardStream, at time: ActivityClock.Instant,
     initializingWith initializer: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) ->
@@ -35,7 +36,7 @@ final class OutputSink: @unchecked Sendable {
       initializingWith: initializer)
   }
 
-  /// Records the process's exit status, while others may still hold its output open.
+  /// Records the process's exit code, while other processes may still hold its output open.
   func setExit(_ code: Int32) { producer!.setExit(code, closing: false) }
 
   /// Records that no more output can come.

@@ -4,8 +4,9 @@ public enum ProcessExit: Sendable, Hashable {
   case exited(Int32)
   /// A signal ended it.
   case signaled(Int32)
-  /// It has ended, but someone else in this program reaped it and alone knows how: it waits for any
-  /// child, or ignores `SIGCHLD`, perhaps since it was started.
+  /// The process has ended, but another part of this program reaped it and alone knows how. This
+  /// happens if the program waits for any child, or ignores `SIGCHLD`, perhaps since it was
+  /// started.
   case unknown
 
   /// The code that a shell would report: the exit code, or 128 plus the signal's number; 255 if

@@ -9,8 +9,8 @@
 /// process.input?.close()
 /// ```
 ///
-/// Safe from any task or thread; bytes of different writes are not mixed. When the last reference
-/// to it is gone, its process's included, the pipe is closed as by ``close()``.
+/// Can be used from any task or thread; bytes of different writes are not mixed. When the last
+/// reference to it is gone, including its process's, the pipe is closed as by ``close()``.
 public final class ProcessInput: Sendable {
   private let pipe: InputPipe
 
@@ -20,15 +20,15 @@ public final class ProcessInput: Sendable {
 
   /// Writes bytes to the process, and returns when the pipe has taken them all.
   ///
-  /// A pipe holds 64 KiB or so; then the wait is for the process to read. No thread is kept
-  /// waiting, and no other process. That the pipe has taken bytes does not mean that the process
-  /// has read them.
+  /// A pipe holds about 64 KiB; once it is full, the call waits for the process to read. The wait
+  /// blocks no thread and no other process. When the call returns, the process may not have read
+  /// the bytes yet.
   ///
-  /// - Parameter bytes: What to write, after all writes that began before.
-  /// - Throws: ``InputError/brokenPipe`` if the process, and every other that has its stdin, has
-  ///   closed it or ended; ``InputError/closed`` after ``close()``; ``InputError/cancelled`` as
-  ///   soon as the task is cancelled: some of the bytes may have been written then, and the rest is
-  ///   not.
+  /// - Parameter bytes: The bytes to write, after all writes that began before.
+  /// - Throws: ``InputError/brokenPipe`` if the process, and every other process that has its
+  ///   stdin, has closed it or ended; ``InputError/closed`` after ``close()``;
+  ///   ``InputError/cancelled`` as soon as the task is cancelled: some of the bytes may have been
+  ///   written then, and the remaining bytes are not written.
   /// - Complexity: O(bytes); they are copied once, into the pipe, if they are an array.
   public func write(_ bytes: some Collection<UInt8> & Sendable) async throws(InputError) {
     let ticket = pipe.makeTicket()
@@ -46,16 +46,17 @@ public final class ProcessInput: Sendable {
   /// Closes the pipe after all writes that began before; the process then finds the end of its
   /// stdin.
   ///
-  /// A terminal stays open and is sent Ctrl-D, which is the end for a program that reads lines from
-  /// it.
+  /// A terminal stays open and receives Ctrl-D, which a program that reads lines takes as the end
+  /// of its input.
   ///
-  /// Does nothing if it is closed already. Nothing is lost if nobody waits for those writes.
+  /// Does nothing if the pipe is closed already. Pending writes complete even if no task waits for
+  /// them.
   public func close() { pipe.close() }
 }
 
 /// Why bytes could not be written to a process.
 public enum InputError: Error, Sendable, Hashable {
-  /// Nobody reads them any more: the process has closed its stdin, or has ended.
+  /// No process reads the bytes any more: the process has closed its stdin, or has ended.
   case brokenPipe
   /// The pipe was closed with ``ProcessInput/close()``.
   case closed

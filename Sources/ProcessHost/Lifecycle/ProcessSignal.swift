@@ -22,9 +22,9 @@ public struct ProcessSignal: RawRepresentable, Sendable, Hashable {
   public static let quit = ProcessSignal(rawValue: SIGQUIT)
   /// `SIGKILL`: cannot be caught or ignored.
   public static let kill = ProcessSignal(rawValue: SIGKILL)
-  /// `SIGPIPE`: nobody reads the output any more.
+  /// `SIGPIPE`: no process reads the output any more.
   public static let brokenPipe = ProcessSignal(rawValue: SIGPIPE)
-  /// `SIGTERM`: please end.
+  /// `SIGTERM`: asks the process to end.
   public static let terminate = ProcessSignal(rawValue: SIGTERM)
   /// `SIGSTOP`: pauses, and cannot be caught or ignored.
   public static let stop = ProcessSignal(rawValue: SIGSTOP)
@@ -33,10 +33,11 @@ public struct ProcessSignal: RawRepresentable, Sendable, Hashable {
 }
 
 extension ProcessSignal {
-  /// Whether the system knows it. 0 is no signal: to send it only tells whether there is a process.
+  /// Whether the number is a signal. 0 is not: sending it only checks whether the process exists.
   var isSignal: Bool { 1...64 ~= rawValue }
 
-  /// Whether it ends a process that does nothing about it, but not one that is stopped.
+  /// Whether the signal terminates a running process that neither handles nor ignores it. A stopped
+  /// process may not end before it is continued.
   var endsByDefault: Bool {
     switch rawValue {
     case SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG, SIGWINCH: false
@@ -47,11 +48,12 @@ extension ProcessSignal {
 
 /// Why a signal could not be sent.
 public enum SignalError: Error, Sendable, Hashable {
-  /// The process has ended, and its output and its group too: nobody is left, and its number may
-  /// soon be someone else's. Or someone else has reaped it, see ``ProcessExit/unknown``.
+  /// The process, its output and its group have ended, so no process can get the signal, and the
+  /// system may reuse the PID. Or another part of this program has reaped the process, see
+  /// ``ProcessExit/unknown``.
   case processEnded
-  /// None of the processes that are left may be sent signals by this program: they have changed
-  /// their user.
+  /// This program may not send signals to any of the remaining processes: they have changed their
+  /// user.
   case notPermitted
   /// The system refused, with this value of `errno`: `EINVAL` for a number that is no signal.
   case refused(code: Int32)

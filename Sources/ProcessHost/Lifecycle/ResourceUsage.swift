@@ -1,8 +1,8 @@
 import CSpawn
 
-/// What a process has used until its end, and what those of its descendants have that were waited
-/// for: by the process itself, or by one that was waited for in turn. What lives on, or was left
-/// to others to wait for, is not in it.
+/// The resources that a process used until its end, together with those of its descendants that
+/// were waited for: by the process itself, or by a descendant that was waited for in turn. It does
+/// not include descendants that live on, or that other processes wait for.
 public struct ResourceUsage: Sendable, Hashable {
   /// The processor time spent in programs, to the microsecond.
   public let userTime: Duration
@@ -12,9 +12,9 @@ public struct ResourceUsage: Sendable, Hashable {
 
   /// The most memory that one of the processes had resident at a time, in bytes.
   ///
-  /// On Linux it is never less than what this program had resident at the launch, since the process
-  /// shares this program's memory until it executes its file: a figure not above that says that the
-  /// processes had no more.
+  /// On Linux the value is never less than this program's resident memory at the launch, since the
+  /// process shares this program's memory until it executes its file. A value that does not exceed
+  /// it means that the processes used no more than that.
   public let peakResidentBytes: Int
 
   init(_ usage: spawn_usage) {

@@ -1,27 +1,27 @@
 public import Processes
 
-/// What a host could not end: see ``CommandHost/close(grace:)``.
+/// The processes of one command that a host could not terminate: see ``CommandHost/close(grace:)``.
 public struct Survivor: Sendable {
-  /// Why a process could not be ended.
+  /// Why a process could not be terminated.
   public enum Reason: Sendable, Hashable {
-    /// It has changed its user, and this program may not send it signals.
+    /// The process has changed its user, and this program may not send it signals.
     case notPermitted
-    /// It was sent `SIGKILL`, and the system has not ended it: it waits for a device or a file
-    /// server.
+    /// The process was sent `SIGKILL`, but the system has not ended it: it waits for a device or a
+    /// file server.
     case unresponsive
   }
 
-  /// The session of the command that it belongs to.
+  /// The session of the command.
   public let session: Session
-  /// The processes that are left of the command; none if the command hangs before its file is
+  /// The PIDs of the command's remaining processes; empty if the command hangs before its file is
   /// executed.
   public let processIDs: [Int32]
-  /// Why they are left.
+  /// Why the host could not terminate them.
   public let reason: Reason
 }
 
 extension Survivor: CustomStringConvertible {
-  /// The processes, and why they are left.
+  /// The processes, and why the host could not terminate them.
   public var description: String {
     let processes =
       processIDs.isEmpty

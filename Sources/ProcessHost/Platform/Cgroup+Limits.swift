@@ -7,7 +7,7 @@
 #endif
 
 extension Cgroup {
-  /// What all processes of a cgroup may use together.
+  /// The limits on what all processes of a cgroup may use together.
   struct Limits {
     /// In bytes.
     var memory: Int?
@@ -21,10 +21,10 @@ extension Cgroup {
     }
   }
 
-  /// The most that `pids.max` takes; there are no more processes (`PID_MAX_LIMIT`).
+  /// The largest value that `pids.max` takes; the system has no more processes (`PID_MAX_LIMIT`).
   private static let mostProcesses = 4_194_304
 
-  /// Sets limits, before there is a process in it.
+  /// Sets limits. To be called before the cgroup has processes.
   func set(_ limits: Limits) throws(SystemError) {
     if let memory = limits.memory {
       try Self.write("\(memory)", to: "\(path)/memory.max")
@@ -32,8 +32,8 @@ extension Cgroup {
         do throws(SystemError) {
           try Self.write(value, to: "\(path)/\(file)")
         } catch {
-          // There is no swap to account for; or it is Linux before 4.19, which kills one process
-          // after the other.
+          // The system does not account for swap, or it is Linux before 4.19, which kills one
+          // process after the other.
           guard error.code == ENOENT else { throw error }
         }
       }
@@ -43,15 +43,15 @@ extension Cgroup {
     }
   }
 
-  /// Whether the kernel has killed a process in it, or in a cgroup below, for lack of memory; nil
-  /// without the memory controller.
+  /// Whether the kernel has killed a process in the cgroup, or in a cgroup below it, for lack of
+  /// memory; nil without the memory controller.
   var hasOOMKills: Bool? {
     fileContents("\(path)/memory.events").flatMap {
       Self.hasOOMKills(String(decoding: $0, as: UTF8.self))
     }
   }
 
-  /// Whether `memory.events` tells of a process that was killed: “oom_kill” and a number.
+  /// Returns whether `memory.events` reports a killed process: “oom_kill” and a number.
   static func hasOOMKills(_ events: String) -> Bool? {
     for line in events.split(separator: "\n") {
       let words = line.split(separator: " ")
@@ -60,11 +60,11 @@ extension Cgroup {
     return nil
   }
 
-  /// Enables controllers for the cgroups in another, unless they are.
+  /// Enables controllers for the cgroups below another, unless they are enabled already.
   ///
-  /// - Parameter parent: The other's directory.
-  /// - Returns: Whether they are enabled; false if processes are in it, which must be in cgroups
-  ///   below then.
+  /// - Parameter parent: The directory of that other cgroup.
+  /// - Returns: Whether they are enabled; false if the cgroup itself has processes, which must move
+  ///   to a cgroup below it first.
   /// - Throws: ``LaunchError/limitsUnavailable(reason:)`` if that is impossible.
   static func enable(_ controllers: [String], in parent: String) throws(LaunchError) -> Bool {
     func words(_ file: String) throws(LaunchError) -> [Substring] {
@@ -80,8 +80,8 @@ extension Cgroup {
       throw .limitsUnavailable(
         reason: "the cgroup \(parent) has no \(controller) controller (see its cgroup.controllers)")
     }
-    // The root, which alone has no type, may have processes. Elsewhere the system enables pids all
-    // the same, but then lets no process into a cgroup below.
+    // The root, which alone has no type, may have processes. In other cgroups the system enables
+    // pids even with processes, but then lets no process enter a cgroup below.
     let isRoot = unsafe access("\(parent)/cgroup.type", F_OK) != 0
     if !isRoot, try !words("cgroup.procs").isEmpty { return false }
     if missing.isEmpty { return true }
@@ -97,17 +97,17 @@ extension Cgroup {
     return true
   }
 
-  /// The name of the cgroup into which a program moves that divides its own.
+  /// The name of the cgroup into which a program moves when it divides its own.
   static let programName = "swift-processes-program"
 
-  /// Divides the cgroup that this program is in: moves the program into a new one below, and
-  /// enables the controllers for the commands' cgroups beside that.
+  /// Divides the cgroup that this program is in: moves the program into a new cgroup below it, and
+  /// enables the controllers for the commands' cgroups beside that one.
   ///
   /// - Returns: The directory in which commands' cgroups may be made.
   static func divideOwn() throws(LaunchError) -> String {
     guard let own = own() else { throw .limitsUnavailable(reason: noFileSystem) }
     let controllers = ["memory", "pids"]
-    // It may have done so before.
+    // The program may have divided its cgroup before.
     if own.hasSuffix("/\(programName)") {
       let parent = String(own.dropLast(programName.utf8.count + 1))
       if try enable(controllers, in: parent) { return parent }
@@ -120,7 +120,7 @@ extension Cgroup {
         reason: "cannot make the cgroup \(path): \(SystemError.last.message)")
     }
     do throws(SystemError) {
-      // 0 is the process that writes it.
+      // 0 stands for the writing process.
       try write("0", to: "\(path)/cgroup.procs")
     } catch {
       unsafe _ = rmdir(path)
@@ -159,6 +159,6 @@ extension Cgroup {
 }
 
 extension Command {
-  /// The limits that take a cgroup.
+  /// The limits that need a cgroup.
   var cgroupLimits: Cgroup.Limits { Cgroup.Limits(memory: memoryLimit, processes: processLimit) }
 }

@@ -8,16 +8,16 @@ import CSpawn
   import Musl
 #endif
 
-/// A cgroup (cgroups(7), version 2) that holds one child and all that it starts, whatever groups
-/// and sessions they make.
+/// A cgroup (cgroups(7), version 2) that contains one child and its descendants, whatever groups
+/// and sessions they create.
 ///
 /// Needs `cgroup.kill`, which Linux has since 5.14.
 final class Cgroup: Sendable {
-  /// Its directory.
+  /// The cgroup's directory.
   let path: String
-  /// `cgroup.procs`: the process that writes 0 to it enters.
+  /// `cgroup.procs`: a process that writes 0 to it enters the cgroup.
   let entrance: OwnedDescriptor
-  /// `cgroup.kill`, opened before there is anything to kill: later there may be no descriptors.
+  /// `cgroup.kill`, opened before the cgroup has processes: later there may be no free descriptors.
   private let killer: OwnedDescriptor
 
   private init(
@@ -28,7 +28,7 @@ final class Cgroup: Sendable {
     self.killer = killer
   }
 
-  /// Makes a cgroup in another, given by its directory.
+  /// Creates a cgroup in another, given by its directory.
   static func make(in parent: String) throws(SystemError) -> Cgroup {
     var path: String
     repeat {
@@ -57,25 +57,25 @@ final class Cgroup: Sendable {
     return try OwnedDescriptor(owning: number).aboveStandard()
   }
 
-  /// Whether a process in it, or in a cgroup below, has not ended; also if that cannot be found
-  /// out.
+  /// Whether a process in the cgroup, or in a cgroup below it, has not ended; also true if that is
+  /// unknown.
   var isPopulated: Bool {
     guard let events = fileContents("\(path)/cgroup.events") else {
-      // Removed by another program, which can do so only when it is empty.
+      // Another program has removed the cgroup, which is possible only when it is empty.
       return errno != ENOENT && errno != ENODEV
     }
     return !String(decoding: events, as: UTF8.self).split(separator: "\n").contains("populated 0")
   }
 
-  /// Kills all processes in it and below, those as well that are just being made, and whatever
-  /// their users are.
+  /// Kills all processes in the cgroup and below, including processes that are being forked,
+  /// whatever their users are.
   func kill() { unsafe _ = write(killer.number, "1", 1) }
 
-  /// Sends signals to the processes in it and below but those of a process group; returns whether
-  /// there is any.
+  /// Sends signals to the processes in the cgroup and below, except the members of a process group.
+  /// Returns whether a signal reached any process.
   ///
-  /// Never reaches a process outside: a process's descriptor is opened first, and stands for one
-  /// that was in the cgroup after that.
+  /// Never reaches a process outside of the cgroup: opens the process's descriptor first, and then
+  /// checks that this process is in the cgroup.
   func send(_ signals: [Int32], except group: Int32) -> Bool {
     var hasReached = false
     for process in members() where getpgid(process) != group {
@@ -90,7 +90,7 @@ final class Cgroup: Sendable {
     return hasReached
   }
 
-  /// Whether a process is in it or below; not if that cannot be found out.
+  /// Returns whether a process is in the cgroup or below; false if that is unknown.
   private func contains(_ process: Int32) -> Bool {
     guard let text = fileContents("/proc/\(process)/cgroup"),
       let name = path.split(separator: "/").last
@@ -100,16 +100,17 @@ final class Cgroup: Sendable {
     }
   }
 
-  /// The processes in it and below, some of which may have ended.
+  /// Returns the processes in the cgroup and below. Some of them may have ended.
   func members() -> [Int32] {
     Self.directories(from: path).flatMap { directory -> [Int32] in
       let text = String(decoding: fileContents("\(directory)/cgroup.procs") ?? [], as: UTF8.self)
-      // 0 stands for a process that has no number here.
+      // 0 stands for a process that has no PID in this PID namespace.
       return text.split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 0 }
     }
   }
 
-  /// Removes it, and the cgroups that the child has made below; not if something is left in it.
+  /// Removes the cgroup, and those that the child has created below it. Leaves cgroups that still
+  /// have processes.
   func remove() {
     for directory in Self.directories(from: path).reversed() {
       for _ in 0..<20 {
@@ -119,7 +120,7 @@ final class Cgroup: Sendable {
     }
   }
 
-  /// A directory and all below, parents first.
+  /// Returns a directory and all directories below it, parents first.
   private static func directories(from path: String) -> [String] {
     var (found, next) = ([path], 0)
     while next < found.count {
@@ -140,7 +141,7 @@ final class Cgroup: Sendable {
 }
 
 extension Cgroup {
-  /// The directory of the cgroup that this program is in; nil if there is none that it can see.
+  /// Returns the directory of the cgroup that this program is in; nil if the program can see none.
   static func own() -> String? {
     guard let membership = fileContents("/proc/self/cgroup"),
       let mounts = fileContents("/proc/self/mountinfo")
@@ -150,11 +151,13 @@ extension Cgroup {
       mounts: String(decoding: mounts, as: UTF8.self))
   }
 
-  /// Finds the directory of a process's cgroup.
+  /// Returns the directory of a process's cgroup; nil if no mount shows it.
   ///
   /// - Parameters:
-  ///   - membership: What the process's `cgroup` file says (cgroups(7)): “0::path” for version 2.
-  ///   - mounts: What its `mountinfo` file says (proc(5)): “… … … root place options … - type …”.
+  ///   - membership: The contents of the process's `cgroup` file (cgroups(7)): “0::path” for
+  ///     version 2.
+  ///   - mounts: The contents of its `mountinfo` file (proc(5)): “… … … root place options … - type
+  ///     …”.
   static func directory(membership: String, mounts: String) -> String? {
     guard
       let path = membership.split(separator: "\n").first(where: { $0.hasPrefix("0::/") })?

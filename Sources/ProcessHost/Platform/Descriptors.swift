@@ -8,9 +8,9 @@ import CRingShims
   import Musl
 #endif
 
-/// A file descriptor that is closed when its owner is gone.
+/// A file descriptor that is closed when its owner is destroyed.
 ///
-/// Never inherited by a child, unless it is installed there on purpose.
+/// Children do not inherit it, unless it is installed in them on purpose.
 struct OwnedDescriptor: ~Copyable {
   let number: Int32
 
@@ -19,13 +19,13 @@ struct OwnedDescriptor: ~Copyable {
   deinit { close(number) }
 }
 
-/// A pipe between a child and this program: this program's end does not block, the child's does, as
-/// a child expects.
+/// A pipe between a child and this program. This program's end is non-blocking; the child's end is
+/// blocking, as children expect.
 struct PipeEnds: ~Copyable {
   var read: OwnedDescriptor
   var write: OwnedDescriptor
 
-  /// Which end is this program's.
+  /// The direction of the data, which decides which end is this program's.
   enum Direction { case fromChild, toChild }
 
   /// Opens a pipe.
@@ -66,8 +66,8 @@ extension OwnedDescriptor {
     return try OwnedDescriptor(owning: number).aboveStandard()
   }
 
-  /// The same file under a number above 2, in case this program was started without its standard
-  /// descriptors and just got one of their numbers.
+  /// Returns a descriptor of the same file with a number above 2, in case this program was started
+  /// without its standard descriptors and this one has one of their numbers.
   consuming func aboveStandard() throws(SystemError) -> OwnedDescriptor {
     guard number <= 2 else { return self }
     let moved = fcntl(number, F_DUPFD_CLOEXEC, 3)

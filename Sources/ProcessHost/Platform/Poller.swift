@@ -1,4 +1,4 @@
-// The one place that knows how each platform waits for many descriptors at once.
+// Only this file knows how each platform waits for many descriptors at once.
 import CEvents
 import CRingShims
 
@@ -10,18 +10,18 @@ import CRingShims
   import Musl
 #endif
 
-/// Waits until any of many descriptors or processes has something to say: `epoll(7)` on Linux,
-/// `kqueue(2)` elsewhere. Level-triggered: what is not dealt with is reported again.
+/// Waits for events of many descriptors and processes: by `epoll(7)` on Linux, by `kqueue(2)`
+/// elsewhere. Level-triggered: an event that is not handled is reported again.
 ///
-/// A token that the caller chose comes back with each event. Adding, removing and waking are safe
-/// from any thread, also while another waits.
+/// Each event carries the token that the caller chose. Adding, removing and waking are safe from
+/// any thread, even while another thread waits.
 @safe
 struct Poller: ~Copyable, Sendable {
   typealias Token = UnsafeMutableRawPointer
 
   private let queue: OwnedDescriptor
 
-  /// Whether a wait ends when it is due, and not up to a millisecond later.
+  /// Whether a wait ends exactly when it is due, rather than up to a millisecond later.
   let isExact: Bool
 
   #if os(Linux) || os(Android)
@@ -41,13 +41,13 @@ struct Poller: ~Copyable, Sendable {
       else {
         throw .last
       }
-      // Nothing has been added but the wakeup descriptor, on which nothing has been written.
+      // Only the wakeup descriptor has been added, and nothing has been written to it.
       isExact = unsafe ring_epoll_wait(queue.number, &event, 1, 0, 0) == 0
       self.queue = queue
       self.wakeupDescriptor = wakeupDescriptor
     }
 
-    /// Reports when a descriptor can be read, or has ended.
+    /// Adds a descriptor, to report when it can be read or has ended.
     func add(_ descriptor: Int32, token: Token) throws(SystemError) {
       var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data(ptr: token))
       ring_epoll_added(queue.number)
@@ -56,7 +56,7 @@ struct Poller: ~Copyable, Sendable {
       }
     }
 
-    /// Reports when a descriptor can be written to, or nobody reads it any more.
+    /// Adds a descriptor, to report when it can be written to or has no reader any more.
     func addWritable(_ descriptor: Int32, token: Token) throws(SystemError) {
       var event = unsafe epoll_event(events: EPOLLOUT.rawValue, data: epoll_data(ptr: token))
       ring_epoll_added(queue.number)
@@ -72,7 +72,7 @@ struct Poller: ~Copyable, Sendable {
       unsafe epoll_ctl(queue.number, EPOLL_CTL_DEL, descriptor, &unused)
     }
 
-    /// Reports when a process has ended, until `removeExit`.
+    /// Adds a process, to report that it has ended, until `removeExit`.
     ///
     /// - Parameter descriptor: The process's descriptor, a `pidfd`.
     func addExit(of process: Int32, descriptor: Int32, token: Token) throws(SystemError) {
@@ -81,19 +81,19 @@ struct Poller: ~Copyable, Sendable {
 
     func removeExit(of process: Int32, descriptor: Int32) { remove(descriptor) }
 
-    /// Makes a thread that waits return: once for any number of wakes in a row.
+    /// Makes the waiting thread return. Several wakes in a row may cause one return.
     func wake() {
       var one: UInt64 = 1
       ring_epoll_added(queue.number)
       unsafe write(wakeupDescriptor.number, &one, 8)
     }
 
-    /// Waits for events, no longer than told, and calls a closure with the token of each; nil for a
+    /// Waits for events, up to a time limit, and calls a closure with the token of each; nil for a
     /// wake.
     func wait(
       _ events: UnsafeMutableBufferPointer<Event>, upTo limit: Duration?, _ body: (Token?) -> Void
     ) {
-      // Fails only with EINTR.
+      // The wait fails only with EINTR.
       for index in 0..<Int(max(0, unsafe wait(events, upTo: limit))) {
         let token = unsafe events[index].data.ptr
         if unsafe token == nil {
@@ -114,9 +114,9 @@ struct Poller: ~Copyable, Sendable {
         let count = unsafe ring_epoll_wait(
           queue.number, start, capacity, seconds, attoseconds / 1_000_000_000)
         if count >= 0 || errno == EINTR { return count }
-        // A filter of system calls has been installed since the poller was made.
+        // A system call filter has been installed since the poller was created.
       }
-      // Rounded up, so that what is due then is due indeed.
+      // Rounded up, so that a timer that is due at the limit is due after the wait.
       let milliseconds = limit.map { Int32(clamping: Int64($0 / .milliseconds(1)) + 1) }
       return unsafe epoll_wait(queue.number, start, capacity, milliseconds ?? -1)
     }
@@ -130,7 +130,7 @@ struct Poller: ~Copyable, Sendable {
       let number = kqueue()
       guard number >= 0 else { throw .last }
       queue = try OwnedDescriptor(owning: number).aboveStandard()
-      // The system puts timers together as it sees fit.
+      // The system coalesces timers as it sees fit.
       isExact = false
       _ = fcntl(queue.number, F_SETFD, FD_CLOEXEC)
       try unsafe change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token: nil)
@@ -145,12 +145,12 @@ struct Poller: ~Copyable, Sendable {
       guard unsafe kevent(queue.number, &event, 1, nil, 0, nil) >= 0 else { throw .last }
     }
 
-    /// Reports when a descriptor can be read, or has ended.
+    /// Adds a descriptor, to report when it can be read or has ended.
     func add(_ descriptor: Int32, token: Token) throws(SystemError) {
       try unsafe change(UInt(descriptor), Int(EVFILT_READ), Int(EV_ADD), token: token)
     }
 
-    /// Reports when a descriptor can be written to, or nobody reads it any more.
+    /// Adds a descriptor, to report when it can be written to or has no reader any more.
     func addWritable(_ descriptor: Int32, token: Token) throws(SystemError) {
       try unsafe change(UInt(descriptor), Int(EVFILT_WRITE), Int(EV_ADD), token: token)
     }
@@ -163,7 +163,7 @@ struct Poller: ~Copyable, Sendable {
       try? unsafe change(UInt(descriptor), Int(EVFILT_READ), Int(EV_DELETE), token: nil)
     }
 
-    /// Reports when a process has ended.
+    /// Adds a process, to report when it has ended.
     func addExit(of process: Int32, descriptor: Int32, token: Token) throws(SystemError) {
       try unsafe change(
         UInt(process), Int(EVFILT_PROC), Int(EV_ADD), fflags: UInt32(NOTE_EXIT), token: token)
@@ -173,12 +173,12 @@ struct Poller: ~Copyable, Sendable {
       try? unsafe change(UInt(process), Int(EVFILT_PROC), Int(EV_DELETE), token: nil)
     }
 
-    /// Makes a thread that waits return: once for any number of wakes in a row.
+    /// Makes the waiting thread return. Several wakes in a row may cause one return.
     func wake() {
       try? unsafe change(0, Int(EVFILT_USER), 0, fflags: UInt32(NOTE_TRIGGER), token: nil)
     }
 
-    /// Waits for events, no longer than told, and calls a closure with the token of each; nil for a
+    /// Waits for events, up to a time limit, and calls a closure with the token of each; nil for a
     /// wake.
     func wait(
       _ events: UnsafeMutableBufferPointer<Event>, upTo limit: Duration?, _ body: (Token?) -> Void

@@ -8,14 +8,14 @@
 
 /// Finds the members of process groups that have not ended.
 ///
-/// The system tells by `kill(2)` whether a group exists, but counts members that have ended and
-/// were not reaped. So this looks at all processes of the system.
+/// `kill(2)` reports whether a group exists, but also counts members that have ended and were not
+/// reaped. So this type scans all processes of the system.
 enum ProcessGroups {
   /// The processes of each group that has any.
   typealias Members = [Int32: [Int32]]
 
-  /// Returns the members of some groups that have not ended; nil if the system does not tell, for
-  /// want of descriptors or of `/proc`.
+  /// Returns the members of some groups that have not ended; nil if the system does not report
+  /// them, for lack of descriptors or of `/proc`.
   ///
   /// - Complexity: O(processes of the system). Takes about 10 µs for each.
   static func members(of groups: Set<Int32>) -> Members? {
@@ -30,7 +30,7 @@ enum ProcessGroups {
   #if os(Linux) || os(Android)
     /// Calls a closure with each process that has not ended, and its group.
     ///
-    /// - Returns: Whether none was left out.
+    /// - Returns: Whether the scan is complete.
     private static func forEachProcess(_ body: (_ process: Int32, _ group: Int32) -> Void) -> Bool {
       guard let directory = unsafe opendir("/proc") else { return false }
       defer { unsafe closedir(directory) }
@@ -47,19 +47,19 @@ enum ProcessGroups {
         case .unknown: return false
         }
       }
-      // A directory of that name may be something else.
+      // A directory named `/proc` may be something else.
       return hasProcess
     }
 
     private enum State {
       case member(of: Int32)
       case ended
-      /// There is no descriptor to find out with.
+      /// The state is unknown, for lack of a descriptor for example.
       case unknown
     }
 
-    /// Returns what a process's `stat` file (proc(5)) says: “pid (name) state parent group …”,
-    /// where the name may hold anything.
+    /// Returns the state and group in a process's `stat` file (proc(5)): “pid (name) state parent
+    /// group …”, where the name may contain anything.
     private static func state(at path: String) -> State {
       let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
       guard descriptor >= 0 else {
@@ -68,7 +68,7 @@ enum ProcessGroups {
       defer { close(descriptor) }
       return unsafe withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
         let count = unsafe read(descriptor, buffer.baseAddress, buffer.count)
-        // It ends between the two calls.
+        // The process may end between the two calls.
         guard count > 0 else { return .ended }
         let text = unsafe buffer[..<count]
         guard let end = unsafe text.lastIndex(of: UInt8(ascii: ")")) else { return .ended }

@@ -6,19 +6,19 @@
   import Musl
 #endif
 
-/// This program's end of a terminal, and the path by which a child opens the other.
+/// This program's end of a terminal, and the path by which a child opens the other end.
 ///
-/// By path, and in the child: a terminal becomes the controlling terminal of the session leader
-/// that opens it, and of no process that is handed it open.
+/// The child opens its end by path: a terminal becomes the controlling terminal of a session leader
+/// that opens it, but not of a process that inherits it open.
 struct PseudoTerminal: ~Copyable {
   let primary: OwnedDescriptor
-  /// The child's end, which the child does not inherit: to be held until the child has opened its
-  /// own. A child whose file could not be executed closes that again, and when all are closed the
-  /// output has ended.
+  /// The child's end, which the child does not inherit. To be kept open until the child has opened
+  /// its own descriptor. If the child's file cannot be executed, the child's descriptor is closed,
+  /// and the output ends when all descriptors of this end are closed.
   let secondary: OwnedDescriptor
   let path: String
 
-  /// Opens a terminal, from which reading does not block.
+  /// Opens a terminal. Reads from it do not block.
   static func open(_ size: TerminalSize) throws(SystemError) -> PseudoTerminal {
     #if os(Linux) || os(Android)
       let number = unsafe Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
@@ -28,7 +28,7 @@ struct PseudoTerminal: ~Copyable {
     guard number >= 0 else { throw .last }
     let primary = try OwnedDescriptor(owning: number).aboveStandard()
     #if os(Linux) || os(Android)
-      // TIOCSPTLCK and TIOCGPTN, which the C library only shows to C.
+      // TIOCSPTLCK and TIOCGPTN, which Swift does not import from the C library.
       var unlocked: Int32 = 0
       var index: Int32 = 0
       guard unsafe ioctl(primary.number, 0x4004_5431, &unlocked) == 0,
@@ -48,14 +48,14 @@ struct PseudoTerminal: ~Copyable {
 }
 
 extension OwnedDescriptor {
-  /// Opens a terminal, which does not become this program's controlling one.
+  /// Opens a terminal, without making it this program's controlling terminal.
   fileprivate static func secondary(_ path: String) throws(SystemError) -> OwnedDescriptor {
     let number = unsafe open(path, O_RDWR | O_NOCTTY | O_CLOEXEC)
     guard number >= 0 else { throw .last }
     return try OwnedDescriptor(owning: number).aboveStandard()
   }
 
-  /// Another number for the same open file.
+  /// Returns another descriptor of the same open file.
   borrowing func duplicate() throws(SystemError) -> OwnedDescriptor {
     let copy = fcntl(number, F_DUPFD_CLOEXEC, 3)
     guard copy >= 0 else { throw .last }
@@ -63,7 +63,7 @@ extension OwnedDescriptor {
   }
 }
 
-/// Sets a terminal's size, and lets its foreground processes know by `SIGWINCH`.
+/// Sets a terminal's size. The system notifies its foreground processes by `SIGWINCH`.
 func setTerminalSize(_ descriptor: Int32, _ size: TerminalSize) -> Bool {
   var window = winsize(
     ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0)

@@ -8,19 +8,19 @@ import CSpawn
   import Musl
 #endif
 
-/// What a system call reported.
+/// The error of a system call, a value of `errno`.
 package struct SystemError: Error, Hashable {
   let code: Int32
 
   package init(code: Int32) { self.code = code }
 
-  /// What the calling thread's latest failed call reported.
+  /// The error of the calling thread's latest failed call.
   package static var last: SystemError { SystemError(code: errno) }
 
-  /// The system's words for it.
+  /// The system's description of the error.
   package var message: String { systemMessage(code) }
 
-  /// The launch error that says so.
+  /// Returns the launch error for it.
   func launchError(_ reason: String) -> LaunchError {
     switch code {
     case EMFILE, ENFILE, EAGAIN, ENOMEM, ENOSPC: .outOfResources(code: code)
@@ -29,7 +29,7 @@ package struct SystemError: Error, Hashable {
   }
 }
 
-/// The system's words for an error.
+/// Returns the system's description of an error.
 func systemMessage(_ code: Int32) -> String {
   unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
     guard let start = text.baseAddress, unsafe strerror_r(code, start, text.count) == 0 else {
@@ -39,17 +39,17 @@ func systemMessage(_ code: Int32) -> String {
   }
 }
 
-/// A variable of this program's own environment.
+/// Returns a variable of this program's own environment; nil if it is not set.
 func environmentVariable(_ name: String) -> [UInt8]? {
   unsafe getenv(name).map { unsafe bytes(of: $0) }
 }
 
-/// The bytes of a C string, without the zero.
+/// Returns the bytes of a C string, without the terminating zero.
 func bytes(of string: UnsafePointer<CChar>) -> [UInt8] {
   unsafe Array(UnsafeRawBufferPointer(start: string, count: strlen(string)))
 }
 
-/// What is at a path, for a caller that wants to execute it or change to it.
+/// What a path refers to, for a caller that wants to execute it or change to it.
 enum FileState {
   case file(isExecutable: Bool)
   case directory(isSearchable: Bool)
@@ -60,22 +60,22 @@ func fileState(_ path: Command.Text) -> FileState {
   let path = path.bytes.map { CChar(bitPattern: $0) } + [0]
   var status = stat()
   guard unsafe stat(path, &status) == 0 else { return .failure(errno) }
-  // For the effective user: the one that executes.
+  // Checked for the effective user, which executes it.
   let isPermitted = unsafe faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0
   return status.st_mode & S_IFMT == S_IFDIR
     ? .directory(isSearchable: isPermitted) : .file(isExecutable: isPermitted)
 }
 
-/// What has become of a child.
+/// The state of a child.
 enum ChildState {
   case running
   case ended(ProcessExit)
-  /// Someone else has reaped it; its number may belong to a stranger.
+  /// Another part of the program has reaped the child; another process may have its PID.
   case gone
 
   var isRunning: Bool { if case .running = self { true } else { false } }
 
-  /// How it ended, if it has.
+  /// How the child ended; nil while it runs.
   var exit: ProcessExit? {
     switch self {
     case .running: nil
@@ -87,36 +87,36 @@ enum ChildState {
 
 /// Reaps a child that has ended.
 ///
-/// - Returns: What it has used; nil if it was not there to be reaped.
+/// - Returns: The resources that it has used; nil if there was no such child to reap.
 func reap(_ child: Int32) -> ResourceUsage? {
   var usage = spawn_usage()
   return unsafe spawn_reap(child, &usage) == 0 ? nil : ResourceUsage(usage)
 }
 
-/// Returns what a child that has ended has used, without reaping it; nil where the system tells it
-/// only as it reaps the child.
+/// Returns the resources that a child that has ended has used, without reaping it; nil where the
+/// system reports them only when it reaps the child.
 func peekUsage(of child: Int32) -> ResourceUsage? {
   var usage = spawn_usage()
   return unsafe spawn_peek_usage(child, &usage) == 0 ? nil : ResourceUsage(usage)
 }
 
-/// Kills a child and the group that it leads, if it leads one, and waits for the child's end.
+/// Kills a child, and the group that it leads if it leads one. Waits for the child's end.
 func killAndReap(group child: Int32) {
   kill(-child, SIGKILL)
-  // It may be in another group: it is in this program's, or has moved.
+  // The child may be in another group: it may be in this program's group, or may have moved.
   kill(child, SIGKILL)
   var info = unsafe siginfo_t()
   while unsafe waitid(P_PID, id_t(child), &info, WEXITED) != 0 && errno == EINTR {}
 }
 
-/// What has become of a child, without reaping it.
+/// Returns the state of a child, without reaping it.
 func peekState(of child: Int32) -> ChildState {
   var info = unsafe siginfo_t()
   var result: Int32
   repeat {
     result = unsafe waitid(P_PID, id_t(child), &info, WEXITED | WNOHANG | WNOWAIT)
   } while result != 0 && errno == EINTR
-  // Fails only with ECHILD.
+  // `waitid` fails only with ECHILD here.
   guard result == 0 else { return .gone }
   guard unsafe info.si_signo == SIGCHLD else { return .running }
   #if canImport(Darwin)
@@ -130,10 +130,11 @@ func peekState(of child: Int32) -> ChildState {
     unsafe Int(info.si_code) == Int(CLD_EXITED) ? .exited(status) : .signaled(status))
 }
 
-/// The most bytes that a pipe holds; nil for a terminal, and where the system does not tell.
+/// Returns the capacity of a pipe, in bytes; nil for a terminal, and where the system does not
+/// report it.
 func pipeCapacity(_ descriptor: Int32) -> Int? {
   #if os(Linux) || os(Android)
-    // F_GETPIPE_SZ, which the C library only shows to C.
+    // F_GETPIPE_SZ, which Swift does not import from the C library.
     let capacity = fcntl(descriptor, 1032)
     return capacity > 0 ? Int(capacity) : nil
   #else
@@ -141,10 +142,10 @@ func pipeCapacity(_ descriptor: Int32) -> Int? {
   #endif
 }
 
-/// Lets a pipe hold more or less.
+/// Changes the capacity of a pipe.
 ///
-/// - Returns: What it holds now; nil if the system has refused: because the user's pipes have
-///   enough, or because this one holds more at the moment.
+/// - Returns: The new capacity, in bytes; nil if the system has refused, because the user's pipes
+///   have reached their limit or because the pipe holds more bytes at the moment.
 func setPipeCapacity(_ descriptor: Int32, to size: Int) -> Int? {
   #if os(Linux) || os(Android)
     // F_SETPIPE_SZ, likewise.
@@ -155,8 +156,8 @@ func setPipeCapacity(_ descriptor: Int32, to size: Int) -> Int? {
   #endif
 }
 
-/// How many pages the pipes of a user may have before the system gives new ones two pages only, or
-/// 0 if there is no limit; nil if the system does not tell.
+/// Returns the number of pages that the pipes of a user may have before the system gives new pipes
+/// only two pages; 0 if there is no limit, nil if it is unknown.
 func userPipePages() -> Int? {
   let descriptor = unsafe open("/proc/sys/fs/pipe-user-pages-soft", O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { return nil }
@@ -168,7 +169,7 @@ func userPipePages() -> Int? {
   }
 }
 
-/// Returns what a file holds; nil, with `errno` set, if it cannot be read.
+/// Returns the contents of a file; nil, with `errno` set, if it cannot be read.
 func fileContents(_ path: String) -> [UInt8]? {
   let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { return nil }
@@ -188,10 +189,10 @@ func fileContents(_ path: String) -> [UInt8]? {
   return code == 0 ? Array(bytes[..<length]) : nil
 }
 
-/// The size of a page of memory.
+/// Returns the size of a page of memory, in bytes.
 func pageSize() -> Int { Int(sysconf(Int32(_SC_PAGESIZE))) }
 
-/// Starts a detached thread that handles no signals, which are for threads of the program's own.
+/// Starts a detached thread that blocks all signals, so that the program's own threads handle them.
 ///
 /// - Throws: `EAGAIN` if there are too many threads.
 package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
@@ -200,7 +201,7 @@ package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemEr
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
   }
 
-  // A thread inherits the mask of its creator.
+  // A thread inherits the signal mask of its creator.
   var (everything, previous) = (sigset_t(), sigset_t())
   unsafe sigfillset(&everything)
   unsafe pthread_sigmask(SIG_SETMASK, &everything, &previous)
@@ -220,7 +221,7 @@ package func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemEr
   let result = unsafe pthread_create(
     &thread, &attributes,
     { @Sendable context in
-      // Optional on some platforms and not on others.
+      // The parameter is optional on some platforms only.
       let context: UnsafeMutableRawPointer? = unsafe context
       unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
       return nil

@@ -1,13 +1,13 @@
 import Synchronization
 
-/// What a token gives access to, for as long as the token is in force.
+/// The access that a token gives while the token is in force.
 final class Grant: Sendable {
   let workspace: String
   private let revoked = Atomic(false)
 
   init(workspace: String) { self.workspace = workspace }
 
-  /// Whether the token stood in the table when that was last read.
+  /// Whether the token was in the table when the table was last read.
   var isInForce: Bool { !revoked.load(ordering: .acquiring) }
 
   fileprivate func revoke() { revoked.store(true, ordering: .releasing) }
@@ -21,7 +21,7 @@ final class Access: Sendable {
     var grants: [Grant]
   }
 
-  /// Where tokens come from.
+  /// The source of the tokens.
   let source: TokenSource
   private let state: Mutex<State>
 
@@ -33,12 +33,12 @@ final class Access: Sendable {
       State(table: table, grants: table.entries.map { Grant(workspace: $0.workspace) }))
   }
 
-  /// Reads the tokens anew, if they come from a file.
+  /// Reads the tokens again, if they come from a file.
   ///
   /// A token that stays with its workspace keeps its grant. The grants of all others are revoked.
   ///
   /// - Returns: The grants that were revoked.
-  /// - Throws: ``TokenError``; those in force stay in force then.
+  /// - Throws: ``TokenError``; the tokens in force then stay in force.
   func reload() throws(TokenError) -> [Grant] {
     let table = try source.table()
     return state.withLock { state in
@@ -57,9 +57,9 @@ final class Access: Sendable {
     }
   }
 
-  /// What an `Authorization` header gives access to.
+  /// Returns the access that an `Authorization` header gives.
   ///
-  /// - Returns: nil if it holds no token that is in force.
+  /// - Returns: The grant; nil if the header holds no token that is in force.
   /// - Throws: ``APIError`` with 401 if there is none.
   func grant(authorization: String?) throws(APIError) -> Grant? {
     guard let authorization else {
@@ -82,12 +82,12 @@ extension APIError {
     .unauthorized, "unauthorized", "this token is not known here any more")
 }
 
-/// Where tokens come from.
+/// The source of the tokens.
 public enum TokenSource: Sendable {
-  /// A file of lines, see ``TokenTable/init(parsing:)``, which is read again on
-  /// ``APIServer/reloadTokens()``.
+  /// A file of lines, see ``TokenTable/init(parsing:)``. ``APIServer/reloadTokens()`` reads it
+  /// again.
   case file(path: String)
-  /// A table that stays as it is.
+  /// A table that never changes.
   case fixed(TokenTable)
 
   func table() throws(TokenError) -> TokenTable {

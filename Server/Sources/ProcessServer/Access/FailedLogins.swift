@@ -1,27 +1,28 @@
 import Synchronization
 
-/// How often each address has failed to log in of late.
+/// The recent failed logins of each address.
 ///
-/// An address has so many failures at once, and one more for each interval since. A token that is
-/// right is never refused for another client's failures: many clients may share a proxy's address.
+/// An address may fail a number of times at once, and once more after each interval. A correct
+/// token is never refused because of another client's failures: many clients may share a proxy's
+/// address.
 final class FailedLogins: Sendable {
-  /// What to do about a failure.
+  /// The reaction to a failure.
   enum Verdict: Equatable {
-    /// Say so, and write it to the log with the number of failures that were not written since the
-    /// last.
+    /// Report the failure to the client, and write it to the log with the number of failures that
+    /// were not written since the last one.
     case told(unwritten: Int)
-    /// There were too many; nothing is written.
+    /// There were too many failures; nothing is written.
     case tooMany
   }
 
   private struct Bucket {
-    /// The failures that count, as of `time`.
+    /// The failures that count at `time`.
     var level: Double
     var time: ContinuousClock.Instant
     var unwritten = 0
   }
 
-  /// The most addresses that are told apart; all others count as one.
+  /// The most addresses that are counted separately; all others count as one.
   private static let maxAddresses = 4096
 
   private let burst: Int
@@ -30,11 +31,11 @@ final class FailedLogins: Sendable {
 
   private struct State {
     var buckets: [String: Bucket] = [:]
-    /// At how many buckets those are looked for that are empty.
+    /// The number of buckets at which empty buckets are removed.
     var cleaningSize = FailedLogins.leastCleaningSize
   }
 
-  /// Few enough to look at all of them at once.
+  /// Few enough to scan all of them at once.
   static let leastCleaningSize = 64
 
   init(burst: Int, interval: Duration) {
@@ -42,7 +43,7 @@ final class FailedLogins: Sendable {
     self.interval = interval
   }
 
-  /// How many addresses are remembered.
+  /// The number of addresses that are remembered.
   var count: Int { state.withLock(\.buckets.count) }
 
   func failed(from address: String, at time: ContinuousClock.Instant = .now) -> Verdict {
@@ -64,8 +65,8 @@ final class FailedLogins: Sendable {
     }
   }
 
-  /// Forgets the addresses of which no failure counts any more, whenever there are twice as many as
-  /// the last time left.
+  /// Forgets the addresses of which no failure counts any more, whenever there are twice as many
+  /// addresses as after the last time.
   private func forgetEmpty(_ state: inout State, at time: ContinuousClock.Instant) {
     guard state.buckets.count >= state.cleaningSize else { return }
     state.buckets = state.buckets.filter { level($0.value, at: time) > 0 }

@@ -1,6 +1,6 @@
 /// The SHA-256 of some bytes (FIPS 180-4).
 ///
-/// Written here because nothing else of a library for cryptography would be used.
+/// Implemented here because the server would use nothing else of a cryptography library.
 struct SHA256Digest: Sendable, Hashable {
   let bytes: [UInt8]
 
@@ -54,7 +54,7 @@ struct SHA256Digest: Sendable, Hashable {
     self.bytes = bytes
   }
 
-  /// The digest that 64 hexadecimal digits write; nil for anything else.
+  /// Creates the digest from 64 hexadecimal digits; nil for any other text.
   init?(hexadecimal text: some Collection<Character>) {
     let digits = text.map { $0.isASCII ? $0.hexDigitValue : nil }
     guard digits.count == 64, digits.allSatisfy({ $0 != nil }) else { return nil }

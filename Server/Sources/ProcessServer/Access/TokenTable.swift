@@ -6,9 +6,9 @@
   import Musl
 #endif
 
-/// Which token belongs to which workspace.
+/// The workspace of each token.
 ///
-/// Holds digests alone: neither its memory nor a copy of it tells a token.
+/// Holds only digests: neither its memory nor a copy of it reveals a token.
 public struct TokenTable: Sendable {
   struct Entry: Sendable {
     var digest: SHA256Digest
@@ -17,21 +17,20 @@ public struct TokenTable: Sendable {
 
   private(set) var entries: [Entry] = []
 
-  /// Makes a table of one token.
+  /// Creates a table of one token.
   ///
-  /// - Throws: ``TokenError`` if either could not stand in a file.
+  /// - Throws: ``TokenError`` if the token or the workspace could not be in a file.
   public init(token: String, workspace: String) throws(TokenError) {
     try self.init(parsing: "\(token) \(workspace)")
   }
 
-  /// Reads lines of a token and a workspace, with white space between them. Several tokens may
-  /// belong to one workspace. Empty lines, and those that begin with `#`, are passed over.
+  /// Parses lines of a token and a workspace, separated by white space. Several tokens may belong
+  /// to one workspace. Empty lines, and lines that begin with `#`, are skipped.
   ///
-  /// In place of a token, `sha256:` and 64 hexadecimal digits give its SHA-256, so that the text
-  /// gives no access to its reader.
+  /// In place of a token, `sha256:` and 64 hexadecimal digits give its SHA-256, so that a reader of
+  /// the text gets no access.
   ///
-  /// - Throws: ``TokenError`` at the first line that is anything else; or if there is no token at
-  ///   all.
+  /// - Throws: ``TokenError`` at the first line of another form, or if there is no token at all.
   public init(parsing text: String) throws(TokenError) {
     var digests: Set<SHA256Digest> = []
     let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
@@ -70,12 +69,13 @@ public struct TokenTable: Sendable {
     (1...maxLength).contains(text.count) && text.allSatisfy { 0x21...0x7e ~= $0 }
   }
 
-  /// Reads a file, which nobody but its owner may read or write.
+  /// Reads a file that only its owner may read or write.
   ///
-  /// One that belongs to another user may be readable by its group, if this process is in that
-  /// group: so containers mount secrets. Nobody else may read it.
+  /// A file of another user may be readable by its group, if this process is in that group:
+  /// containers mount secrets in this way. Other users must not be able to read it.
   ///
-  /// - Throws: ``TokenError`` if it is not like that, or not to be read, or as ``init(parsing:)``.
+  /// - Throws: ``TokenError`` if the permissions are different, if the file cannot be read, or as
+  ///   ``init(parsing:)``.
   public init(contentsOfFile path: String) throws(TokenError) {
     do {
       try self.init(parsing: Self.read(path))
@@ -88,7 +88,7 @@ public struct TokenTable: Sendable {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw TokenError(unsafe String(cString: strerror(errno))) }
     defer { _ = close(descriptor) }
-    // The file that is open, whatever the path names by now.
+    // Checks the open file, whatever the path names by now.
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw TokenError("not a file")
@@ -124,10 +124,10 @@ public struct TokenTable: Sendable {
     return Set(groups.prefix(Int(max(filled, 0))) + [getegid()])
   }
 
-  /// The index of the entry that a token belongs to.
+  /// Returns the index of a token's entry.
   ///
-  /// Takes the same time for any token of a length, right or wrong: its digest is compared, to the
-  /// last byte, with every one.
+  /// Takes the same time for all tokens of the same length, right or wrong: compares the token's
+  /// digest, to the last byte, with every entry.
   ///
   /// - Complexity: O(tokens).
   func index(of presented: some Collection<UInt8>) -> Int? {
@@ -137,19 +137,19 @@ public struct TokenTable: Sendable {
     for (index, entry) in entries.enumerated() {
       var difference: UInt8 = 0
       for place in 0..<32 { difference |= entry.digest.bytes[place] ^ digest.bytes[place] }
-      // All ones if there is no difference, else all zeros; no branch.
+      // All ones if there is no difference, otherwise all zeros, without a branch.
       let isEqual = (Int(difference) - 1) >> 8
       found = isEqual & index | ~isEqual & found
     }
     return found < 0 ? nil : found
   }
 
-  /// The workspace that a token belongs to; see ``index(of:)``.
+  /// Returns the workspace of a token; see ``index(of:)``.
   func workspace(of presented: some Collection<UInt8>) -> String? {
     index(of: presented).map { entries[$0].workspace }
   }
 
-  /// A fresh token of 128 random bits.
+  /// Returns a new token of 128 random bits.
   public static func makeToken() -> String { randomID() }
 }
 
@@ -178,7 +178,7 @@ extension [UInt8] {
   }
 }
 
-/// What is wrong with tokens.
+/// An error in the tokens.
 public struct TokenError: Error, Sendable, Hashable, CustomStringConvertible {
   /// What was wrong, and where.
   public let description: String
@@ -186,7 +186,7 @@ public struct TokenError: Error, Sendable, Hashable, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// 128 random bits as 32 hexadecimal digits, from the system's source.
+/// Returns 128 random bits as 32 hexadecimal digits, from the system's source.
 func randomID() -> String {
   var generator = SystemRandomNumberGenerator()
   return (0..<2).map { _ in

@@ -1,16 +1,16 @@
 import Synchronization
 
-/// The bytes that wait on behalf of clients, in one direction, and a bound on them: for each
-/// connection, for each workspace and in all.
+/// The bytes that wait on behalf of clients, in one direction, with bounds for each connection, for
+/// each workspace and in total.
 ///
-/// What alone is larger than a bound is admitted where nothing else waits: it could never go
-/// otherwise.
+/// An item that alone is larger than a bound is admitted if nothing else waits: otherwise it could
+/// never be admitted.
 final class Backlog: Sendable {
   private struct Entry {
     let connection: Connection
     let workspace: String
     var bytes = 0
-    /// When some of the bytes went, or when the first came.
+    /// The time at which some of the bytes were last sent, or at which the first arrived.
     var lastProgress: ContinuousClock.Instant
   }
 
@@ -39,8 +39,9 @@ final class Backlog: Sendable {
   private let state = Mutex(State())
 
   /// - Parameters:
-  ///   - stallTime: How long a connection may make no progress before it may be cut off for others.
-  ///   - growthIsProgress: Whether bytes that come are progress, and not only bytes that go.
+  ///   - stallTime: How long a connection may make no progress before it may be cut off in favour
+  ///     of others.
+  ///   - growthIsProgress: Whether arriving bytes are progress, and not only departing bytes.
   init(
     _ limits: APIServer.Limits.Backlog, stallTime: Duration, growthIsProgress: Bool = false
   ) {
@@ -52,16 +53,16 @@ final class Backlog: Sendable {
   /// The bytes that wait.
   var total: Int { state.withLock(\.total) }
 
-  /// How many connections and workspaces have bytes that wait.
+  /// The number of connections and workspaces with bytes that wait.
   var entryCount: Int { state.withLock { $0.entries.count + $0.byWorkspace.count } }
 
-  /// How often there was no room, and how many connections were cut off to make some.
+  /// The number of refusals for lack of room, and of connections that were cut off to make room.
   var counts: (refusals: Int, cutOffs: Int) { state.withLock { ($0.refusals, $0.cutOffs) } }
 
-  /// Counts bytes that are to wait on behalf of a connection.
+  /// Counts bytes that will wait on behalf of a connection.
   ///
-  /// Where they do not fit, the connection goes that has made no progress for longest, and for
-  /// longer than `stallTime`; and then the next, until they fit.
+  /// If they do not fit, cuts off the connection that has made no progress for longest, and for
+  /// longer than `stallTime`; then the next one, until the bytes fit.
   ///
   /// - Returns: Whether they fit. If not, they do not count.
   func take(
@@ -70,7 +71,7 @@ final class Backlog: Sendable {
   ) -> Bool {
     var stalled: [Connection] = []
     let isTaken = state.withLock { state in
-      // Nobody would count the bytes of one that is gone.
+      // The bytes of a connection that is gone would never be subtracted.
       if connection.isClosed { return false }
       while true {
         let own = state.entries[connection.id]?.bytes ?? 0
@@ -107,7 +108,7 @@ final class Backlog: Sendable {
     return isTaken
   }
 
-  /// Counts bytes no longer: they have gone.
+  /// Subtracts bytes that do not wait any more.
   func give(
     _ bytes: Int, of connection: Connection, at time: ContinuousClock.Instant = .now
   ) {

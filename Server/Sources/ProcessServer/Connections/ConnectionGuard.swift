@@ -3,16 +3,16 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 
-/// Keeps watch over one connection, where its HTTP parts pass by:
+/// Guards one connection, at the point of the pipeline through which its HTTP parts pass:
 ///
 /// - cuts it off if a request takes too long to arrive, its client too long to read a response, or
 ///   no token has come with it for too long;
-/// - counts the bytes of large responses no longer that have been sent;
-/// - notices that the client has hung up while it is being waited for;
+/// - subtracts the bytes of large responses that have been sent;
+/// - detects that the client has hung up while a request waits;
 /// - answers `Expect: 100-continue`;
-/// - gives what is no HTTP at all an answer that says so.
+/// - answers input that is not HTTP with an error that says so.
 ///
-/// How long a connection may lie idle, and how long a head may take, is Hummingbird's business.
+/// Hummingbird limits how long a connection may be idle, and how long a head may take.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPRequestPart
   typealias InboundOut = HTTPRequestPart
@@ -22,12 +22,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let connections: Connections
   private let limits: APIServer.Limits
   private var connection: Connection?
-  /// The requests whose head has come, and whose response has not been written to its end.
+  /// The requests whose head has arrived, and whose response has not been written completely.
   private var unanswered = 0
   private var requestTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
   private var anonymousTimer: Scheduled<Void>?
-  /// What was wrong with a request that has no route.
+  /// The error of a request that has no route.
   private var fault: APIError?
 
   init(_ connections: Connections, limits: APIServer.Limits) {
@@ -75,7 +75,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(let head):
       unanswered += 1
       expectBody(context)
-      // In the middle of another response it would be part of that.
+      // In the middle of another response it would become part of that.
       if unanswered == 1, head.headerFields[.expect]?.lowercased() == "100-continue",
         head.headerFields[.contentLength].flatMap({ Int($0) }) ?? 0 <= limits.bodyBytes
       {
@@ -90,8 +90,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireChannelRead(data)
   }
 
-  /// Gives the rest of a request its time. One that stands behind others may not be read until they
-  /// have been answered; its time begins then.
+  /// Starts the time limit for the rest of a request. A request behind others may not be read until
+  /// they have been answered; its time starts then.
   private func expectBody(_ context: ChannelHandlerContext) {
     requestTimer?.cancel()
     requestTimer = context.eventLoop.assumeIsolated().scheduleTask(in: limits.requestTime.amount) {
@@ -129,14 +129,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       return
     case .end:
       unanswered = max(0, unanswered - 1)
-      // It is the next one's turn.
+      // The next request's turn begins.
       if requestTimer != nil { expectBody(context) }
     default: break
     }
     context.write(data, promise: promise)
   }
 
-  /// The client reads too slowly: it must at least go on reading.
+  /// Cuts off a client that reads too slowly: it must at least keep reading.
   func channelWritabilityChanged(context: ChannelHandlerContext) {
     stallTimer?.cancel()
     stallTimer = nil
@@ -155,7 +155,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 }
 
 extension HTTPParserError {
-  /// What a client is told whose request is no HTTP.
+  /// The answer to a request that is not HTTP.
   fileprivate var apiError: APIError {
     switch self {
     case .headerOverflow:

@@ -1,15 +1,15 @@
 import NIOCore
 import Synchronization
 
-/// The connections that are open, and whether anything may still be waited for.
+/// The open connections, and whether requests may still wait.
 ///
-/// Each belongs to the workspace of the last token that came with it. One with which none has come
-/// yet is anonymous: it has a few seconds to change that, and is the first to go when there are too
-/// many.
+/// Each connection belongs to the workspace of the last token that arrived on it. A connection
+/// without a token so far is anonymous: it has a few seconds to send one, and is cut off first when
+/// there are too many.
 final class Connections: Sendable {
   private struct State {
     var open: [ObjectIdentifier: Connection] = [:]
-    /// How many connections each workspace has.
+    /// The number of connections of each workspace.
     var counts: [String: Int] = [:]
     var authenticated = 0
     var lastNumber = 0
@@ -24,9 +24,9 @@ final class Connections: Sendable {
 
   private let state = Mutex(State())
   private let limits: APIServer.Limits
-  /// What waits to be sent to clients.
+  /// The bytes that wait to be sent to clients.
   let outgoing: Backlog
-  /// What has come of requests' bodies that are not complete.
+  /// The bytes of requests' bodies that are not complete.
   let incoming: Backlog
 
   init(_ limits: APIServer.Limits) {
@@ -36,24 +36,25 @@ final class Connections: Sendable {
       limits.incoming, stallTime: limits.stallAllowance, growthIsProgress: true)
   }
 
-  /// How many are open.
+  /// The number of open connections.
   var count: Int { state.withLock { $0.open.count } }
 
-  /// How many entries there are about connections that are open.
+  /// The number of entries about open connections.
   var entryCount: Int {
     state.withLock { $0.open.count + $0.counts.count + $0.authenticated } + outgoing.entryCount
       + incoming.entryCount
   }
 
-  /// How many waits there are on clients' behalf.
+  /// The number of waits on behalf of clients.
   var waitCount: Int {
     let open = state.withLock { Array($0.open.values) }
     return open.reduce(0) { $0 + $1.waitCount }
   }
 
-  /// Notes that a connection was opened.
+  /// Records that a connection was opened.
   ///
-  /// If there are more than the limit and the reserve allow, the oldest anonymous one is cut off.
+  /// If there are more than the limit and the reserve allow, cuts off the oldest anonymous
+  /// connection.
   func opened(_ channel: any Channel) -> Connection {
     let (connection, mayWait, superfluous) = state.withLock { state in
       state.lastNumber += 1
@@ -63,7 +64,7 @@ final class Connections: Sendable {
       if state.open.count > limits.connections + limits.reservedConnections {
         superfluous = state.open.values.filter { $0.workspace == nil }
           .min { $0.number < $1.number }
-        // No longer counted, although it takes a moment to close.
+        // Not counted any more, although it takes a moment to close.
         if let superfluous { state.open[superfluous.id] = nil }
       }
       return (connection, state.mayWait, superfluous)
@@ -74,10 +75,10 @@ final class Connections: Sendable {
     return connection
   }
 
-  /// Notes that a connection belongs to a workspace from now on.
+  /// Records that a connection belongs to a workspace from now on.
   ///
-  /// - Throws: ``APIError``: 429 if the workspace has as many as it may have, 503 if all workspaces
-  ///   have.
+  /// - Throws: ``APIError``: 429 if the workspace has reached its limit on connections, 503 if all
+  ///   workspaces together have.
   func authenticate(_ connection: Connection, as workspace: String) throws(APIError) {
     try state.withLock { state throws(APIError) in
       let before = connection.workspace
@@ -111,7 +112,7 @@ final class Connections: Sendable {
     connection.endWaits()
   }
 
-  /// The connection of a channel; one that is gone if the channel is closed.
+  /// Returns the connection of a channel; one that is gone if the channel is closed.
   func connection(of channel: any Channel) -> Connection {
     if let connection = state.withLock({ $0.open[ObjectIdentifier(channel)] }) { return connection }
     let connection = Connection(channel, number: 0)
@@ -120,7 +121,7 @@ final class Connections: Sendable {
     return connection
   }
 
-  /// From now on nothing is waited for.
+  /// Ends all waits, and allows no more.
   func endWaits() {
     let open = state.withLock { state in
       state.mayWait = false
@@ -135,7 +136,7 @@ final class Connections: Sendable {
     for connection in open { connection.endRevokedWaits() }
   }
 
-  /// Cuts off all that are still connected.
+  /// Cuts off all connections that are still open.
   func cutOff() {
     let open = state.withLock { Array($0.open.values) }
     for connection in open { connection.cutOff() }
@@ -157,7 +158,7 @@ final class Connection: Sendable {
     let end: @Sendable () -> Void
   }
 
-  /// Greater for those that were opened later.
+  /// A number that increases with each connection that is opened.
   let number: Int
   private let channel: any Channel
   private let state = Mutex(State())
@@ -169,7 +170,7 @@ final class Connection: Sendable {
 
   var id: ObjectIdentifier { ObjectIdentifier(channel) }
 
-  /// The workspace of the last token that came with it; nil as long as none has come.
+  /// The workspace of the last token that arrived on the connection; nil if none has arrived.
   var workspace: String? {
     get { state.withLock(\.workspace) }
     set { state.withLock { $0.workspace = newValue } }
@@ -183,17 +184,17 @@ final class Connection: Sendable {
 
   func cutOff() { channel.close(promise: nil) }
 
-  /// Whether there is a client to wait for, and the server not about to end.
+  /// Whether the client is connected and the server is not about to end.
   var mayWait: Bool { state.withLock(\.mayWait) }
 
   var isClosed: Bool { state.withLock(\.isClosed) }
 
   fileprivate func noteClosed() { state.withLock { $0.isClosed = true } }
 
-  /// How many waits there are on the client's behalf.
+  /// The number of waits on behalf of the client.
   var waitCount: Int { state.withLock(\.waits.count) }
 
-  /// Waits on the client's behalf: as if cancelled when the client has hung up, its token was
+  /// Waits on behalf of the client. The wait is cancelled when the client hangs up, its token is
   /// revoked, or the server ends.
   func waiting<Value: Sendable>(
     with grant: Grant, _ wait: @escaping @Sendable () async -> Value

@@ -1,19 +1,20 @@
 import NIOCore
 import NIOHTTP1
 
-/// What a request is refused for before it reaches its route; sent along the pipeline as an event.
+/// The error for which a request is refused before it reaches its route; sent along the pipeline as
+/// an event.
 struct RequestFault: Sendable {
   let error: APIError
 }
 
-/// Holds requests to what HTTP/1 has them be, where the parser is more patient:
+/// Enforces rules of HTTP/1 that the parser does not:
 ///
-/// - one `Host`, and one that names this machine where the connection is of this machine;
-/// - no chunked body, no chunked response and no lasting connection in HTTP/1.0, unless the client
-///   asks to keep the connection;
-/// - not more bytes between the chunks of a body than a client needs.
+/// - one `Host`, which must name this machine if the connection comes from this machine;
+/// - no chunked body, no chunked response and no persistent connection in HTTP/1.0, unless the
+///   client asks to keep the connection;
+/// - no more bytes between the chunks of a body than a client needs.
 ///
-/// Tells the handlers behind it by one header field, `Connection: close`, that the connection ends.
+/// Tells the handlers behind it by the header field `Connection: close` that the connection ends.
 final class HTTP1Rules: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
@@ -27,13 +28,13 @@ final class HTTP1Rules: ChannelDuplexHandler, RemovableChannelHandler {
 
   private let allowedHosts: Set<String>
   private let framing: FramingCount
-  /// The requests whose head has come, and whose response has not been written to its end.
+  /// The requests whose head has arrived, and whose response has not been written completely.
   private var exchanges: CircularBuffer<Exchange> = []
   private var isFaulty = false
   private var closesAfterResponse = false
 
   /// - Parameters:
-  ///   - allowedHosts: Names of this machine, in lower case, beside those of its loopback.
+  ///   - allowedHosts: Names of this machine, in lower case, in addition to those of its loopback.
   ///   - framing: Counts the bytes that arrive.
   init(allowedHosts: Set<String>, framing: FramingCount) {
     self.allowedHosts = allowedHosts
@@ -99,7 +100,7 @@ final class HTTP1Rules: ChannelDuplexHandler, RemovableChannelHandler {
     return nil
   }
 
-  /// The name or address of a `Host` field, in lower case, without brackets and port.
+  /// Returns the name or address of a `Host` field, in lower case, without brackets and port.
   private static func name(ofHost host: String) -> String {
     let host = host.lowercased()
     if host.hasPrefix("["), let end = host.firstIndex(of: "]") {
@@ -141,13 +142,13 @@ final class HTTP1Rules: ChannelDuplexHandler, RemovableChannelHandler {
   }
 }
 
-/// Counts the bytes of a request's body that are not its content. Stands before the parser, which
-/// swallows them.
+/// Counts the bytes of a request's body that are not its content. Placed before the parser, which
+/// consumes them.
 final class FramingCount: ChannelInboundHandler, RemovableChannelHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer
 
-  /// The most bytes, beside a few for each byte of content.
+  /// The most bytes, in addition to a few for each byte of content.
   private let limit: Int
   private var count = 0
   private var isInBody = false
@@ -159,14 +160,13 @@ final class FramingCount: ChannelInboundHandler, RemovableChannelHandler {
     context.fireChannelRead(data)
   }
 
-  /// What the parser still holds of the bytes that have arrived belongs to the body, or to what
-  /// follows it.
+  /// The bytes that the parser still holds belong to the body, or to what follows it.
   func beginBody() {
     count = 0
     isInBody = true
   }
 
-  /// A chunk of one byte needs five more.
+  /// A chunk of one byte needs five more bytes.
   func gotBody(_ bytes: Int) { count = max(0, count - 8 * bytes) }
 
   func endBody() { isInBody = false }
@@ -175,6 +175,6 @@ final class FramingCount: ChannelInboundHandler, RemovableChannelHandler {
 }
 
 extension HTTPVersion {
-  /// Whether it is before HTTP/1.1.
+  /// Whether the version is before HTTP/1.1.
   fileprivate var isOld: Bool { (major, minor) < (1, 1) }
 }

@@ -1,14 +1,14 @@
 import HTTPTypes
 import Hummingbird
 
-/// What a client is told when something is wrong.
+/// An error as a client gets it.
 struct APIError: Error, Sendable, Equatable {
   var status: HTTPResponse.Status
-  /// For programs; part of the API.
+  /// The code of the error, for programs; part of the API.
   var code: String
-  /// For people: what was wrong, and what to do.
+  /// The message, for people: what was wrong, and what to do.
   var message: String
-  /// The methods that the path has, if it has others than the request's.
+  /// The methods of the path, if the request's method is not one of them.
   var allowedMethods: [String] = []
 
   init(_ status: HTTPResponse.Status, _ code: String, _ message: String) {
@@ -45,12 +45,12 @@ extension APIError {
 }
 
 extension Response {
-  /// A response with a JSON body.
+  /// Creates a response with a JSON body.
   init(status: HTTPResponse.Status = .ok, json: JSON) {
     self.init(status: status, json: ByteBuffer(string: json.text))
   }
 
-  /// A response whose body is JSON already.
+  /// Creates a response whose body is JSON already.
   init(status: HTTPResponse.Status = .ok, json: ByteBuffer) {
     self.init(
       status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],

@@ -1,6 +1,6 @@
 package import ProcessHost
 
-/// What is told of a process beside its output.
+/// The state of a process that answers give in addition to its output.
 package struct Ending: Sendable {
   /// The processor time and memory that a process has used.
   package struct Usage: Sendable {
@@ -15,18 +15,18 @@ package struct Ending: Sendable {
     }
   }
 
-  /// The name of the signal that ended the process, if one did.
+  /// The name of the signal that ended the process; nil if none did.
   package var signal: String?
   /// Whether the process was ended because its time was up.
   package var hasTimedOut = false
-  /// Whether the system has killed it, or another that it started, for lack of memory; nil before
-  /// its end, and where that is not known.
+  /// Whether the system has killed the process, or one that it started, for lack of memory; nil
+  /// before its end, and if that is unknown.
   package var wasOOMKilled: Bool?
   /// Nil before its end.
   package var usage: Usage?
-  /// The bytes that came after the session had been closed.
+  /// The number of bytes that arrived after the session had been closed.
   package var droppedBytes = 0
-  /// Whether the session is no longer known: the next request about it is answered so.
+  /// Whether the session has been removed: the next request about it is answered with that.
   package var isForgotten = false
 
   package init(signal: String? = nil) { self.signal = signal }
@@ -39,7 +39,7 @@ extension Ending.Usage {
       peakResidentBytes: usage.peakResidentBytes)
   }
 
-  /// A time in seconds, with six digits behind the point.
+  /// Returns a time in seconds, with six digits after the point.
   static func seconds(_ time: Duration) -> String {
     let (seconds, attoseconds) = time.components
     let microseconds = String(attoseconds / 1_000_000_000_000)
@@ -57,7 +57,7 @@ extension Ending.Usage {
 }
 
 extension Ending {
-  /// How the process ended, in the order in which answers and events tell it.
+  /// The end of the process, in the order in which answers and events give it.
   var members: [(name: String, value: JSON)] {
     [
       ("signal", .optional(signal)), ("timed_out", .bool(hasTimedOut)),

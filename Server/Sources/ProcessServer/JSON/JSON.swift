@@ -1,9 +1,9 @@
-/// A JSON value whose members keep their order, which clients of this API may rely on.
+/// A JSON value whose members keep their order, on which clients of this API may rely.
 enum JSON: Sendable {
   case null
   case bool(Bool)
   case int(Int)
-  /// A number as it is to be written.
+  /// A number as it will be written.
   case number(String)
   case string(String)
   case array([JSON])

@@ -1,8 +1,8 @@
 /// A JSON value that a client sent.
 ///
-/// Read strictly, as RFC 8259 has it: a name that stands twice in an object is an error, because
-/// two readers could disagree on which of the two values counts. Numbers stay text until a field's
-/// type is known.
+/// Parsed strictly, as RFC 8259 specifies: a name that occurs twice in an object is an error,
+/// because two readers could disagree on which of the two values counts. Numbers stay text until
+/// the type of the field is known.
 enum JSONInput: Sendable {
   case null
   case bool(Bool)
@@ -11,7 +11,7 @@ enum JSONInput: Sendable {
   case array([JSONInput])
   case object([(name: String, value: JSONInput)])
 
-  /// Reads a value from UTF-8 text.
+  /// Parses a value from UTF-8 text.
   ///
   /// - Throws: ``APIError`` with 400 that says where the text is wrong.
   init(parsing text: [UInt8]) throws(APIError) {
@@ -19,8 +19,8 @@ enum JSONInput: Sendable {
     self = try parser.document()
   }
 
-  /// The value as text again, for comparing: equal values that were written with the same order of
-  /// names have equal texts.
+  /// The value as text again, for comparison: equal values with the same order of names have equal
+  /// texts.
   var text: String {
     switch self {
     case .null: "null"
@@ -35,9 +35,9 @@ enum JSONInput: Sendable {
   }
 }
 
-/// A recursive descent over the text's bytes.
+/// A recursive descent parser over the bytes of the text.
 private struct Parser {
-  /// The deepest nesting that is read: this API's bodies need four levels.
+  /// The deepest nesting that is accepted: this API's bodies need four levels.
   private static let maxDepth = 64
 
   private let text: [UInt8]
@@ -61,7 +61,7 @@ private struct Parser {
     while position < text.count, [0x20, 0x09, 0x0a, 0x0d].contains(text[position]) { position += 1 }
   }
 
-  /// The next byte that is not white space; 0 at the end, which stands nowhere in JSON.
+  /// Returns the next byte that is not white space; 0 at the end, which occurs nowhere in JSON.
   private mutating func peek() -> UInt8 {
     skipSpace()
     return position < text.count ? text[position] : 0
@@ -112,7 +112,7 @@ private struct Parser {
   private mutating func object(depth: Int) throws(APIError) -> JSONInput {
     try take("{")
     var members: [(name: String, value: JSONInput)] = []
-    // By bytes: strings that are canonically equivalent are different names.
+    // Compared by bytes: strings that are canonically equivalent are different names.
     var names: Set<[UInt8]> = []
     if peek() != UInt8(ascii: "}") {
       while true {
@@ -142,7 +142,7 @@ private struct Parser {
     var end = start
     if isByte("-", end) { end += 1 }
     guard isDigit(end) else { throw invalid }
-    // A zero is not followed by more digits.
+    // A leading zero is not followed by more digits.
     if isByte("0", end) { end += 1 } else { while isDigit(end) { end += 1 } }
     if isByte(".", end) {
       end += 1
@@ -224,12 +224,12 @@ func fieldName(_ path: [String]) -> String {
   path.reduce("") { $0.isEmpty || $1.hasPrefix("[") ? $0 + $1 : $0 + "." + $1 }
 }
 
-/// The fields of an object that a client sent, each read as what it should be.
+/// The fields of an object that a client sent. Each is read as an expected type.
 ///
-/// A field that is null counts as one that is missing. Fields that nobody asks for are ignored.
+/// A field that is null counts as missing. Fields that the server does not read are ignored.
 struct Fields: Sendable {
   private let members: [(name: String, value: JSONInput)]
-  /// Where the object stands in the body.
+  /// The path of the object in the body.
   private let path: [String]
 
   init(_ value: JSONInput, at path: [String] = []) throws(APIError) {
@@ -240,15 +240,15 @@ struct Fields: Sendable {
     self.path = path
   }
 
-  /// The names of the fields, those included that are null.
+  /// The names of the fields, including fields that are null.
   var names: [String] { members.map(\.name) }
 
-  /// All of the object as text.
+  /// The whole object as text.
   var text: String { JSONInput.object(members).text }
 
   func name(_ field: String) -> String { fieldName(path + [field]) }
 
-  /// The value of a field, nil if there is none.
+  /// Returns the value of a field; nil if there is none.
   subscript(_ field: String) -> JSONInput? {
     guard let member = members.first(where: { $0.name.utf8.elementsEqual(field.utf8) }) else {
       return nil
@@ -257,7 +257,7 @@ struct Fields: Sendable {
     return member.value
   }
 
-  /// What is wrong with a field.
+  /// Returns the error for a field.
   func error(_ field: String, _ message: String) -> APIError {
     .badRequest("\(name(field)) \(message)")
   }
@@ -284,7 +284,7 @@ struct Fields: Sendable {
     return bool
   }
 
-  /// An integer, which may be written as `1.0` or `1e3`.
+  /// Returns an integer, which may be written as `1.0` or `1e3`.
   func integer(_ field: String, in range: ClosedRange<Int>) throws(APIError) -> Int? {
     guard let value = self[field] else { return nil }
     guard case .number(let text) = value else { throw error(field, "is not an integer") }
@@ -314,9 +314,9 @@ struct Fields: Sendable {
 }
 
 extension [UInt8] {
-  /// The bytes that base64 text stands for: RFC 4648, section 4, in the one form that encoders
-  /// write. Nil for anything else: a missing or misplaced padding, other characters, bits behind
-  /// the last byte.
+  /// Decodes base64 text (RFC 4648, section 4) in the one form that encoders write. Returns nil for
+  /// any other text: with a missing or misplaced padding, other characters, or bits after the last
+  /// byte.
   init?(base64 text: some Collection<UInt8>) {
     guard text.count % 4 == 0 else { return nil }
     self = []
@@ -348,7 +348,7 @@ extension [UInt8] {
   }
 }
 
-/// What each character stands for in base64; 255 for those that stand for nothing.
+/// The value of each character in base64; 255 for characters without a value.
 private let sextets: [UInt8] = {
   let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
   var table = [UInt8](repeating: 255, count: 256)

@@ -1,7 +1,7 @@
 package import NIOCore
 package import Processes
 
-/// Bytes in base64, as RFC 4648 has it.
+/// Bytes in base64, as RFC 4648 specifies.
 func base64(_ bytes: [UInt8]) -> String {
   let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
   var text: [UInt8] = []
@@ -18,12 +18,12 @@ func base64(_ bytes: [UInt8]) -> String {
 }
 
 extension ByteBuffer {
-  /// Writes what a read found, as `GET …/output` answers it.
+  /// Writes the result of a read, as `GET …/output` answers it.
   ///
-  /// The chunks' base64 goes straight from the read's memory into this buffer, which is made large
-  /// enough first: no byte of output is copied but by its encoding.
+  /// Encodes the chunks' base64 straight from the read's memory into this buffer, which is enlarged
+  /// first: output bytes are copied only by the encoding.
   ///
-  /// - Parameter ending: What is told of the process beside.
+  /// - Parameter ending: The state of the process that the answer gives in addition.
   package mutating func writeJSON(_ output: Output, _ ending: Ending) {
     let chunks = output.chunks
     reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
@@ -100,13 +100,13 @@ extension ByteBuffer {
     if value { writeStaticString("true") } else { writeStaticString("false") }
   }
 
-  /// At least the bytes that ``writeJSON(_:_:)`` writes.
+  /// An upper bound of the bytes that ``writeJSON(_:_:)`` writes.
   package static func sizeOfJSON(of output: Output) -> Int {
     // Each chunk's base64 is padded, and followed by a comma.
     let payload = output.chunks.payload.count
     return 1024 + output.chunks.count * (chunkFrameSize + 5) + (payload + 2) / 3 * 4
   }
 
-  /// At least what surrounds the data of a chunk, with two numbers of up to 20 digits.
+  /// An upper bound of the bytes around the data of a chunk, with two numbers of up to 20 digits.
   private static var chunkFrameSize: Int { 96 }
 }

@@ -3,10 +3,10 @@ import NIOCore
 import NIOHTTP1
 
 extension API {
-  /// The fields of a request's body, read to its end; an empty one counts as `{}`.
+  /// Reads a request's body to its end, and returns its fields. An empty body counts as `{}`.
   ///
-  /// - Throws: ``APIError``: 413 for a body above the limit, 503 if too much of other bodies has to
-  ///   be kept already, 400 for one that is no JSON object.
+  /// - Throws: ``APIError``: 413 for a body above the limit, 503 if too many bytes of other bodies
+  ///   are kept already, 400 for a body that is not a JSON object.
   func fields(of request: Request, context: APIContext) async throws -> Fields {
     let text = try await body(of: request, context: context)
     return try Fields(text.isEmpty ? .object([]) : JSONInput(parsing: text))
@@ -42,9 +42,9 @@ extension API {
 }
 
 extension Request {
-  /// An integer of the query.
+  /// Returns an integer of the query.
   ///
-  /// - Throws: ``APIError`` with 400 for anything that is no integer within the range.
+  /// - Throws: ``APIError`` with 400 for a value that is not an integer within the range.
   func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
     guard let text = uri.queryParameters[name[...]] else { return nil }
     guard let value = Int(text) else {

@@ -1,11 +1,11 @@
-/// Writes text into memory that is there, one piece behind the other.
+/// Writes text into existing memory, one piece after the other.
 @safe
 struct TextWriter {
   private let room: UnsafeMutableRawBufferPointer
   /// The bytes written so far.
   private(set) var count = 0
 
-  /// - Precondition: All that is written fits into the memory, which outlives this.
+  /// - Precondition: All written text fits into the memory, which outlives the writer.
   @unsafe
   init(_ room: UnsafeMutableRawBufferPointer) { unsafe self.room = room }
 
@@ -36,9 +36,9 @@ struct TextWriter {
     count += length
   }
 
-  /// Has something written into what is left of the memory.
+  /// Calls a closure that writes into the remaining memory.
   ///
-  /// - Parameter body: Returns how many bytes it has written.
+  /// - Parameter body: Returns the number of bytes that it has written.
   mutating func write(_ body: (UnsafeMutableRawBufferPointer) -> Int) {
     let written = unsafe body(UnsafeMutableRawBufferPointer(rebasing: room[count...]))
     precondition(written <= left)

@@ -10,13 +10,13 @@ import Synchronization
   import Foundation
 #endif
 
-/// A process that a workspace has started, for as long as it can be asked about.
+/// A process that a workspace has started, for as long as clients can ask about it.
 final class Job: Sendable {
   let process: HostedProcess
   let stdin: StdinQueue?
-  /// What was asked for: for its own workspace to see, and for no log.
+  /// The order that started it. Its own workspace may see it; a log must not.
   let order: Order
-  /// What gave the right to start it.
+  /// The grant that permitted its start.
   let grant: Grant
   let startedAt: Date
   private let holds = Atomic(0)
@@ -26,11 +26,11 @@ final class Job: Sendable {
   var id: String { process.session.id }
   var workspace: String { process.session.workspaceID }
   var session: Session { process.session }
-  /// Whether it was ended because its time was up.
+  /// Whether the process was ended because its time was up.
   var hasTimedOut: Bool { timedOut.load(ordering: .acquiring) }
-  /// Whether it is no longer known: it was deleted, evicted, or idle for too long.
+  /// Whether the job has been removed: deleted, evicted, or idle for too long.
   var isForgotten: Bool { forgotten.load(ordering: .acquiring) }
-  /// Whether a request waits for it or follows it.
+  /// Whether a request waits for the job or follows it.
   var isHeld: Bool { holds.load(ordering: .acquiring) > 0 }
 
   init(_ process: HostedProcess, order: Order, grant: Grant, stdinCapacity: Int) {
@@ -41,13 +41,13 @@ final class Job: Sendable {
     startedAt = Date()
   }
 
-  /// Whether anything of it may still run: the process, others of its group, or what holds its
-  /// output open.
+  /// Whether any process of the job may still run: the process itself, others of its group, or
+  /// processes that hold its output open.
   var isActive: Bool {
     process.isRunning || process.hasLingeringGroup || !session.isClosed
   }
 
-  /// Waits until nothing of it runs.
+  /// Waits until no process of the job runs.
   func waitUntilInactive() async {
     _ = try? await process.waitUntilClosed()
     var interval: Duration = .milliseconds(10)
@@ -57,35 +57,35 @@ final class Job: Sendable {
     }
   }
 
-  /// The memory that its output occupies, in bytes, more or less.
+  /// The approximate memory of the job's output, in bytes.
   var retainedBytes: Int { max(session.totalBytes - session.lostBytes, Job.leastRetainedBytes) }
 
-  /// What a session costs that has next to no output.
+  /// The memory of a session with hardly any output, in bytes.
   static let leastRetainedBytes = 16_384
 
-  /// Says that someone is interested in it: it is not idle while it runs. How long an ended one can
+  /// Records that a client uses the job: it is not idle while it runs. How long an ended job can
   /// still be read does not depend on its readers.
   func touch() { if isActive { session.noteActivity() } }
 
-  /// Says that it is no longer known, before its process is ended for that.
+  /// Records that the job has been removed, before its process is ended for that.
   func noteForgotten() { forgotten.store(true, ordering: .releasing) }
 
   /// Keeps the session from being idle while a request waits for it.
   func holding<Value: Sendable>(_ wait: () async throws -> Value) async rethrows -> Value {
     holds.wrappingAdd(1, ordering: .acquiringAndReleasing)
     defer {
-      // Before it is no longer held, so that no sweep comes between.
+      // Before the hold ends, so that no sweep comes between.
       session.noteActivity()
       holds.wrappingSubtract(1, ordering: .acquiringAndReleasing)
     }
     return try await wait()
   }
 
-  /// Ends the process when its time is up, if that is limited.
+  /// Ends the process when its time is up, if it has a time limit.
   func limitTime(grace: Duration) {
     guard let limit = order.timeout else { return }
-    // An event loop forgets a timer that is cancelled. A task's sleep would occupy memory until it
-    // had ended, however early the process does.
+    // An event loop releases a cancelled timer at once. A task's sleep would occupy memory until
+    // its end, however early the process ends.
     let amount = TimeAmount(min(limit, .seconds(1 << 32)))
     let timer = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: amount) {
       [weak self] in
@@ -101,7 +101,8 @@ final class Job: Sendable {
     }
   }
 
-  /// What is to be told with an output: how the process ended, if the output says that it has.
+  /// Returns the state to give with an output: how the process ended, if the output includes its
+  /// end.
   func ending(for output: Output) async -> Ending {
     var ending = Ending()
     ending.droppedBytes = process.droppedBytes
@@ -116,19 +117,19 @@ final class Job: Sendable {
   }
 }
 
-/// What a client asks for that starts a command.
+/// A client's order to start a command.
 struct Order: Sendable {
   let line: CommandLine
   var command: Command
-  /// After how long it is ended.
+  /// The time after which the command is ended.
   var timeout: Duration?
-  /// Whether it is kept however long it is silent.
+  /// Whether the command is kept however long it is silent.
   var isKeptAlive = false
-  /// What its workspace's people call it.
+  /// The name that its workspace gives it.
   var name: String?
-  /// What tells a repeated request from another.
+  /// The key that identifies a repeated request.
   var idempotencyKey: String?
-  /// A digest of all that the client said, to tell whether two orders with one key are the same.
+  /// A digest of the client's whole request, to check whether two orders with one key are the same.
   var fingerprint: SHA256Digest?
 }
 
@@ -171,7 +172,7 @@ enum CommandLine: Sendable {
 }
 
 extension ProcessExit {
-  /// The name of the signal that it was, if it was one.
+  /// The name of the signal; nil if it was not a signal.
   var signalName: String? {
     guard case .signaled(let number) = self else { return nil }
     return ProcessSignal(rawValue: number).name

@@ -3,14 +3,14 @@ import ProcessHost
 import Processes
 import Synchronization
 
-/// The processes of all workspaces, each to be found by its own workspace alone.
+/// The processes of all workspaces. Only its own workspace can find a process.
 final class JobTable: Sendable {
   private struct State {
     var jobs: [String: Job] = [:]
     var workspaces: [String: Workspace] = [:]
-    /// Those that nobody can ask about any more, and that may still write.
+    /// The jobs that have been removed, and that may still write.
     var departing: [ObjectIdentifier: Job] = [:]
-    /// What those have written that are gone.
+    /// The totals of the removed jobs of which no process runs any more.
     var past = Totals()
     var lastStart = 0
   }
@@ -18,9 +18,9 @@ final class JobTable: Sendable {
   private struct Workspace {
     var jobs: [String: Job] = [:]
     var starting = 0
-    /// The number of jobs that are no longer known, and of which something may still run.
+    /// The number of jobs that have been removed, and of which some process may still run.
     var departing = 0
-    /// The jobs that have names and keys, and those that are being started with such.
+    /// The jobs that have names and keys, including jobs that are being started with such.
     var labels: [Label: Start] = [:]
     var isEmpty: Bool { jobs.isEmpty && starting == 0 && departing == 0 && labels.isEmpty }
 
@@ -30,7 +30,7 @@ final class JobTable: Sendable {
     }
   }
 
-  /// What a client can ask for a job by again.
+  /// A label by which a client can ask for a job again.
   private enum Label: Hashable {
     case name([UInt8])
     case key([UInt8])
@@ -43,7 +43,7 @@ final class JobTable: Sendable {
     }
   }
 
-  /// A job that has a label, or will have when it is started.
+  /// A job that has a label, or will have it once it is started.
   private struct Start {
     let number: Int
     let fingerprint: SHA256Digest?
@@ -77,12 +77,12 @@ final class JobTable: Sendable {
       cgroups: configuration.controlGroups.cgroups)
   }
 
-  /// Starts a command for a grant's workspace; or finds the job that the same order has started
-  /// already, if the order has a name or a key.
+  /// Starts a command for a grant's workspace. If the order has a name or a key, returns the job
+  /// that the same order has started already.
   ///
-  /// - Returns: The job, and whether it was there.
-  /// - Throws: ``APIError`` with 429 if the workspace has as many sessions as it may have, 503
-  ///   while the server ends, 409 if the name or key is that of another order; `LaunchError` if the
+  /// - Returns: The job, and whether it existed before.
+  /// - Throws: ``APIError`` with 429 if the workspace has reached its limit on sessions, 503 while
+  ///   the server ends, 409 if the name or key belongs to another order; `LaunchError` if the
   ///   command cannot be started.
   func launch(_ order: Order, by grant: Grant) async throws -> (Job, isRepeated: Bool) {
     let labels =
@@ -102,7 +102,7 @@ final class JobTable: Sendable {
         return (earlier, true)
       }
       state.lastStart += 1
-      // Not the request's own task: others may wait for it as well.
+      // Not the request's own task: other requests may wait for it as well.
       let start = Start(
         number: state.lastStart, fingerprint: order.fingerprint,
         job: Task { try await self.start(order, by: grant) })
@@ -139,7 +139,7 @@ final class JobTable: Sendable {
       logger.info("started", metadata: job.metadata)
       job.limitTime(grace: configuration.limits.grace)
       logExit(of: job)
-      // Its token may have gone since the request came.
+      // Its token may have been revoked since the request arrived.
       if !grant.isInForce, configuration.onRevoke == .end { delete(job) }
       return job
     } catch {
@@ -162,7 +162,7 @@ final class JobTable: Sendable {
     }
   }
 
-  /// Makes a session; one that there is no memory for is an error like any other of a launch.
+  /// Creates a session. Lack of memory for it is an error like any other of a launch.
   private static func makeSession(in workspace: String) throws(LaunchError) -> Session {
     do throws(RingAllocationError) {
       return try Session(allocating: randomID(), workspaceID: workspace)
@@ -171,14 +171,14 @@ final class JobTable: Sendable {
     }
   }
 
-  /// Makes room for one session more.
+  /// Makes room for one more session.
   ///
-  /// - Returns: The ended sessions that have to go for it: the oldest, until the others retain
-  ///   little enough.
+  /// - Returns: The ended sessions that must be evicted: the oldest, until the remaining ones
+  ///   retain little enough.
   private func reserve(in name: String) throws(APIError) -> [Job] {
     try state.withLock { state throws(APIError) in
       let workspace = state.workspaces[name] ?? Workspace()
-      // Those that have been deleted and are about to end run as well.
+      // Deleted jobs that have not ended yet count as running too.
       var running = workspace.starting + workspace.departing
       var ended: [Job] = []
       for job in workspace.jobs.values {
@@ -190,7 +190,7 @@ final class JobTable: Sendable {
           "this workspace runs \(running) processes, and may run no more: end or delete one")
       }
       state.workspaces[name, default: workspace].starting += 1
-      // A session's last activity is its end, or what was written after that.
+      // A session's last activity is its end, or output that was written after that.
       ended.sort { $0.session.lastActivity < $1.session.lastActivity }
       var retained = ended.reduce(0) { $0 + $1.retainedBytes }
       var evicted: [Job] = []
@@ -210,9 +210,9 @@ final class JobTable: Sendable {
     logger.info("evicted: the workspace's ended sessions retain too much", metadata: job.metadata)
   }
 
-  /// The job of an id, if it belongs to a workspace.
+  /// Returns the job with an id, if it belongs to a workspace.
   ///
-  /// - Throws: ``APIError``: 404 if there is none, 403 if it belongs to another.
+  /// - Throws: ``APIError``: 404 if there is none, 403 if it belongs to another workspace.
   /// - Complexity: O(1).
   func job(_ id: String, of workspace: String) throws(APIError) -> Job {
     guard let job = state.withLock({ $0.jobs[id] }) else { throw .sessionNotFound(id) }
@@ -222,13 +222,13 @@ final class JobTable: Sendable {
     return job
   }
 
-  /// A workspace's jobs, the oldest first.
+  /// Returns a workspace's jobs, the oldest first.
   func jobs(of workspace: String) -> [Job] {
     let jobs = state.withLock { $0.workspaces[workspace].map { Array($0.jobs.values) } ?? [] }
     return jobs.sorted { ($0.startedAt, $0.id) < ($1.startedAt, $1.id) }
   }
 
-  /// Ends a job's process, and makes the job unknown.
+  /// Ends a job's process, and removes the job.
   func delete(_ job: Job) {
     job.noteForgotten()
     manager.forget(id: job.id)
@@ -236,7 +236,7 @@ final class JobTable: Sendable {
     logger.info("deleted", metadata: job.metadata)
   }
 
-  /// Ends those that have been idle for too long, and makes them unknown.
+  /// Ends the jobs that have been idle for too long, and removes them.
   func sweep() {
     for job in state.withLock({ Array($0.jobs.values) }) {
       if job.isHeld || (job.order.isKeptAlive && job.isActive) {
@@ -250,7 +250,7 @@ final class JobTable: Sendable {
     for job in jobs { logger.info("idle for too long", metadata: job.metadata) }
   }
 
-  /// Ends the processes that revoked grants have started, if that is to be.
+  /// Ends the processes that revoked grants have started, if the configuration says so.
   func end(startedBy grants: [Grant]) {
     guard configuration.onRevoke == .end else { return }
     let revoked = Set(grants.map { ObjectIdentifier($0) })
@@ -263,10 +263,10 @@ final class JobTable: Sendable {
     }
   }
 
-  /// How many jobs have been made unknown, and are no more.
+  /// The number of jobs that have been removed, and of which no process runs any more.
   var goneCount: Int { state.withLock(\.past.pastSessions) }
 
-  /// Ends all processes, and starts no more; returns when none is left.
+  /// Ends all processes, and refuses further starts. Returns when no process is left.
   func shutDown() async {
     for survivor in await manager.shutDown() {
       logger.error("a process is left", metadata: ["processes": "\(survivor)"])
@@ -297,7 +297,7 @@ final class JobTable: Sendable {
     }
   }
 
-  /// How many entries there are of each kind, for tests of what is kept.
+  /// The number of entries of each kind, for tests of what is kept.
   struct Counts: Equatable {
     var jobs = 0
     var processes = 0
@@ -316,7 +316,8 @@ final class JobTable: Sendable {
     }
   }
 
-  /// How many sessions there are, how many of them run, and what all ever captured and lost.
+  /// The number of sessions and of running ones, and the bytes that all sessions have captured and
+  /// lost so far.
   func totals() -> (sessions: Int, running: Int, totals: Totals) {
     let (jobs, departing, past) = state.withLock { state in
       (Array(state.jobs.values), Array(state.departing.values), state.past)
@@ -328,7 +329,7 @@ final class JobTable: Sendable {
 }
 
 extension Job {
-  /// What a log may say of it.
+  /// The text that a log may contain about the job.
   fileprivate var metadata: Logger.Metadata {
     ["session": "\(id)", "workspace": "\(workspace)", "pid": "\(process.processID)"]
   }

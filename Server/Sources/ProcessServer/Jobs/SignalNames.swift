@@ -21,14 +21,14 @@ extension ProcessSignal {
     (SIGSYS, "SIGSYS"),
   ]
 
-  /// Its name, as in `SIGTERM`; `SIG` and the number if it has none.
+  /// The signal's name, such as `SIGTERM`; `SIG` and the number if it has none.
   var name: String {
     Self.names.first { $0.number == rawValue }?.name ?? "SIG\(rawValue)"
   }
 
-  /// The signal of a name in ASCII, in capitals or not, with or without `SIG`.
+  /// Returns the signal with a name in ASCII, in upper or lower case, with or without `SIG`.
   init?(name: String) {
-    // Other scripts have letters whose capitals are ASCII.
+    // Other scripts have letters whose upper case is ASCII.
     guard name.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     let upper = name.uppercased()
     let full = upper.hasPrefix("SIG") ? upper : "SIG" + upper

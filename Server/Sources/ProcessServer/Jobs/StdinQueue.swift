@@ -1,10 +1,11 @@
 import ProcessHost
 import Synchronization
 
-/// Bytes on their way to a process's stdin: taken at once, and written as the process reads.
+/// Bytes on their way to a process's stdin: accepted at once, and written as the process reads.
 ///
-/// A request is answered when its bytes are in the pipe, or soon if the pipe is full: a process
-/// that does not read must not keep requests, and what waits for it is bounded.
+/// A request is answered when its bytes are in the pipe, or soon after if the pipe is full: a
+/// process that does not read must not hold up requests. The number of bytes that wait for it is
+/// bounded.
 final class StdinQueue: Sendable {
   private struct State {
     var parts: [Part] = []
@@ -20,15 +21,15 @@ final class StdinQueue: Sendable {
     var written: Latch
   }
 
-  /// How a write has gone so far.
+  /// The state of a write.
   enum Answer: Sendable, Equatable {
     /// All bytes are in the pipe.
     case written
-    /// So many bytes, those of earlier writes included, wait for the process to read.
+    /// So many bytes, including those of earlier writes, wait for the process to read.
     case waiting(bytes: Int)
-    /// They do not fit; none of them was taken.
+    /// The bytes do not fit; none of them was accepted.
     case full(waiting: Int)
-    /// Nobody will read them.
+    /// No process will read the bytes.
     case failed(InputError)
   }
 
@@ -45,7 +46,7 @@ final class StdinQueue: Sendable {
     self.capacity = capacity
   }
 
-  /// Writes bytes after all that came before, and then ends the process's stdin if told.
+  /// Writes bytes after all earlier ones, and then ends the process's stdin if asked to.
   ///
   /// - Parameter patience: How long to wait for the pipe to take them.
   func write(_ bytes: [UInt8], isEnd: Bool, patience: Duration) async -> Answer {
@@ -108,7 +109,7 @@ final class StdinQueue: Sendable {
   }
 }
 
-/// Something that happens once, and can be waited for.
+/// An event that happens once, and for which a task can wait.
 private final class Latch: Sendable {
   private struct State {
     var isOpen = false
@@ -127,7 +128,7 @@ private final class Latch: Sendable {
     waiter?.resume()
   }
 
-  /// Waits, once, until it is open or the time is up; says which.
+  /// Waits, once, until it is open or the time is up. Returns which of the two happened.
   func wait(upTo limit: Duration) async -> Bool {
     let timer = Task {
       try? await Task.sleep(for: limit)

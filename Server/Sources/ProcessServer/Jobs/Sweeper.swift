@@ -8,14 +8,14 @@ import ServiceLifecycle
   import Musl
 #endif
 
-/// Drops idle sessions, from time to time, and gives back the memory of those that are gone.
+/// Removes idle sessions at intervals, and gives back the memory of removed ones.
 struct Sweeper: Service {
   let jobs: JobTable
   let metrics: Metrics
   let idleTimeout: Duration
 
   func run() async throws {
-    // Often enough that nobody is kept for much longer than the timeout.
+    // Often enough that no session is kept for much longer than the timeout.
     let interval = min(max(idleTimeout / 10, .milliseconds(20)), .seconds(5))
     try? await cancelWhenGracefulShutdown {
       var workBefore = 0
@@ -33,8 +33,8 @@ struct Sweeper: Service {
   }
 }
 
-/// Hands free memory back to the system, which glibc would keep: after a flood of large answers,
-/// tens of megabytes. Does nothing where there is no `malloc_trim(3)`.
+/// Returns free memory to the system, which glibc would keep: tens of megabytes after a flood of
+/// large answers. Does nothing where there is no `malloc_trim(3)`.
 private func releaseUnusedMemory() {
   guard let symbol = unsafe dlsym(nil, "malloc_trim") else { return }
   let trim = unsafe unsafeBitCast(symbol, to: (@convention(c) (Int) -> Int32).self)

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// How often something took how long.
+/// A histogram of durations.
 final class Histogram: Sendable {
   private struct State {
     var counts = [Int](repeating: 0, count: Histogram.bounds.count + 1)
@@ -23,7 +23,7 @@ final class Histogram: Sendable {
     }
   }
 
-  /// The number in each bucket, and the sum of all durations in seconds.
+  /// The number of durations in each bucket, and the sum of all durations in seconds.
   var snapshot: (counts: [Int], sum: Double) {
     state.withLock { ($0.counts, $0.sum / .seconds(1)) }
   }

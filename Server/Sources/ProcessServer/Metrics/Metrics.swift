@@ -1,8 +1,8 @@
 import Synchronization
 
-/// What the server counts, for Prometheus to collect.
+/// The metrics of the server, which Prometheus collects.
 final class Metrics: Sendable {
-  /// What kinds of requests are told apart.
+  /// The kinds of requests that are counted separately.
   enum Route: String, CaseIterable {
     case output, events, stdin, launch
   }
@@ -19,7 +19,7 @@ final class Metrics: Sendable {
   private let latencies: [Route: Histogram] = Dictionary(
     uniqueKeysWithValues: Route.allCases.map { ($0, Histogram()) })
 
-  /// A poll, or a part of a stream of events, found this much.
+  /// Records how much a poll, or a part of a stream of events, found.
   func polled(bytes: Int, missedChunks: Int, missedBytes: Int) {
     counters.withLock { counters in
       counters.polls += 1
@@ -29,16 +29,17 @@ final class Metrics: Sendable {
     }
   }
 
-  /// How many requests were answered with more than a few bytes: those that read output.
+  /// The number of requests that were answered with more than a few bytes: requests that read
+  /// output.
   var answerCount: Int { counters.withLock(\.polls) }
 
-  /// A request was answered.
+  /// Records that a request was answered.
   func responded(status: Int) { counters.withLock { $0.responses[status, default: 0] += 1 } }
 
-  /// What the server did for a request took so long; the time not counted that it only waited.
+  /// Records how long the server worked for a request, without the time that it only waited.
   func worked(on route: Route, for duration: Duration) { latencies[route]?.record(duration) }
 
-  /// All of it in Prometheus's text format, version 0.0.4.
+  /// Returns all metrics in Prometheus's text format, version 0.0.4.
   func text(_ api: API) -> String {
     let (jobs, connections) = (api.jobs, api.connections)
     let counters = counters.withLock { $0 }

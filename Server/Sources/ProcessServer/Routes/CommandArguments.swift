@@ -1,23 +1,23 @@
 import ProcessHost
 
-/// What both tools need to know of a command.
+/// The arguments of a command that both tools need.
 struct CommandArguments {
   private let fields: Fields
   private let user: CommandUser?
 
-  /// - Parameter user: The user that the command becomes; nil for the server's own.
+  /// - Parameter user: The user as which the command runs; nil for the server's own.
   init(_ fields: Fields, user: CommandUser?) {
     self.fields = fields
     self.user = user
   }
 
-  /// The order of a command.
+  /// Returns the order of a command.
   ///
   /// - Parameters:
   ///   - withInput: Whether the command may have a stdin to write to.
-  ///   - linger: How long what the command leaves behind may write, once it has ended; nil for as
-  ///     long as it likes.
-  /// - Throws: ``APIError`` with 400 and the name of the first field that is not what it should be.
+  ///   - linger: How long processes that the command leaves behind may write after its end; nil for
+  ///     no limit.
+  /// - Throws: ``APIError`` with 400 and the name of the first invalid field.
   func order(withInput: Bool, linger: Duration?) throws(APIError) -> Order {
     let line = try CommandLine(fields, "command")
     var command = line.command
@@ -25,10 +25,10 @@ struct CommandArguments {
     command.environment = .inherited(changing: try environment())
     if let user {
       command.user = user.user
-      // The server's own directory may be closed to it.
+      // The command's user may not have access to the server's own directory.
       if command.workingDirectory == nil { command.workingDirectory = Command.Text(user.home) }
     }
-    // A command is not to outlive a server that could not end it.
+    // A command must not outlive a server that could not end it.
     #if os(Linux)
       command.parentDeathSignal = .kill
     #endif
@@ -50,7 +50,7 @@ struct CommandArguments {
   private func limits() throws(APIError) -> [Command.Resource: Command.Limit] {
     var limits: [Command.Resource: Command.Limit] = [:]
     if let seconds = try fields.integer("cpu_seconds", in: 1...(1 << 31)) {
-      // SIGXCPU first, and SIGKILL for a command that does nothing about it.
+      // SIGXCPU first, and SIGKILL for a command that does not react to it.
       limits[.cpuTime] = Command.Limit(soft: UInt64(seconds), hard: UInt64(seconds) + 1)
     }
     if let files = try fields.integer("open_files", in: 3...(1 << 20)) {

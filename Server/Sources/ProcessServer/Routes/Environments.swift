@@ -7,7 +7,7 @@ import Hummingbird
 #endif
 
 extension API {
-  /// `POST /envs/list`: the one environment that there is, and its tools.
+  /// `POST /envs/list`: the only environment, and its tools.
   func environments(request: Request, context: APIContext) async throws -> Response {
     _ = try await fields(of: request, context: context)
     let tools = Tool.allCases.map { tool -> JSON in

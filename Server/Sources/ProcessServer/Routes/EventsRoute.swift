@@ -10,7 +10,7 @@ extension API {
     let start: Cursor
     if let last = request.headers[HTTPField.Name("Last-Event-ID")!] {
       start = try Request.cursor(last[...], called: "Last-Event-ID")
-      // A client that has the end event, and comes again, is told not to.
+      // A client that has received the end event, and reconnects, is told not to.
       if start.isBehindTheEnd(of: job.session) { return Response(status: .noContent) }
     } else {
       start = try request.start(in: job.session) ?? .start
@@ -35,9 +35,9 @@ extension API {
     var position = Position(cursor: start)
     try await writer.write(ByteBuffer(string: "retry: 1000\n\n"))
     while !position.isAtEnd, context.connection.mayWait {
-      // The output that was read is gone again when the client takes its time.
+      // The output that was read is released before the client takes its time.
       guard let events = await next(of: job, at: &position, context: context) else {
-        // There is no room: later, perhaps. The reader is a slow one then, and may find a gap.
+        // There is no room now; there may be later. The reader is slow then, and may find a gap.
         await context.connection.waiting(with: context.grant) {
           try? await Task.sleep(for: .milliseconds(100))
         }
@@ -47,15 +47,15 @@ extension API {
     }
   }
 
-  /// Where a stream of events has got to.
+  /// The progress of a stream of events.
   private struct Position {
     var cursor: Cursor
-    /// What was told of the exit.
+    /// The exit that was sent.
     var exitTold: Int32?
     var isAtEnd = false
   }
 
-  /// Waits for what is to be told next; nil if there is no room for it.
+  /// Waits for the next output to send. Returns nil if there is no room for it.
   private func next(
     of job: Job, at position: inout Position, context: APIContext
   ) async -> ByteBuffer? {
@@ -77,7 +77,7 @@ extension API {
     guard expected < Self.leastCounted || take(expected, context) else { return nil }
     let beginning = ContinuousClock.now
     events.reserveCapacity(expected)
-    // The position that the client has given means nothing here.
+    // The position that the client has given has no meaning here.
     if output.isCursorForeign || output.isCursorAhead {
       // Where the stream goes on, as the event's id too: a client that reconnects before the next
       // chunk must not come back with its old position, which may be within the output by then.
@@ -95,7 +95,7 @@ extension API {
       events.writeJSON(chunk)
       events.writeStaticString("\n\n")
     }
-    // The exit is told once, and again should it be set again; the end tells it as well.
+    // The exit is sent once, and again if it is set again; the end event includes it as well.
     if !output.hasMore, let code = output.exitCode {
       let ending = await job.ending(for: output)
       let exit: JSON = .object([("exit_code", .int(Int(code)))] + ending.members)
@@ -121,16 +121,16 @@ extension API {
     return events
   }
 
-  /// How much of the output goes into one write.
+  /// The number of bytes of output in one write.
   private static var eventBytes: Int { 64 << 10 }
 }
 
 extension Output {
-  /// At least the bytes of the events that tell this, all in all.
+  /// An upper bound of the bytes of the events for this output.
   fileprivate var sizeOfEvents: Int { ByteBuffer.sizeOfJSON(of: self) + 64 * chunks.count }
 
-  /// This, or a read of fewer bytes where events of this would be large: each small chunk costs a
-  /// hundred bytes or more.
+  /// Returns this output, or a read of fewer bytes if its events would be large: each small chunk
+  /// costs a hundred bytes or more.
   fileprivate func shortened(_ read: (_ maxBytes: Int) -> Output) -> Output {
     var output = self
     while output.sizeOfEvents > 256 << 10, output.chunks.count > 1 {
@@ -145,7 +145,7 @@ extension Output {
 }
 
 extension Cursor {
-  /// Whether a reader has been told of a session's last chunk, and that it is closed.
+  /// Whether a reader has received a session's last chunk, and knows that it is closed.
   fileprivate func isBehindTheEnd(of session: Session) -> Bool {
     let output = session.output(since: self)
     return output.isComplete && output.chunks.isEmpty && output.missedChunks == 0
@@ -159,7 +159,7 @@ extension ByteBuffer {
     writeString("event: \(name)\ndata: \(data.text)\n\n")
   }
 
-  /// What this reader can no longer have: before the chunks that follow.
+  /// The output that this reader can no longer get, which comes before the following chunks.
   fileprivate mutating func writeGap(_ output: Output) {
     writeEvent(
       "gap",

@@ -25,7 +25,7 @@ extension API {
       }
       waited = .now - beginning
       guard context.grant.isInForce else { throw APIError.revoked }
-      // Deleted meanwhile, and no end has come of it.
+      // The session was deleted meanwhile, and has not ended.
       if output.isForgotten && !output.isClosed { throw APIError.sessionNotFound(job.id) }
     }
     let ending = await job.ending(for: output)
@@ -39,7 +39,7 @@ extension API {
     return response
   }
 
-  /// The job that a request's path names, if it is the requester's.
+  /// Returns the job that a request's path names, if it belongs to the requester.
   func job(_ context: APIContext) throws(APIError) -> Job {
     try jobs.job(context.pathParameters["sid"] ?? "", of: context.workspace)
   }
@@ -47,7 +47,7 @@ extension API {
   /// Answers below this many bytes are not counted: the system has room for them at once.
   static var leastCounted: Int { 16 << 10 }
 
-  /// Counts bytes that are to be sent to a request's client; says whether there is room.
+  /// Counts bytes that will be sent to a request's client. Returns whether there is room.
   func take(_ bytes: Int, _ context: APIContext) -> Bool {
     connections.outgoing.take(bytes, for: context.connection, in: context.workspace)
   }
@@ -58,13 +58,13 @@ extension API {
   }
 }
 
-/// How an answer gives output.
+/// The format of output in an answer.
 private enum OutputFormat {
   /// Chunks with base64.
   case json
-  /// The bytes of both streams as they came; the rest in header fields.
+  /// The bytes of both streams in the order of arrival; the other values in header fields.
   case raw
-  /// The same as UTF-8 text, with U+FFFD for what is none.
+  /// The same as UTF-8 text, with U+FFFD for invalid bytes.
   case text
 
   init(_ request: Request) throws(APIError) {
@@ -122,17 +122,17 @@ private enum OutputFormat {
 }
 
 extension Output {
-  /// Whether it is clear without another look that nothing is to be waited for.
+  /// Whether it is known without another check that there is nothing to wait for.
   fileprivate var hasNews: Bool {
     !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isCursorForeign || isClosed
   }
 }
 
 extension Request {
-  /// Where a reader wants to begin: `since`, or near the end by `tail_bytes` or `from=now`; nil if
-  /// the query does not say.
+  /// Returns the position at which a reader wants to begin: `since`, or near the end by
+  /// `tail_bytes` or `from=now`; nil if the query gives none.
   ///
-  /// - Throws: ``APIError`` with 400 for anything else, and for more than one of them.
+  /// - Throws: ``APIError`` with 400 for any other value, and for more than one of them.
   func start(in session: Session) throws -> Cursor? {
     let since = try cursor("since")
     let tail = try integer("tail_bytes", in: 0...(.max))
@@ -149,9 +149,9 @@ extension Request {
     return since
   }
 
-  /// A position of the query: a seq, or what an answer gave as its cursor.
+  /// Returns a position of the query: a seq, or the cursor of an earlier answer.
   ///
-  /// - Throws: ``APIError`` with 400 for anything else.
+  /// - Throws: ``APIError`` with 400 for any other value.
   func cursor(_ name: String) throws -> Cursor? {
     try uri.queryParameters[name[...]].map { try Self.cursor($0, called: name) }
   }
@@ -165,7 +165,7 @@ extension Request {
 }
 
 extension Session {
-  /// The position before the chunk that the last bytes begin in.
+  /// Returns the position before the chunk in which the last bytes begin.
   fileprivate func cursor(before bytes: Int) -> Cursor {
     if bytes == 0 { return output(since: Cursor(seq: .max)).cursor }
     let output = output()
@@ -174,7 +174,7 @@ extension Session {
       rest -= min(rest, chunk.data.count)
       if rest == 0 { return Cursor(seq: chunk.seq - 1, offset: chunk.offset) }
     }
-    // All that is retained: what was lost before that was not asked for.
+    // All retained output: earlier output that is lost was not asked for.
     return output.chunks.first.map { Cursor(seq: $0.seq - 1, offset: $0.offset) } ?? .start
   }
 }

@@ -35,7 +35,7 @@ extension API {
     return Response(json: ["processes": .array(list)])
   }
 
-  /// `DELETE /processes/{sid}`: ends the process, and forgets the session.
+  /// `DELETE /processes/{sid}`: ends the process, and removes the session.
   func deleteProcess(request: Request, context: APIContext) async throws -> Response {
     jobs.delete(try job(context))
     return done
@@ -83,7 +83,7 @@ extension API {
     }
   }
 
-  /// `POST /processes/{sid}/terminate`: fine as well if it has ended.
+  /// `POST /processes/{sid}/terminate`: succeeds even if the process has ended.
   func terminate(request: Request, context: APIContext) async throws -> Response {
     let job = try job(context)
     _ = try await fields(of: request, context: context)
@@ -127,7 +127,7 @@ extension API {
     return done
   }
 
-  /// A signal by its name or number.
+  /// Returns a signal by its name or number.
   private static func signal(
     _ fields: Fields, _ field: String
   ) throws(APIError) -> ProcessSignal {

@@ -3,7 +3,7 @@ import NIOCore
 import ProcessHost
 import Processes
 
-/// What an environment can do.
+/// The tools of an environment.
 enum Tool: String, CaseIterable {
   case execCommand = "exec_command"
   case shell
@@ -74,7 +74,7 @@ extension API {
       ])
   }
 
-  /// A text by which a client finds a session again.
+  /// A text by which a client can find a session again.
   private func label(_ arguments: Fields, _ field: String) throws(APIError) -> String? {
     guard let label = try arguments.string(field) else { return nil }
     guard (1...256).contains(label.utf8.count) else {
@@ -93,10 +93,10 @@ extension API {
     order.command.lingerLimit = order.command.lingerLimit.map { min($0, timeout) }
     let endsBackground = try arguments.bool("end_background") ?? false
     let (job, _) = try await jobs.launch(order, by: context.grant)
-    // What it leaves in the background stays in reach of its workspace, as a session.
+    // Processes that it leaves in the background stay within reach of its workspace, as a session.
     var leavesBackground = false
     defer { if !leavesBackground { jobs.delete(job) } }
-    // Ends when the process has, or when no client waits for it any more.
+    // Ends when the process has ended, or when no client waits for it any more.
     await job.holding {
       await context.connection.waiting(with: context.grant) {
         _ = try? await job.process.waitUntilClosed()
@@ -106,7 +106,7 @@ extension API {
     if !isOver { job.process.terminate(grace: configuration.limits.grace) }
     _ = try? await job.process.waitUntilClosed()
     if isOver, !endsBackground, !job.hasTimedOut {
-      // What has just ended counts until the system has noticed.
+      // A process that has just ended counts until the system has noticed.
       for _ in 0..<10 where job.isActive { try? await Task.sleep(for: .milliseconds(10)) }
       leavesBackground = job.isActive
     }
@@ -142,7 +142,7 @@ extension API {
 }
 
 extension Output {
-  /// What one stream wrote of what was read.
+  /// The part of the output that one stream wrote.
   fileprivate func bytes(of stream: StandardStream) -> [UInt8] {
     var bytes: [UInt8] = []
     for chunk in chunks where chunk.stream == stream { bytes += chunk.data }

@@ -21,10 +21,10 @@ public import ServiceLifecycle
 /// try await server.run()
 /// ```
 ///
-/// Ends when its task is cancelled or, better, its service group shut down gracefully: then it
-/// takes no more connections, ends all processes, and answers the requests that still wait.
+/// Ends when its task is cancelled or, preferably, its service group is shut down gracefully: then
+/// it accepts no more connections, ends all processes, and answers the requests that still wait.
 public final class APIServer: Service {
-  /// What it is like.
+  /// The configuration of the server.
   public let configuration: Configuration
   private let logger: Logger
   private let access: Access
@@ -33,13 +33,13 @@ public final class APIServer: Service {
   private let metrics = Metrics()
   private let onRunning: @Sendable (Int) async -> Void
 
-  /// A server that does not listen yet.
+  /// Creates a server that does not listen yet.
   ///
   /// - Parameters:
-  ///   - configuration: What it is to be like.
-  ///   - logger: Gets a line for each process that starts or is deleted, and never output or a
+  ///   - configuration: The configuration of the server.
+  ///   - logger: Gets a line for each process that starts or is deleted, but never output or a
   ///     token.
-  ///   - onRunning: Called when it listens: with the port, or 0 if it has none.
+  ///   - onRunning: Called when the server listens, with the port, or 0 if it has none.
   /// - Throws: ``TokenError`` if the tokens cannot be read.
   public init(
     _ configuration: Configuration, logger: Logger,
@@ -53,12 +53,12 @@ public final class APIServer: Service {
     connections = Connections(configuration.limits)
   }
 
-  /// Reads the file of tokens anew.
+  /// Reads the file of tokens again.
   ///
-  /// What waits or follows with a token that is no longer there ends. ``Configuration/onRevoke``
-  /// says what happens to the processes that it started.
+  /// Requests that wait or follow with a token that was removed end. ``Configuration/onRevoke``
+  /// says what happens to the processes that the token started.
   ///
-  /// - Throws: ``TokenError``; the tokens in force stay in force then.
+  /// - Throws: ``TokenError``; the tokens in force then stay in force.
   public func reloadTokens() throws(TokenError) {
     let revoked = try access.reload()
     guard !revoked.isEmpty else { return }
@@ -68,15 +68,15 @@ public final class APIServer: Service {
 
   /// Serves until the end.
   ///
-  /// - Throws: If the address cannot be listened on.
+  /// - Throws: An error if the server cannot listen on the address.
   public func run() async throws {
     do {
       try await withGracefulShutdownHandler {
         try await serve()
       } onGracefulShutdown: { [jobs, connections, limits = configuration.limits] in
-        // A client that waits for a process is answered by its end; one that waits for anything
-        // else, then. A client that takes no answer, or is in the middle of a request, does not
-        // hold up the end for long.
+        // The end of a process answers the clients that wait for it; other waiting clients are
+        // answered after that. A client that does not take its answer, or is in the middle of a
+        // request, does not delay the end for long.
         Task {
           await jobs.shutDown()
           connections.endWaits()
@@ -91,7 +91,7 @@ public final class APIServer: Service {
     await jobs.shutDown()
   }
 
-  /// Listens on all that there is to listen on, the socket first.
+  /// Listens on all configured addresses, the socket first.
   private func serve() async throws {
     let server = Responder(
       API(
@@ -108,7 +108,7 @@ public final class APIServer: Service {
 
     let socket = UnixSocket(path: path)
     try await socket.claim()
-    // Until the socket is there, nothing else happens that would make files.
+    // Until the socket exists, nothing else runs that would create files.
     let mask = socket.restrict()
     defer { socket.remove() }
     let (bound, isBound) = AsyncStream<Void>.makeStream()

@@ -12,14 +12,14 @@ package import ProcessHost
 public struct CommandUser: Sendable {
   /// The user's name.
   public let name: String
-  /// Where commands start that name no directory.
+  /// The directory in which commands start that name none.
   public let home: String
   package let user: Command.User
 
-  /// A user as the system's database knows it.
+  /// Looks up a user in the system's database.
   ///
-  /// - Throws: ``CommandUserError`` if there is none of that name, if it is root, or if this
-  ///   process has not the privilege to become another user.
+  /// - Throws: ``CommandUserError`` if there is no user of that name, if it is root, or if this
+  ///   process lacks the privilege to become another user.
   public init(named name: String) throws(CommandUserError) {
     guard geteuid() == 0 else {
       throw CommandUserError(description: "only root can run commands as another user")
@@ -36,7 +36,7 @@ public struct CommandUser: Sendable {
   }
 }
 
-/// Why commands cannot run as a user.
+/// The reason that commands cannot run as a user.
 public struct CommandUserError: Error, Sendable, CustomStringConvertible {
   /// What was wrong.
   public let description: String

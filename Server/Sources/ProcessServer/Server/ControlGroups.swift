@@ -1,14 +1,14 @@
 package import ProcessHost
 
-/// The control groups that commands get.
+/// The cgroups of commands.
 public struct ControlGroups: Sendable {
   package let cgroups: CommandHost.Cgroups
 
-  /// Why commands can have no limits on their memory and their processes all the same; nil if they
-  /// can, or have no control groups.
+  /// Why commands cannot have limits on their memory and their processes although they have
+  /// cgroups; nil if they can, or have no cgroups.
   public let obstacle: String?
 
-  /// None: a command's process group is all that is reached, and commands have no limits on their
+  /// No cgroups: signals reach only a command's process group, and commands have no limits on their
   /// memory and their processes.
   public static let none = ControlGroups(.none)
 
@@ -17,12 +17,12 @@ public struct ControlGroups: Sendable {
     self.obstacle = obstacle
   }
 
-  /// One of its own for each command, in the one that this program is in.
+  /// A cgroup of its own for each command, inside this program's.
   ///
-  /// Moves this program into a new one below, as the system demands where limits are to be
-  /// enforced, and leaves it where that is impossible: then commands have control groups without
-  /// limits wherever the system lets this program make one. To be called once, before this program
-  /// starts other processes.
+  /// Moves this program into a new cgroup below its own, since the system enforces limits only
+  /// then. If that is impossible, leaves it where it is: then commands have cgroups without limits
+  /// wherever the system lets this program create one. Call it once, before this program starts
+  /// other processes.
   public static func dividingOwn() -> ControlGroups {
     do throws(LaunchError) {
       return ControlGroups(try .dividingOwn())

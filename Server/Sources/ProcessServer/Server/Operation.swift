@@ -1,4 +1,4 @@
-/// What a route expects and answers, as OpenAPI 3.1 has it said.
+/// The description of a route's request and answers, in the terms of OpenAPI 3.1.
 struct Operation: Sendable {
   struct Parameter: Sendable {
     enum Place: String { case query, header }
@@ -13,7 +13,7 @@ struct Operation: Sendable {
     }
   }
 
-  /// A body of an answer: its media type and the schema of what it holds.
+  /// A body of an answer: its media type and its schema.
   struct Content: Sendable {
     let type: String
     let schema: JSON
@@ -32,13 +32,13 @@ struct Operation: Sendable {
   /// The schema of the request's body, if it has one.
   var body: JSON?
   var answers: [Content] = []
-  /// Whether it may be answered by 204 as well.
+  /// Whether the answer may also be 204.
   var mayBeEmpty = false
-  /// The statuses of errors beside those that any request may get.
+  /// The statuses of errors in addition to those that any request may get.
   var errors: [Int] = []
 }
 
-/// Schemas in the words of JSON Schema.
+/// Schemas in the terms of JSON Schema.
 enum Schema {
   static let string: JSON = ["type": "string"]
   static let boolean: JSON = ["type": "boolean"]
@@ -87,7 +87,7 @@ enum Schema {
     ("foreign_cursor", boolean), ("cursor_ahead", boolean), ("forgotten", boolean),
   ])
 
-  /// What a process has used; null while it runs.
+  /// The resources that a process has used; null while it runs.
   private static let usage: JSON = [
     "anyOf": [
       object([
@@ -98,7 +98,7 @@ enum Schema {
     ]
   ]
 
-  /// One of a stream's events, as a client has parsed it.
+  /// An event of a stream, as a client has parsed it.
   static let event = object(
     [
       ("event", ["enum": ["chunk", "gap", "reset", "exit", "end", "error"]]), ("id", string),
@@ -174,7 +174,7 @@ enum Schema {
 }
 
 extension Route {
-  /// The description of routes as OpenAPI 3.1 has it.
+  /// The description of routes in OpenAPI 3.1.
   static func description(of routes: [Route]) -> JSON {
     var paths: [(name: String, value: JSON)] = []
     for route in routes {
@@ -240,7 +240,7 @@ extension Route {
       )
     ]
     if operation.mayBeEmpty { responses.append(("204", ["description": "nothing more comes"])) }
-    // A request may be none of HTTP, or too large, wherever it goes.
+    // A request may be invalid HTTP, or too large, whatever its route.
     var statuses = operation.errors + [400, 403, 431, 503]
     if needsToken { statuses += [401, 429] }
     if operation.body != nil { statuses.append(413) }

@@ -13,14 +13,14 @@ extension Route {
     .query("from", ["enum": ["now"]], "Begin at the end."),
   ]
 
-  /// Every route that there is.
+  /// All routes.
   static let all: [Route] = [
     Route(
       method: "GET", path: "/healthz", needsToken: false,
       operation: Operation(
         id: "health", summary: "Says that the server runs.", answers: [.json(Schema.done)])
     ) { _ in { _, _ in Response(json: ["ok": true]) } },
-    // Balancers like to ask for no more than that.
+    // Load balancers often ask for nothing more.
     Route(
       method: "HEAD", path: "/healthz", needsToken: false,
       operation: Operation(id: "healthHead", summary: "Says that the server runs.")

@@ -1,14 +1,14 @@
 import Hummingbird
 
-/// One method of one path, and what is to be said of it.
+/// One method of one path, and its description.
 ///
-/// Requests are answered by these, and `GET /openapi.json` describes these: there is no second list
-/// of either.
+/// Routes answer requests, and `GET /openapi.json` describes the same routes: there is no second
+/// list of either.
 struct Route: Sendable {
   typealias Handler = @Sendable (Request, APIContext) async throws -> Response
 
   let method: String
-  /// Segments between slashes; one in braces stands for any text, and gives it a name.
+  /// The segments between slashes; a segment in braces matches any text, and names it.
   let path: String
   var needsToken = true
   /// For people, and for generated clients.
@@ -18,17 +18,18 @@ struct Route: Sendable {
   fileprivate var segments: [Substring] { path.split(separator: "/") }
 }
 
-/// The routes, to be found by requests.
+/// The routes, which requests look up.
 struct RouteTable: Sendable {
   private let routes: [(segments: [Substring], route: Route)]
 
   init(_ routes: [Route]) { self.routes = routes.map { ($0.segments, $0) } }
 
-  /// The route of a request, and what its path has in place of the route's names.
+  /// Returns the route of a request, and the values in its path for the route's names.
   ///
-  /// - Parameter path: As it came: its segments are decoded here, after they were told apart.
-  /// - Throws: ``APIError``: 404 if there is none, 405 if the path has other methods, 400 if it is
-  ///   no path.
+  /// - Parameter path: The path as it arrived: its segments are decoded here, after they were
+  ///   separated.
+  /// - Throws: ``APIError``: 404 if there is no such route, 405 if the path has other methods, 400
+  ///   if it is not a path.
   /// - Complexity: O(routes).
   func route(
     _ method: String, ofPath path: String
@@ -72,7 +73,7 @@ struct RouteTable: Sendable {
     return parameters
   }
 
-  /// The text that a segment of a path stands for; bytes that are no UTF-8 are U+FFFD.
+  /// Returns the text of a path's segment; bytes that are not UTF-8 become U+FFFD.
   private static func decode(_ segment: Substring.UTF8View) -> String? {
     guard segment.contains(UInt8(ascii: "%")) else { return String(Substring(segment)) }
     var bytes: [UInt8] = []

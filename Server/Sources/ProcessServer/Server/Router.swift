@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 
-/// What the routes work with.
+/// The objects that the routes use.
 struct API: Sendable {
   let configuration: APIServer.Configuration
   let access: Access
@@ -15,13 +15,13 @@ struct API: Sendable {
   let logger: Logger
 }
 
-/// What is known of a request beside itself.
+/// The context of a request.
 struct APIContext: RequestContext {
   var coreContext: CoreRequestContextStorage
   let channel: any Channel
-  /// What the path has in place of a route's names, decoded.
+  /// The values in the path for the route's names, decoded.
   var pathParameters: [String: String] = [:]
-  /// What the token gives access to; set for all routes that need one.
+  /// The grant of the token; set for all routes that need one.
   private var givenGrant: Grant?
   private var givenConnection: Connection?
 
@@ -38,7 +38,7 @@ struct APIContext: RequestContext {
   fileprivate mutating func set(_ grant: Grant) { givenGrant = grant }
 }
 
-/// Answers requests by the routes that there are.
+/// Answers requests by their routes.
 struct Responder: HTTPResponder {
   typealias Context = APIContext
 
@@ -56,7 +56,7 @@ struct Responder: HTTPResponder {
     return response
   }
 
-  /// Makes every error an answer of one form.
+  /// Turns every error into an answer of one form.
   private func answer(_ request: Request, context: APIContext) async throws -> Response {
     do {
       var context = context
@@ -69,7 +69,7 @@ struct Responder: HTTPResponder {
     } catch let error as APIError {
       return error.response
     } catch let error as HTTPParserError {
-      // Answered where the connection is, which cannot be used any more.
+      // Answered by the connection's handler, since the connection cannot be used any more.
       throw error
     } catch {
       api.logger.error("a request failed", metadata: ["error": "\(type(of: error))"])
@@ -79,7 +79,8 @@ struct Responder: HTTPResponder {
 }
 
 extension API {
-  /// What a request's token gives access to; its connection is its workspace's from now on.
+  /// Returns the grant of a request's token. From now on the connection belongs to the token's
+  /// workspace.
   fileprivate func authenticate(
     _ request: Request, on connection: Connection
   ) throws(APIError) -> Grant {

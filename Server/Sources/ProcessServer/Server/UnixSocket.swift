@@ -9,11 +9,11 @@ import NIOPosix
   import Musl
 #endif
 
-/// A socket in the file system that a server is to listen on.
+/// A socket in the file system on which a server will listen.
 struct UnixSocket: Sendable {
   let path: String
 
-  /// Sees to it that the path is free, or that of a socket on which nobody listens any more.
+  /// Checks that the path is free, or is that of a socket on which no program listens any more.
   ///
   /// - Throws: ``ListenError``.
   func claim() async throws {
@@ -29,13 +29,14 @@ struct UnixSocket: Sendable {
     }
   }
 
-  /// Makes files private to this user from now on, the socket among them; returns what to restore.
+  /// Makes new files private to this user from now on, including the socket. Returns the mask to
+  /// restore.
   func restrict() -> mode_t { umask(0o177) }
 
   func remove() { unsafe unlink(path) }
 }
 
-/// Why a server cannot listen.
+/// The reason that a server cannot listen.
 public struct ListenError: Error, Sendable, CustomStringConvertible {
   /// What was wrong, and where.
   public let description: String
