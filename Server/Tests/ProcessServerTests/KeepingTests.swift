@@ -88,8 +88,9 @@ import Testing
     let path = NSTemporaryDirectory() + "processd-tokens-\(randomID())"
     defer { try? FileManager.default.removeItem(atPath: path) }
     func write(_ text: String) {
-      FileManager.default.createFile(
+      let isWritten = FileManager.default.createFile(
         atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
+      #expect(isWritten)
     }
     write("first one\nsecond two\n")
     let access = try Access(.file(path: path))

@@ -22,8 +22,9 @@ import Testing
     }
   }
 
-  nonisolated(unsafe) private static let usage =
+  private static var usage: Regex<Substring> {
     #/\{"user_seconds":\d+\.\d{6},"system_seconds":\d+\.\d{6},"max_rss_bytes":[1-9]\d*\}/#
+  }
 
   @Test("The output of an ended session has the documented form")
   func aSession() async throws {

@@ -1,4 +1,4 @@
-package import ProcessHost
+import ProcessHost
 
 /// The state of a process that answers give in addition to its output.
 package struct Ending: Sendable {
