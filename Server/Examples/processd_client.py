@@ -107,8 +107,8 @@ class Client:
         """Starts a command: a string for sh -c, or a list of words.
 
         Arguments are cwd, env, tty, rows, cols, pipe_stdin, timeout_ms, linger_ms, keep_alive, name,
-        idempotency_key and the limits cpu_seconds, open_files, max_memory_bytes and max_processes, as the API has
-        them. Raises OSError if the command cannot be started.
+        idempotency_key and the limits cpu_seconds, open_files, max_memory_bytes and max_processes,
+        as the API has them. Raises OSError if the command cannot be started.
 
         With a name or an idempotency_key, starting the same again gives the same session: is_repeated says so.
         """
@@ -135,10 +135,11 @@ class Client:
         if answer["isError"]:
             raise OSError(answer["content"][0]["text"])
         result = answer["structuredContent"]
+        session = Session(self, result["session_id"]) if "session_id" in result else None
         return Result(
-            base64.b64decode(result["stdout_b64"]), base64.b64decode(result["stderr_b64"]), result["exit_code"],
-            result["signal"], result["timed_out"], result["oom_killed"], result["rusage"], result["lost_bytes"],
-            result["dropped_bytes"], Session(self, result["session_id"]) if "session_id" in result else None)
+            base64.b64decode(result["stdout_b64"]), base64.b64decode(result["stderr_b64"]),
+            result["exit_code"], result["signal"], result["timed_out"], result["oom_killed"],
+            result["rusage"], result["lost_bytes"], result["dropped_bytes"], session)
 
     def sessions(self):
         """All sessions of this workspace, as the API describes them."""

@@ -116,7 +116,8 @@ class ClientTest(unittest.TestCase):
 
     def test_usage(self):
         """What a process has used is known at its end."""
-        session = self.client.start("read line; i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done")
+        session = self.client.start(
+            "read line; i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done")
         session.read()
         self.assertIsNone(session.rusage)
         session.write(b"go\n")
@@ -129,7 +130,8 @@ class ClientTest(unittest.TestCase):
         for limit in ("max_memory_bytes", "max_processes"):
             with self.assertRaises(APIError) as refused:
                 self.client.start("true", **{limit: 1 << 30})
-            self.assertEqual((refused.exception.status, refused.exception.code), (400, "limits_unavailable"))
+            self.assertEqual(refused.exception.status, 400)
+            self.assertEqual(refused.exception.code, "limits_unavailable")
 
     def test_tail(self):
         session = self.client.start("for i in 1 2 3; do echo $i; sleep 0.1; done")

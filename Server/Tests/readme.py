@@ -39,7 +39,8 @@ def main():
         assert result.returncode == 0, result.stderr
         for expected in [
             '"data_b64":"NDkK"',  # 49
-            "event: chunk\ndata: ", "event: exit\ndata: {\"exit_code\":0,\"signal\":null,\"timed_out\":false,", "event: end",
+            "event: chunk\ndata: ", "event: end",
+            "event: exit\ndata: {\"exit_code\":0,\"signal\":null,\"timed_out\":false,",
             '"data_b64":"NTAgODANCg=="',  # 50 80
             '"exit_code":129,"session_alive":false', '"signal":"SIGHUP"', '{"processes":[{',
             '"output":"hello\\n","exit_code":3', "1\n2\n3\n",

@@ -51,8 +51,8 @@ public struct RingReader: Sendable {
   /// - Parameters:
   ///   - cursor: The last chunk that the caller has dealt with, such as ``RingBatch/cursor`` of its
   ///     last read, or a seq. By default the read begins with the oldest retained chunk.
-  ///   - maxBytes: A limit on the payload read in bytes, or nil for none. At least one chunk is read
-  ///     if any is due; ``RingBatch/hasMore`` tells whether chunks were left.
+  ///   - maxBytes: A limit on the payload read, in bytes, or nil for none. At least one chunk is
+  ///     read if any is due; ``RingBatch/hasMore`` tells whether chunks were left.
   /// - Returns: The chunks and the ring's state, as of one instant.
   /// - Complexity: O(payload read) plus O(log chunks); at most one allocation, and none if there is
   ///   nothing to read.

@@ -1,5 +1,5 @@
-// The five ordering points, in the order of the steps in Sources/OutputRing/RingCounters.swift. `run`
-// looks at the machine code that compilers make of them.
+// The five ordering points, in the order of the steps in Sources/OutputRing/RingCounters.swift.
+// Scripts/check-arm64 looks at the machine code that compilers make of them.
 
 #include "RacingCopy.h"
 

@@ -180,7 +180,7 @@ struct EnforcedLimitTests {
       command.memoryLimit = 1
       do {
         let process = try await host.launch(command, into: freshSession())
-        // Depending on what the system charges before, it is killed by the first thing that it does.
+        // If the system charged less before, the first thing that it does kills it.
         #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
         #expect(process.wasOOMKilled == true)
         await process.waitUntilOver()

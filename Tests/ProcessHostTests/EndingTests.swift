@@ -194,7 +194,7 @@ import Testing
   }
 
   @Test(
-    "[lingering-group] Processes that a command left in its group end with the host, closed or released"
+    "[lingering-group] Processes that a command left in its group end when its host does"
   )
   func whatIsLeftEndsWithTheHost() async throws {
     for closes in [true, false] {
@@ -218,7 +218,7 @@ import Testing
   // MARK: Output that others hold open
 
   @Test(
-    "[held-output] The session closes when a grandchild is quiet, and later output is counted as dropped"
+    "[held-output] The session closes when a grandchild is quiet; later output counts as dropped"
   )
   func aQuietGrandchildDoesNotKeepTheSessionOpen() async throws {
     let directory = TemporaryDirectory()
@@ -307,7 +307,7 @@ import Testing
   // MARK: Hosts
 
   @Test(
-    "[host-close] Closing a host ends its processes, closes their sessions and leaves nothing behind"
+    "[host-close] Closing a host ends its processes, closes their sessions and leaves nothing"
   )
   func aClosedHostLeavesNothing() async {
     await #expect(processExitsWith: .success) {
@@ -340,7 +340,7 @@ import Testing
   }
 
   @Test(
-    "[host-close] Releasing the last reference to a host ends its processes and leaves nothing behind"
+    "[host-close] Releasing the last reference to a host ends its processes and leaves nothing"
   )
   func aForgottenHostLeavesNothing() async {
     await #expect(processExitsWith: .success) {

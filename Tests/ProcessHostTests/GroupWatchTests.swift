@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test(
-    "[terminate-many] One look covers all groups that are to end, and runs off the event loop's thread"
+    "[terminate-many] One scan covers all groups that are to end, off the event loop's thread"
   )
   func oneLookForAll() async throws {
     let scans = Scans()

@@ -165,7 +165,7 @@ import Testing
   }
 
   @Test(
-    "[exclusive-session] Appending to a session that a process writes to ends the program with an explanation"
+    "[exclusive-session] Appending to a process's session ends the program with an explanation"
   )
   func theProcessIsTheOnlyProducer() async throws {
     let result = await #expect(

@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test(
-    "[out-of-resources] A launch without free descriptors fails with EMFILE, and succeeds once there are enough"
+    "[out-of-resources] A launch without free descriptors fails with EMFILE, and succeeds later"
   )
   func launchesWithoutDescriptorsFailClearlyAndRecover() async {
     await #expect(processExitsWith: .success) {

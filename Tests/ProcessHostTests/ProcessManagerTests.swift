@@ -43,7 +43,7 @@ private final class ManualClock: Sendable {
   }
 
   @Test(
-    "[manager-forget] A reader of a forgotten process gets the rest of its output, its exit and the close"
+    "[manager-forget] A reader of a forgotten process gets its last output, exit and close"
   )
   func waitsEndWithTheClose() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))

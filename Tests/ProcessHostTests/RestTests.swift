@@ -17,15 +17,19 @@ import Testing
   private final class Source: EventSource, @unchecked Sendable {
     private let ends: PipeEnds
     private var decisions: [EventLoop.Next]
+    private let onFinish: (Source) -> Void
     private(set) var turns: [ContinuousClock.Instant] = []
     var registration: EventLoop.Registration?
     let begun = Latch<Void>()
     let finished = Latch<Void>()
 
-    /// - Parameter decisions: What it answers; the last one again and again.
-    init(_ decisions: [EventLoop.Next]) throws {
+    /// - Parameters:
+    ///   - decisions: What it answers; the last one again and again.
+    ///   - onFinish: What it does when it has finished.
+    init(_ decisions: [EventLoop.Next], onFinish: @escaping (Source) -> Void = { _ in }) throws {
       ends = try PipeEnds.open(.fromChild)
       self.decisions = decisions
+      self.onFinish = onFinish
       expectWritten([1], to: ends.write.number)
     }
 
@@ -41,7 +45,10 @@ import Testing
       return decisions.count > 1 ? decisions.removeFirst() : decisions[0]
     }
 
-    func didFinish() { finished.set(()) }
+    func didFinish() {
+      onFinish(self)
+      finished.set(())
+    }
   }
 
   /// Runs a closure on the event loop's thread.
@@ -115,43 +122,14 @@ import Testing
     #expect(await eventually { witness == nil })
   }
 
-  /// A source that is added again as soon as it has finished, once.
-  private final class Returning: EventSource, @unchecked Sendable {
-    private let ends: PipeEnds
-    private let eventLoop: EventLoop
-    private var turns = 0
-    var registration: EventLoop.Registration?
-    let returned = Latch<Void>()
-
-    init(on eventLoop: EventLoop) throws {
-      ends = try PipeEnds.open(.fromChild)
-      self.eventLoop = eventLoop
-      expectWritten([1], to: ends.write.number)
-    }
-
-    func add(to poller: borrowing Poller, token: Poller.Token) throws(SystemError) {
-      try unsafe poller.add(ends.read.number, token: token)
-    }
-
-    func remove(from poller: borrowing Poller) { poller.remove(ends.read.number) }
-
-    func handleEvent() -> EventLoop.Next {
-      turns += 1
-      return turns == 1 ? .finish : .hold
-    }
-
-    func didFinish() {
-      do throws(SystemError) { try eventLoop.add(self) } catch { Issue.record(error) }
-      returned.set(())
-    }
-  }
-
   @Test("A source that adds itself again when it finishes can be withdrawn, and the thread ends")
   func addedAgain() async throws {
     let eventLoop = try EventLoop.start()
-    let source = try Returning(on: eventLoop)
+    let source = try Source([.finish, .hold]) { source in
+      #expect(throws: Never.self) { try eventLoop.add(source) }
+    }
     try eventLoop.add(source)
-    try await source.returned.wait()
+    try await source.finished.wait()
     try await execute(on: eventLoop) {
       #expect(source.registration != nil)
       eventLoop.withdraw(source)

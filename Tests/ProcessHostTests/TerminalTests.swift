@@ -37,7 +37,7 @@ import Testing
   }
 
   @Test(
-    "[terminal] A command in a terminal has stdin, stdout and stderr at a terminal of the given size"
+    "[terminal] A command in a terminal has its three streams there, of the given size"
   )
   func itIsATerminalOfThatSize() async throws {
     #expect(try await output("stty size") == "30 100\r\n")

@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test(
-    "[foreign-cursor] A wait from a cursor of another session ends at once, even if the session is empty"
+    "[foreign-cursor] A wait with a foreign cursor ends at once, even if the session is empty"
   )
   func waits() async {
     let empty = Session(id: "s", capacity: 100)

@@ -48,7 +48,7 @@ private func reserve(_ count: Int, filling written: Int) {
   }
 
   @Test(
-    "[session-memory] Without memory the throwing initializer throws, and the other ends the program with a reason"
+    "[session-memory] Without memory one initializer throws, and the other ends the program"
   )
   func noMemory() async throws {
     await #expect(processExitsWith: .success) {

@@ -111,7 +111,7 @@ import Testing
   }
 
   @Test(
-    "[producers] Beside an exclusive producer, append, setExit and close of the session end the program"
+    "[producers] Beside a producer, the session's append, setExit and close end the program"
   )
   func sessionTraps() async throws {
     let append = await #expect(

@@ -158,7 +158,7 @@ import Testing
   }
 
   @Test(
-    "[register-again] Ids are equal only if their bytes are, even if the strings are canonically equal"
+    "[register-again] Ids are equal only if their bytes are, whatever equals canonically"
   )
   func canonicallyEqualIds() {
     let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}")

@@ -174,7 +174,8 @@ int main(int count, char** arguments) {
     return 64;
   }
   bool isGood = true;
-  std::printf("%-50s %12s  %s\n", "the protocol as it is, random schedules", "executions", "result");
+  const char* title = "the protocol as it is, random schedules";
+  std::printf("%-50s %12s  %s\n", title, "executions", "result");
   for (const Case& scenario : cases) isGood &= check(scenario, rl::sched_random, executions);
 
   std::printf("\nthe protocol as it is, every schedule with at most 2 forced switches, or 1\n");

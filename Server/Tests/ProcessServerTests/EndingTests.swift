@@ -166,7 +166,8 @@ import Testing
 
       let many = try await server.post(
         "envs/local/tool/call",
-        #"{"tool":"shell","arguments":{"command":"sleep 1000 & sleep 1000 & sleep 1000 & echo all","max_processes":2,"end_background":true}}"#
+        #"{"tool":"shell","arguments":{"max_processes":2,"end_background":true,"#
+          + #""command":"sleep 1000 & sleep 1000 & sleep 1000 & echo all"}}"#
       )
       #expect(many.text.contains(#""exit_code":2"#))
       #expect(!many.text.contains("all"))

@@ -175,7 +175,8 @@ import Testing
         text
           == #"{"isError":false,"content":[{"type":"text","text":"a\"b\né\n"}],"#
           + #""structuredContent":{"output":"a\"b\né\n","exit_code":7,"signal":null,"#
-          + #""timed_out":false,"oom_killed":null,"rusage":USAGE,"truncated":false,"lost_bytes":0,"dropped_bytes":0,"#
+          + #""timed_out":false,"oom_killed":null,"rusage":USAGE,"#
+          + #""truncated":false,"lost_bytes":0,"dropped_bytes":0,"#
           + #""stdout":"a\"b\n","stderr":"é\n","stdout_b64":"YSJiCg==","stderr_b64":"w6kK"}}"#)
       let late = try await shell(#""command":"echo early; sleep 1000","timeout_ms":200"#)
       #expect(

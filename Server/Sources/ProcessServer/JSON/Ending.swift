@@ -1,20 +1,7 @@
-import ProcessHost
+package import ProcessHost
 
 /// The state of a process that answers give in addition to its output.
 package struct Ending: Sendable {
-  /// The processor time and memory that a process has used.
-  package struct Usage: Sendable {
-    package var userTime: Duration
-    package var systemTime: Duration
-    package var peakResidentBytes: Int
-
-    package init(userTime: Duration, systemTime: Duration, peakResidentBytes: Int) {
-      self.userTime = userTime
-      self.systemTime = systemTime
-      self.peakResidentBytes = peakResidentBytes
-    }
-  }
-
   /// The name of the signal that ended the process; nil if none did.
   package var signal: String?
   /// Whether the process was ended because its time was up.
@@ -23,7 +10,7 @@ package struct Ending: Sendable {
   /// before its end, and if that is unknown.
   package var wasOOMKilled: Bool?
   /// Nil before its end.
-  package var usage: Usage?
+  package var usage: ResourceUsage?
   /// The number of bytes that arrived after the session had been closed.
   package var droppedBytes = 0
   /// Whether the session has been removed: the next request about it is answered with that.
@@ -32,13 +19,7 @@ package struct Ending: Sendable {
   package init(signal: String? = nil) { self.signal = signal }
 }
 
-extension Ending.Usage {
-  init(_ usage: ResourceUsage) {
-    self.init(
-      userTime: usage.userTime, systemTime: usage.systemTime,
-      peakResidentBytes: usage.peakResidentBytes)
-  }
-
+extension ResourceUsage {
   /// Returns a time in seconds, with six digits after the point.
   static func seconds(_ time: Duration) -> String {
     let (seconds, attoseconds) = time.components

@@ -112,7 +112,7 @@ final class Job: Sendable {
     // Known by now, or in a moment.
     ending.signal = try? await process.waitForExit().signalName
     ending.wasOOMKilled = process.wasOOMKilled
-    ending.usage = process.resourceUsage.map { Ending.Usage($0) }
+    ending.usage = process.resourceUsage
     return ending
   }
 }

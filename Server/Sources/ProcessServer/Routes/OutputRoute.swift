@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import ProcessHost
 import Processes
 
 extension API {
@@ -111,8 +112,8 @@ private enum OutputFormat {
     set("Signal", ending.signal)
     set("Timed-Out", "\(ending.hasTimedOut)")
     set("OOM-Killed", ending.wasOOMKilled.map { "\($0)" })
-    set("User-Seconds", ending.usage.map { Ending.Usage.seconds($0.userTime) })
-    set("System-Seconds", ending.usage.map { Ending.Usage.seconds($0.systemTime) })
+    set("User-Seconds", ending.usage.map { ResourceUsage.seconds($0.userTime) })
+    set("System-Seconds", ending.usage.map { ResourceUsage.seconds($0.systemTime) })
     set("Max-RSS-Bytes", ending.usage.map { "\($0.peakResidentBytes)" })
     set("Foreign-Cursor", "\(output.isCursorForeign)")
     set("Cursor-Ahead", "\(output.isCursorAhead)")
