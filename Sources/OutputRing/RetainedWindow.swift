@@ -101,7 +101,7 @@ extension RingMemory {
 
 /// The retained window that a reader found last, for all readers, and the loss that they reported.
 ///
-/// The window is a function of the newest seq alone. So a cached window of that seq spares a reader
+/// A cached window is a function of its newest seq alone. So the window of that seq spares a reader
 /// that has nothing to read all searching, whatever the number of chunks; and one of an older seq
 /// is where the next search starts, because the oldest retained seq never falls.
 ///
