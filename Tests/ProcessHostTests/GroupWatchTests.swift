@@ -84,11 +84,12 @@ import Testing
     process.terminate(grace: .seconds(1_000))
     #expect(try await process.waitForExit() == .signaled(SIGTERM))
     #expect(await eventually { scans.all.count >= 3 })
-    // Its number is not free.
-    #expect(exists(process.processID))
+    // Its PID is not free.
+    let identity = ProcessIdentity(process.processID)
+    #expect(identity.exists)
     scans.findAgain()
     await host.close(grace: .zero)
-    #expect(!exists(process.processID))
+    #expect(!identity.exists)
   }
 
   @Test("Without descriptors the members of a group are unknown rather than none")

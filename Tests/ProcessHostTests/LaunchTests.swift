@@ -136,10 +136,12 @@ import Testing
     let started = try answer.get()
     _ = await session.output(since: 0, waitingUpTo: nil)
     let daemon = try #require(Int32(text(session).dropLast()))
+    let leader = ProcessIdentity(started.processID)
+    #expect(leader.exists)
     await started.lifecycle.end(started.outputs)
     #expect(session.isClosed)
     #expect(!isGone(daemon))
-    #expect(!exists(started.processID))
+    #expect(!leader.exists)
     kill(daemon, SIGKILL)
   }
 
@@ -148,6 +150,14 @@ import Testing
   @Test(
     "[hanging-launch] Hanging launches delay neither other launches nor the close of their host")
   func hanging() async throws {
+    // On a busy machine the system may end the hanging too soon: then nothing is known.
+    for _ in 0..<4 { if try await outlastsHanging(isLast: false) { return } }
+    _ = try await outlastsHanging(isLast: true)
+  }
+
+  /// Returns whether the launches hung to the end; expects nothing if they did not, unless this is
+  /// the last attempt.
+  private func outlastsHanging(isLast: Bool) async throws -> Bool {
     let hanging = Hanging(directory)
     let host = CommandHost()
     let other = CommandHost()
@@ -158,11 +168,13 @@ import Testing
     for _ in 0..<20 { try await capture(Command("true"), on: other) }
     await other.close()
     await host.close(grace: .zero)
-    for launch in launches {
-      await #expect(throws: LaunchError.hostClosed) { try await launch.value }
-    }
-    #expect(sessions.allSatisfy { !$0.isClosed && $0.isAlive })
     hanging.release()
+    var results: [Result<HostedProcess, any Error>] = []
+    for launch in launches { results.append(await launch.result) }
+    if !isLast, hanging.mayHaveEnded { return false }
+    for result in results { #expect(throws: LaunchError.hostClosed) { try result.get() } }
+    #expect(sessions.allSatisfy { !$0.isClosed && $0.isAlive })
+    return true
   }
 
   @Test("A hanging launch can be cancelled, and the host then launches others")

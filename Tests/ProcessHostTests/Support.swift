@@ -100,6 +100,26 @@ func children() -> [String] {
 /// Whether a process exists; a zombie does.
 func exists(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 
+/// A process, as its PID and the time of its start: the system gives the PID to another one later.
+struct ProcessIdentity {
+  private let process: Int32
+  private let startTime: Substring?
+
+  init(_ process: Int32) {
+    self.process = process
+    startTime = Self.startTime(of: process)
+  }
+
+  /// Whether the process exists; a zombie does.
+  var exists: Bool { startTime != nil && Self.startTime(of: process) == startTime }
+
+  private static func startTime(of process: Int32) -> Substring? {
+    guard let stat = contents("/proc/\(process)/stat") else { return nil }
+    // The name, in parentheses, is the second field; the time is the 22nd.
+    return stat[stat.lastIndex(of: ")")!...].split(separator: " ")[20]
+  }
+}
+
 /// Whether a process has ended; its zombie may be left.
 func isGone(_ process: Int32) -> Bool {
   guard let stat = contents("/proc/\(process)/stat") else { return true }
@@ -146,10 +166,11 @@ final class TemporaryDirectory {
 }
 
 /// An executable that cannot be opened while this is held: a lease on it would have to be given up
-/// first.
+/// first. After a while the system takes the lease away.
 final class Hanging {
   let path: String
   private let descriptor: Int32
+  private let start = ContinuousClock.now
 
   init(_ directory: TemporaryDirectory) {
     path = directory.file("hanging", "#!/bin/sh\necho late\n", mode: 0o755)
@@ -162,4 +183,10 @@ final class Hanging {
   }
 
   func release() { close(descriptor) }
+
+  /// Whether the system may have taken the lease away.
+  var mayHaveEnded: Bool {
+    let seconds = contents("/proc/sys/fs/lease-break-time").flatMap { Int($0.dropLast()) } ?? 45
+    return ContinuousClock.now - start >= .seconds(seconds)
+  }
 }

@@ -10,6 +10,6 @@ func square(of number: Int) async throws -> String {
   try await process.input?.write("\(number)\n".utf8)  // waits while the pipe is full
   let output = await session.output(since: .start, waitingUpTo: .seconds(10))
   process.terminate(grace: .seconds(2))  // SIGTERM to the whole group, then SIGKILL
-  try await process.waitUntilClosed()  // now nothing is left: no process, no descriptor
+  try await process.waitUntilClosed()  // now the command is reaped and its output closed
   return output.chunks.payload.description
 }

@@ -17,6 +17,7 @@ struct JobResult: Sendable {
     case succeeded
     case failed(ProcessExit)
     case timedOut
+    case cancelled
     case notStarted(String)
   }
 
@@ -35,6 +36,7 @@ extension JobResult: CustomStringConvertible {
       case .succeeded: "succeeded"
       case .failed(let exit): "failed: \(exit)"
       case .timedOut: "timed out after \(job.timeLimit)"
+      case .cancelled: "cancelled"
       case .notStarted(let reason): "not started: \(reason)"
       }
     let remark = self.outcome != .succeeded && job.mayFail ? " (allowed)" : ""

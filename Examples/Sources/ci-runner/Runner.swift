@@ -25,22 +25,32 @@ struct Runner: Sendable {
   /// Runs one job.
   func run(_ job: Job) async -> JobResult {
     var result = JobResult(job: job, outcome: .succeeded)
+    let session = Session(id: job.name)
+    let process: HostedProcess
     do {
-      let session = Session(id: job.name)
-      let process = try await host.launch(job.command, into: session)
-      let timer = Task {
-        try await Task.sleep(for: job.timeLimit)
-        process.terminate(grace: .seconds(1))  // SIGTERM to the whole group, then SIGKILL
-      }
-      result.missedBytes = await printOutput(of: session, as: job.name)
-      let exit = try await process.waitUntilClosed()
-      timer.cancel()
-      if !exit.isSuccess {
-        let isTimeUp = (try? await timer.value) != nil
-        result.outcome = isTimeUp ? .timedOut : .failed(exit)
-      }
+      process = try await host.launch(job.command, into: session)
     } catch {
       result.outcome = .notStarted("\(error)")
+      return result
+    }
+    let timer = Task {
+      try await Task.sleep(for: job.timeLimit)
+      process.terminate(grace: .seconds(1))  // SIGTERM to the whole group, then SIGKILL
+    }
+    defer { timer.cancel() }
+    // Cancelling a task does not end its command.
+    await withTaskCancellationHandler {
+      result.missedBytes = await printOutput(of: session, as: job.name)
+      do {
+        let exit = try await process.waitUntilClosed()
+        timer.cancel()
+        let isTimeUp = (try? await timer.value) != nil
+        if !exit.isSuccess { result.outcome = isTimeUp ? .timedOut : .failed(exit) }
+      } catch {
+        result.outcome = .cancelled
+      }
+    } onCancel: {
+      process.terminate(grace: .seconds(1))
     }
     return result
   }
