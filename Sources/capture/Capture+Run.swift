@@ -148,7 +148,8 @@ extension Capture {
   private func watchEnd(
     of process: HostedProcess, _ timer: TimeLimit.Timer?, _ wait: OutputWait
   ) -> Task<CommandEnd, any Error> {
-    let linger = lingerTime
+    // The command's own end of the output may be noticed a moment after its exit.
+    let linger = max(lingerTime, .milliseconds(10))
     return Task.detached {
       let exit = try await process.waitForExit()
       timer?.stop()

@@ -152,6 +152,7 @@ struct Capture: AsyncParsableCommand {
 
   static func main() async {
     openStandardDescriptors()
+    SignalSource.defaultQuit()
     // If SIGCHLD were inherited as ignored, capture could not learn how the command ends.
     defaultChildSignal()
     let split = CommandLineSplit(rawArguments())

@@ -70,13 +70,13 @@ struct OutputWriter {
   ///   - isTimedOut: Whether the command ran into its time limit.
   ///   - time: How long the command ran.
   mutating func finish(signal: Int32?, isTimedOut: Bool, after time: Duration) {
-    // If writing has failed or the session is still open, the output that was not read counts as
-    // retained.
-    let last = session.output(since: cursor)
+    // All numbers are those of the last read: a session that is still open may go on to grow. If
+    // writing has failed, the output that was not written counts as retained.
+    if isStopped { read() }
     let totals = Totals(
-      exitCode: last.exitCode, isAlive: last.isAlive, isClosed: last.isClosed,
-      writtenChunks: writtenChunks, lostBytes: last.lostBytes,
-      totalBytes: last.cursor.offset ?? session.totalBytes,
+      exitCode: output.exitCode, isAlive: output.isAlive, isClosed: output.isClosed,
+      writtenChunks: writtenChunks, lostBytes: output.lostBytes,
+      totalBytes: output.cursor.offset ?? session.totalBytes,
       missedChunks: missedChunks, missedBytes: missedBytes, signal: signal,
       isTimedOut: isTimedOut, seconds: time.seconds)
     write { format throws(StreamError) in try format.writeEnd(totals) }

@@ -17,8 +17,10 @@ import Processes
 /// - After the command's end, while other processes still hold its output open, capture forwards a
 ///   signal as well, but they may ignore it: background processes of a shell ignore `SIGINT`. So
 ///   the signal also ends the wait for them.
-/// - When capture has nothing more to wait for, a signal ends capture at once: it may be writing to
-///   a pipe that no process reads.
+/// - When capture has nothing more to wait for, the signal leaves it a second to write what it has,
+///   and then ends it: it may be writing to a pipe that no process reads. A supervisor that signals
+///   a whole group reaches capture just after the command's end.
+/// - Another signal after that ends capture at once.
 /// - `SIGTSTP` (Ctrl-Z) stops the group and then capture; `SIGCONT` continues both.
 /// - A signal from the terminal has already reached a command in capture's own group, and is not
 ///   sent again.
@@ -29,6 +31,10 @@ final class SignalForwarder: Sendable {
   /// cause three at once.
   private static let impatience = [SIGINT, SIGTERM, SIGQUIT]
   private static let impatienceSpan: Duration = .seconds(5)
+  /// How long capture may go on to write after a signal, if it has nothing more to wait for.
+  private static let writingTime: Duration = .seconds(1)
+  /// Signals that follow each other faster are one: timeout(1) signals capture, and then its group.
+  private static let echoTime: Duration = .milliseconds(100)
 
   private struct State {
     var process: HostedProcess?
@@ -39,6 +45,8 @@ final class SignalForwarder: Sendable {
     var impatience: [ContinuousClock.Instant] = []
     /// The signal that was the third.
     var third: ProcessSignal?
+    /// The time of the first signal that asked to end after the command's end.
+    var firstAfterEnd: ContinuousClock.Instant?
   }
 
   private let state = LockedState(State())
@@ -152,10 +160,25 @@ final class SignalForwarder: Sendable {
     try? process.signal(.resume)
     if isThird { try? process.signal(.kill) }
     guard hadEnded, Self.endings.contains(signal.rawValue) else { return }
-    if !wait.end(by: .signal(signal)) || wasClosed {
-      terminal.giveBack()
-      SignalSource.end(by: signal.rawValue)
+    let first = state.withLock { state in
+      defer { state.firstAfterEnd = state.firstAfterEnd ?? .now }
+      return state.firstAfterEnd
     }
+    if let first {
+      if ContinuousClock.now - first > Self.echoTime { end(by: signal) }
+      return
+    }
+    wait.end(by: .signal(signal))
+    guard wasClosed else { return }
+    Task.detached { [self] in
+      try? await Task.sleep(for: Self.writingTime)
+      end(by: signal)
+    }
+  }
+
+  private func end(by signal: ProcessSignal) {
+    terminal.giveBack()
+    SignalSource.end(by: signal.rawValue)
   }
 
   /// Records a signal to the running command. Returns whether it is the third within seconds.

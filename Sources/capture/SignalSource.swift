@@ -35,12 +35,21 @@ enum SignalSource {
     try startThread {
       var byte: UInt8 = 0
       while true {
-        guard unsafe read(numbers, &byte, 1) == 1 else { continue }
+        // 0 is the first call of the handler, which no signal has made.
+        guard unsafe read(numbers, &byte, 1) == 1, byte != 0 else { continue }
         onSignal(Int32(byte & ~systemBit), byte & systemBit != 0)
       }
     }
+    // The first call of Swift code may allocate, or wait for a lock that the interrupted thread
+    // holds: a signal must not make it.
+    var info = unsafe siginfo_t()
+    unsafe handler(0, &info, nil)
     for signal in signals where !isIgnored(signal) || signal == SIGCHLD { handle(signal) }
   }
+
+  /// Gives `SIGQUIT` its default effect until capture handles it: the handler of Swift's runtime
+  /// would report a crash and let capture go on.
+  static func defaultQuit() { if !isIgnored(SIGQUIT) { _ = signal(SIGQUIT, SIG_DFL) } }
 
   /// Stops capture as its parent expects after `SIGTSTP`; returns when it has been continued.
   ///
@@ -89,18 +98,21 @@ enum SignalSource {
     #endif
   }
 
+  /// Writes a signal's number to the pipe. Nothing in it may allocate or lock, and therefore no
+  /// generic code that is not specialized.
+  private static let handler:
+    @convention(c) (Int32, UnsafeMutablePointer<siginfo_t>?, UnsafeMutableRawPointer?) -> Void = {
+      number, info, _ in
+      let previous = errno
+      var byte = UInt8(truncatingIfNeeded: number)
+      // Signals from processes have codes of 0 and below.
+      if let info = unsafe info, unsafe info.pointee.si_code > 0 { byte |= systemBit }
+      unsafe write(signalPipe, &byte, 1)
+      errno = previous
+    }
+
   private static func handle(_ number: Int32) {
     var action = sigaction()
-    let handler:
-      @convention(c) (Int32, UnsafeMutablePointer<siginfo_t>?, UnsafeMutableRawPointer?) -> Void = {
-        number, info, _ in
-        let previous = errno
-        // Signals from processes have codes of 0 and below.
-        let isFromSystem = unsafe info.map { unsafe $0.pointee.si_code > 0 } ?? false
-        var byte = UInt8(truncatingIfNeeded: number) | (isFromSystem ? systemBit : 0)
-        unsafe write(signalPipe, &byte, 1)
-        errno = previous
-      }
     #if canImport(Darwin)
       unsafe action.__sigaction_u.__sa_sigaction = unsafe handler
     #elseif canImport(Glibc)

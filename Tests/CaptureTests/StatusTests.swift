@@ -186,6 +186,35 @@ import Testing
     #expect(try await capture.result().exit == .signaled(SIGTERM))
   }
 
+  @Test("After a signal capture still has time to write what it has")
+  func aSignalLeavesTimeToWrite() async throws {
+    // On a busy machine the second may be over too soon: then it tries again.
+    for attempt in 1...5 {
+      let fifo = NSTemporaryDirectory() + "capture-test-" + UUID().uuidString
+      try #require(unsafe mkfifo(fifo, 0o600) == 0)
+      defer { unsafe _ = unlink(fifo) }
+      let reader = unsafe open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+      let capture = try await Run(
+        command: ["head", "-c", "500000", "/dev/zero"], redirections: ">'\(fifo)'")
+      let number = capture.process.processID
+      #expect(
+        await eventually { unreadBytes(of: reader) >= 65_536 && childStates(of: number).isEmpty })
+      try capture.process.signal(.terminate)
+      // Until capture has ended, there is something to read, or will be.
+      var count = 0
+      var buffer = [UInt8](repeating: 0, count: 65_536)
+      while true {
+        let read = unsafe read(reader, &buffer, buffer.count)
+        if read == 0 { break }
+        if read > 0 { count += read } else { usleep(1_000) }
+      }
+      close(reader)
+      #expect(try await capture.result().exit == .signaled(SIGTERM))
+      if count == 500_000 { return }
+      #expect(attempt < 5, "\(count) bytes")
+    }
+  }
+
   @Test("A signal during the launch ends capture")
   func signalsDuringTheLaunchAreNotLost() async throws {
     // Whether capture has begun to take signals or not, the signal ends it in the end.

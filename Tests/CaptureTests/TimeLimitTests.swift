@@ -139,4 +139,15 @@ import Testing
     #expect(none.exit == .exited(0))
     kill(try #require(Int32(none.text.dropLast())), SIGKILL)
   }
+
+  @Test("The accounts balance though another process still floods the output at the end")
+  func aFloodAtTheEnd() async throws {
+    let result = try await run(
+      "--json", "--linger", "0.2", command: shell("yes & echo now; exit 2"))
+    #expect(result.exit == .exited(2))
+    let report = try Report(result.stdout)
+    #expect(report.summary.missed_bytes == report.summary.lost_bytes)
+    #expect(report.chunkBytes + report.summary.missed_bytes == report.summary.total_bytes)
+    #expect(report.summary.retained_bytes == report.chunkBytes)
+  }
 }

@@ -300,7 +300,8 @@ struct Fields: Sendable {
     guard let double = Double(text), double.rounded() == double else {
       throw error(field, "is \(text.prefix(40)): not an integer")
     }
-    throw error(field, "is \(text.prefix(40)): must be \(bounds)")
+    let limits = double < 0 ? bounds : "at most \(range.upperBound)"
+    throw error(field, "is \(text.prefix(40)): must be \(limits)")
   }
 
   /// Bytes in base64.

@@ -46,7 +46,7 @@ extension API {
     } catch LaunchError.limitsUnavailable(let reason) {
       throw APIError(
         .badRequest, "limits_unavailable",
-        "max_memory_bytes and max_processes take a control group: \(reason)")
+        "max_memory_bytes and max_processes take a control group (--cgroups): \(reason)")
     } catch let error as LaunchError {
       return Response(json: ["isError": true, "content": [text(error.description)]])
     }
