@@ -300,7 +300,8 @@ struct Fields: Sendable {
     guard let double = Double(text), double.rounded() == double else {
       throw error(field, "is \(text.prefix(40)): not an integer")
     }
-    let limits = double < 0 ? bounds : "at most \(range.upperBound)"
+    let isAbove = double > 0 && range.upperBound == .max
+    let limits = isAbove ? "at most \(range.upperBound)" : bounds
     throw error(field, "is \(text.prefix(40)): must be \(limits)")
   }
 
