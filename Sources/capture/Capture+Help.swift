@@ -32,12 +32,13 @@ extension Capture {
     --outlive is given. Other processes that still hold its output open after its end \
     are waited for as long as --linger says; a line on stderr tells if that was too short for them.
 
-    SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM are passed on to COMMAND's \
-    group, and SIGCONT after them; capture then still waits for COMMAND and writes what it has. The third \
-    SIGINT, SIGTERM or SIGQUIT within 5 seconds kills the group. After COMMAND's end a signal ends the \
-    wait for others that hold its output open, or else leaves capture a second to write what it has; one \
-    after that ends capture at once. Ctrl-Z stops COMMAND and capture, and fg continues both. If no process reads \
-    capture's own output any more, --live ends COMMAND with SIGPIPE and SIGTERM, as a pipeline would.
+    SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM are passed on to \
+    COMMAND's group, and SIGCONT after them; capture then still waits for COMMAND and writes \
+    what it has. The third SIGINT, SIGTERM or SIGQUIT within 5 seconds kills the group. After \
+    COMMAND's end a signal ends the wait for others that hold its output open, or else leaves \
+    capture a second to write what it has; one after that ends capture at once. Ctrl-Z stops \
+    COMMAND and capture, and fg continues both. If no process reads capture's own output any \
+    more, --live ends COMMAND with SIGPIPE and SIGTERM, as a pipeline would.
 
     After --timeout the group gets SIGTERM or what --signal says, and after --kill-after SIGKILL. \
     COMMAND's own end before that counts, even if others hold its output open for longer.
