@@ -3,7 +3,7 @@ import Processes
 import Testing
 
 /// What is left of the public surface of Processes beyond the contract's rows.
-@Suite struct ProcessesSurfaceTests {
+@Suite struct ProcessesPublicAPITests {
   @Test("A session has the documented defaults, and keeps its id, workspace and capacity")
   func constants() {
     #expect(Session.maxBufferBytes == 1_048_576)
