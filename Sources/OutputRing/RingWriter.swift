@@ -262,24 +262,51 @@ extension RingWriter {
   /// - Parameters:
   ///   - count: The most bytes wanted; at most the layout's `reservationLimit` are reserved.
   ///   - tag: One bit for the ring's owner, returned with the chunk.
-  ///   - fill: Receives the two pieces, the second of which is empty unless the reservation wraps.
-  ///     They must not be used after it returns.
-  /// - Returns: The number of bytes published, as `fill` returned it.
-  /// - Throws: What `fill` throws.
-  /// - Precondition: `count` is positive; `fill` returns from 0 to the bytes reserved.
-  /// - Complexity: O(1) besides `fill`; wait-free, no allocation.
+  ///   - initializer: Receives the two pieces, the second of which is empty unless the reservation
+  ///     wraps. They must not be used after it returns.
+  /// - Returns: The number of bytes published, as `initializer` returned it.
+  /// - Throws: What `initializer` throws.
+  /// - Precondition: `count` is positive; `initializer` returns from 0 to the bytes reserved.
+  /// - Complexity: O(1) besides `initializer`; wait-free, no allocation.
   @discardableResult
   @inline(__always)
   public mutating func append<Failure: Error>(
     reserving count: Int, tag: Bool = false,
-    filling fill: (
+    initializingWith initializer: (
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
     let reservation = reserve(count)
-    let written = try unsafe fill(reservation.first, reservation.second)  // W2
+    let written = try unsafe initializer(reservation.first, reservation.second)  // W2
     commit(written, of: reservation, tag: tag)
     return written
+  }
+
+  /// Lets a closure write a chunk's payload straight into the ring, through a span that cannot be
+  /// misused.
+  ///
+  /// As the form for two buffers, in one piece: where the payload storage wraps, the span is shorter
+  /// than `count`, of one byte at least.
+  ///
+  /// - Parameters:
+  ///   - count: The most bytes wanted; at most the layout's `reservationLimit` are reserved.
+  ///   - tag: One bit for the ring's owner, returned with the chunk.
+  ///   - initializer: Appends bytes to the span. If it appends none or throws, nothing is published.
+  /// - Returns: The number of bytes published.
+  /// - Throws: What `initializer` throws.
+  /// - Precondition: `count` is positive.
+  /// - Complexity: O(1) besides `initializer`; wait-free, no allocation.
+  @discardableResult
+  @inline(__always)
+  public mutating func append<Failure: Error>(
+    reserving count: Int, tag: Bool = false,
+    initializingWith initializer: (inout OutputRawSpan) throws(Failure) -> Void
+  ) throws(Failure) -> Int {
+    try unsafe append(reserving: count, tag: tag) { first, _ throws(Failure) in
+      var span = unsafe OutputRawSpan(buffer: first, initializedCount: 0)
+      try initializer(&span)
+      return unsafe span.finalize(for: first)
+    }
   }
 
   /// The places announced for a chunk that is not there yet.

@@ -85,6 +85,25 @@ import Testing
     #expect(writer.reader.read().first.map { Array($0.data) } == [1, 2, 3])
   }
 
+  @Test("a reservation's span is one piece, and what it holds is the chunk")
+  func reservationThroughSpan() {
+    var writer = RingWriter(RingLayout(capacity: 8, chunkLimit: 100, reservationLimit: 8))
+    let reader = writer.reader
+    func append(_ bytes: [UInt8]) -> Int {
+      writer.append(reserving: 8) { span in
+        for byte in bytes.prefix(span.freeCapacity) { span.append(byte) }
+      }
+    }
+    #expect(append([]) == 0)
+    #expect(writer.lastSeq == 0)
+    #expect(append([1, 2, 3, 4, 5, 6]) == 6)
+    #expect(append([7, 8, 9, 10, 11, 12]) == 6)
+    // 16 bytes of storage: 4 are left before the wrap.
+    #expect(append([13, 14, 15, 16, 17, 18]) == 4)
+    #expect(reader.read().map { Array($0.data) } == [[13, 14, 15, 16]])
+    #expect(reader.lostBytes == 12)
+  }
+
   @Test("A reservation publishes what its closure wrote, and nothing if it wrote nothing")
   func reservations() throws {
     struct Failure: Error {}
@@ -106,19 +125,19 @@ import Testing
         return count
       }
     }
-    #expect(unsafe writer.append(reserving: 4, filling: fill(1, 3)) == 3)
+    #expect(unsafe writer.append(reserving: 4, initializingWith: fill(1, 3)) == 3)
     #expect(pieces == [4, 0])
-    #expect(unsafe writer.append(reserving: 100, tag: true, filling: fill(2, 6)) == 6)
+    #expect(unsafe writer.append(reserving: 100, tag: true, initializingWith: fill(2, 6)) == 6)
     #expect(pieces == [6, 0])
-    #expect(unsafe writer.append(reserving: 6, filling: fill(3, 0)) == 0)
+    #expect(unsafe writer.append(reserving: 6, initializingWith: fill(3, 0)) == 0)
     #expect(throws: Failure.self) {
       try unsafe writer.append(reserving: 6) { (_, _) throws(Failure) in throw Failure() }
     }
     #expect(writer.lastSeq == 2)
     #expect(writer.endOffset == 9)
     // 16 bytes of storage: 9 to 15, then the wrap.
-    #expect(unsafe writer.append(reserving: 6, filling: fill(4, 5)) == 5)
-    #expect(unsafe writer.append(reserving: 6, filling: fill(5, 6)) == 6)
+    #expect(unsafe writer.append(reserving: 6, initializingWith: fill(4, 5)) == 5)
+    #expect(unsafe writer.append(reserving: 6, initializingWith: fill(5, 6)) == 6)
     #expect(pieces == [2, 4])
     let batch = reader.read()
     #expect(batch.map { Array($0.data) } == [[5, 5, 5, 5, 5, 5]])

@@ -29,7 +29,8 @@ import Testing
     #expect(output.chunks[0].offset == 6 + 3_000_000 - Session.maxBufferBytes)
     #expect(Array(output.chunks[0].data) == Array(bytes.suffix(Session.maxBufferBytes)))
     #expect(output.lostBytes == 6 + 3_000_000 - Session.maxBufferBytes)
-    #expect(output.missedChunks == 1 && output.missedBytes == output.lostBytes)
+    #expect(output.missedChunks == 1)
+    #expect(output.missedBytes == output.lostBytes)
     // To a reader that had all before it, no chunk is missing, but the prefix is.
     let later = session.output(since: Cursor(seq: 1, offset: 6))
     #expect(later.missedChunks == 0)
@@ -44,7 +45,8 @@ import Testing
     time.advance(by: .seconds(5))
     session.append([], to: .stdout)
     #expect(session.lastActivity == made.advanced(by: .seconds(5)))
-    #expect(session.output().chunks.isEmpty && session.lastSeq == 0)
+    #expect(session.output().chunks.isEmpty)
+    #expect(session.lastSeq == 0)
     session.append([1], to: .stdout)
     #expect(session.output().chunks.map(\.seq) == [1])
   }
@@ -56,9 +58,11 @@ import Testing
     for _ in 0..<count { session.append([7], to: .stdout) }
     let output = session.output()
     #expect(output.chunks.count == Session.maxBufferedChunks)
-    #expect(output.chunks.first?.seq == 1_001 && output.chunks.last?.seq == count)
+    #expect(output.chunks.first?.seq == 1_001)
+    #expect(output.chunks.last?.seq == count)
     #expect(output.lostBytes == 1_000)
-    #expect(output.missedChunks == 1_000 && output.missedBytes == 1_000)
+    #expect(output.missedChunks == 1_000)
+    #expect(output.missedBytes == 1_000)
     #expect(65_000 - Session.maxBufferedChunks < 1_500)  // "about 65,536"
   }
 
@@ -104,8 +108,12 @@ import Testing
       #expect(output.lostBytes == 18)
       #expect(output.missedChunks == max(0, 6 - since))
       #expect(output.missedBytes == max(0, 6 - since) * 3)
-      #expect(output.lastSeq == 9 && output.cursor == Cursor(seq: 9, offset: 27))
-      #expect(output.exitCode == 1 && !output.isAlive && !output.isClosed && !output.hasMore)
+      #expect(output.lastSeq == 9)
+      #expect(output.cursor == Cursor(seq: 9, offset: 27))
+      #expect(output.exitCode == 1)
+      #expect(!output.isAlive)
+      #expect(!output.isClosed)
+      #expect(!output.hasMore)
     }
   }
 
@@ -116,22 +124,30 @@ import Testing
     for since in [-1, -1_000, .min] {
       let output = session.output(since: Cursor(seq: since))
       #expect(output.chunks.map(\.seq) == [7, 8, 9])
-      #expect(output.missedChunks == 6 && output.missedBytes == 18 && !output.isCursorAhead)
+      #expect(output.missedChunks == 6)
+      #expect(output.missedBytes == 18)
+      #expect(!output.isCursorAhead)
     }
     let output = session.output(since: Cursor(seq: -5, offset: 20))
-    #expect(output.missedChunks == 6 && output.missedBytes == 18)
+    #expect(output.missedChunks == 6)
+    #expect(output.missedBytes == 18)
   }
 
   @Test("[cursor-range] a seq beyond the newest finds nothing, and is reported")
   func sinceBeyondTheNewest() {
     let session = Session()
-    #expect(session.output(since: 1).isCursorAhead && !session.output(since: 0).isCursorAhead)
+    #expect(session.output(since: 1).isCursorAhead)
+    #expect(!session.output(since: 0).isCursorAhead)
     session.append(zeros(3), to: .stdout)
     for since in [2, 1_000, .max] {
       let output = session.output(since: Cursor(seq: since))
-      #expect(output.isCursorAhead && output.chunks.isEmpty && !output.hasMore)
-      #expect(output.missedChunks == 0 && output.missedBytes == 0)
-      #expect(output.cursor == Cursor(seq: 1, offset: 3) && output.lastSeq == 1)
+      #expect(output.isCursorAhead)
+      #expect(output.chunks.isEmpty)
+      #expect(!output.hasMore)
+      #expect(output.missedChunks == 0)
+      #expect(output.missedBytes == 0)
+      #expect(output.cursor == Cursor(seq: 1, offset: 3))
+      #expect(output.lastSeq == 1)
     }
     #expect(session.output(since: Cursor(seq: 7, offset: .max)).isCursorAhead)
     #expect(!session.output(since: 1).isCursorAhead)
@@ -173,11 +189,13 @@ import Testing
     let cursor = session.output().cursor
     for _ in 0..<5_000 { session.append(zeros(60), to: .stdout) }
     let output = session.output(since: cursor)
-    #expect(output.missedChunks == 4_999 && output.missedBytes == 4_999 * 60)
+    #expect(output.missedChunks == 4_999)
+    #expect(output.missedBytes == 4_999 * 60)
     #expect(output.chunks.map(\.seq) == [5_001])
     // A bare seq that is older than every descriptor leaves the bytes, and only those, unknown.
     let bySeq = session.output(since: Cursor(seq: cursor.seq))
-    #expect(bySeq.missedChunks == 4_999 && bySeq.missedBytes == nil)
+    #expect(bySeq.missedChunks == 4_999)
+    #expect(bySeq.missedBytes == nil)
     #expect(session.output(since: 0).missedBytes == 5_000 * 60)
   }
 
@@ -187,7 +205,8 @@ import Testing
     session.append("last words".utf8, to: .stderr)
     session.setExit(2)
     let output = session.output(maxBytes: 1)
-    #expect(output.exitCode == 2 && output.texts == ["last words"])
+    #expect(output.exitCode == 2)
+    #expect(output.texts == ["last words"])
     // The same under concurrency: StressTests.
   }
 
@@ -197,8 +216,11 @@ import Testing
     session.setExit(0)
     session.append("late".utf8, to: .stdout)
     let output = session.output()
-    #expect(output.texts == ["late"] && !output.isAlive && output.exitCode == 0)
-    #expect(!session.isAlive && session.exitCode == 0)
+    #expect(output.texts == ["late"])
+    #expect(!output.isAlive)
+    #expect(output.exitCode == 0)
+    #expect(!session.isAlive)
+    #expect(session.exitCode == 0)
   }
 
   @Test("[exit-again] the last one stands")
@@ -206,33 +228,47 @@ import Testing
     let session = Session()
     for code in [0, 137, -1, .min, .max, 5] as [Int32] {
       session.setExit(code)
-      #expect(session.output().exitCode == code && session.exitCode == code)
-      #expect(!session.output().isAlive && !session.isAlive)
+      #expect(session.output().exitCode == code)
+      #expect(session.exitCode == code)
+      #expect(!session.output().isAlive)
+      #expect(!session.isAlive)
     }
   }
 
   @Test("[closed] setExit closes unless output may still come; close() then does")
   func closed() {
     let plain = Session()
-    #expect(!plain.isClosed && !plain.output().isClosed && plain.isAlive)
+    #expect(!plain.isClosed)
+    #expect(!plain.output().isClosed)
+    #expect(plain.isAlive)
     plain.setExit(0)
-    #expect(plain.isClosed && plain.output().isClosed)
+    #expect(plain.isClosed)
+    #expect(plain.output().isClosed)
 
     let late = Session()
     late.setExit(1, closing: false)
-    #expect(!late.isClosed && !late.output().isClosed && !late.output().isComplete)
+    #expect(!late.isClosed)
+    #expect(!late.output().isClosed)
+    #expect(!late.output().isComplete)
     late.append("late".utf8, to: .stdout)
     late.close()
-    #expect(late.isClosed && late.output().isClosed && late.output().exitCode == 1)
+    #expect(late.isClosed)
+    #expect(late.output().isClosed)
+    #expect(late.output().exitCode == 1)
     // It cannot be undone.
     late.setExit(2, closing: false)
-    #expect(late.isClosed && late.output().isClosed && late.output().exitCode == 2)
+    #expect(late.isClosed)
+    #expect(late.output().isClosed)
+    #expect(late.output().exitCode == 2)
 
     let closedFirst = Session()
     closedFirst.close()
-    #expect(closedFirst.isClosed && closedFirst.isAlive && closedFirst.output().exitCode == nil)
+    #expect(closedFirst.isClosed)
+    #expect(closedFirst.isAlive)
+    #expect(closedFirst.output().exitCode == nil)
     closedFirst.setExit(3, closing: false)
-    #expect(closedFirst.isClosed && closedFirst.exitCode == 3)
+    #expect(closedFirst.isClosed)
+    #expect(closedFirst.exitCode == 3)
   }
 
   @Test("[closed] a read in parts is complete only when nothing is left")
@@ -254,13 +290,17 @@ import Testing
       (51, 5), (.max, 5),
     ] {
       let output = session.output(maxBytes: limit)
-      #expect(output.chunks.count == count && output.hasMore == (count < 5))
-      #expect(output.lastSeq == count && output.cursor == Cursor(seq: count, offset: 10 * count))
+      #expect(output.chunks.count == count)
+      #expect(output.hasMore == (count < 5))
+      #expect(output.lastSeq == count)
+      #expect(output.cursor == Cursor(seq: count, offset: 10 * count))
     }
     let rest = session.output(since: 3, maxBytes: 20)
-    #expect(rest.chunks.map(\.seq) == [4, 5] && !rest.hasMore)
+    #expect(rest.chunks.map(\.seq) == [4, 5])
+    #expect(!rest.hasMore)
     let nothing = session.output(since: 5, maxBytes: 0)
-    #expect(nothing.chunks.isEmpty && !nothing.hasMore)
+    #expect(nothing.chunks.isEmpty)
+    #expect(!nothing.hasMore)
   }
 
   @Test("[raw-bytes] never decoded, split or joined")
@@ -282,7 +322,8 @@ import Testing
     let (first, second) = (Session(id: "a"), Session(id: "a"))
     #expect(manager.register(first) == nil)
     #expect(manager.register(second) === first)
-    #expect(manager.session(id: "a") === second && manager.count == 1)
+    #expect(manager.session(id: "a") === second)
+    #expect(manager.count == 1)
     #expect(manager.register(second) === second)
   }
 
@@ -296,7 +337,8 @@ import Testing
     manager.session(id: "b")?.append([1], to: .stdout)
     time.advance(by: .nanoseconds(1))
     #expect(Set(manager.sweep().map(\.id)) == ["a", "c"])
-    #expect(manager.sessions.map(\.id) == ["b"] && manager.count == 1)
+    #expect(manager.sessions.map(\.id) == ["b"])
+    #expect(manager.count == 1)
   }
 
   @Test("[idle] append, setExit and register count; nothing else does")

@@ -144,7 +144,7 @@ package final class RingSubject: Subject, @unchecked Sendable {
     reserving count: Int, isError: Bool,
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> Int {
-    try unsafe writer.append(reserving: count, tag: isError, filling: fill)
+    try unsafe writer.append(reserving: count, tag: isError, initializingWith: fill)
   }
 
   package func setExit(_ code: Int32, closing: Bool) {

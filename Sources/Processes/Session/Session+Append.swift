@@ -68,9 +68,9 @@ extension Session {
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
   /// can.
   ///
-  /// As `RingWriter.append(reserving:tag:filling:)`. Besides, other producers of this session
-  /// wait until the closure returns. So the closure must not wait for anything, and must not append
-  /// to this session or change its exit state.
+  /// As `RingWriter.append(reserving:tag:initializingWith:)`. Besides, other producers of this
+  /// session wait until the closure returns. So the closure must not wait for anything, and must
+  /// not append to this session or change its exit state.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.
@@ -91,7 +91,7 @@ extension Session {
   ) throws(Failure) -> Int {
     let written = try producers.withLock { producers throws(Failure) in
       try producers.withWriter(of: id) { writer throws(Failure) in
-        try unsafe writer.append(reserving: count, tag: stream.tag, filling: initializer)
+        try unsafe writer.append(reserving: count, tag: stream.tag, initializingWith: initializer)
       }
     }
     if written > 0 {

@@ -127,7 +127,7 @@ extension Session.Producer {
   }
 
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
-  /// can; see `RingWriter.append(reserving:tag:filling:)`.
+  /// can; see `RingWriter.append(reserving:tag:initializingWith:)`.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most 64 KiB are reserved.
@@ -147,7 +147,8 @@ extension Session.Producer {
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
-    let written = try unsafe writer!.append(reserving: count, tag: stream.tag, filling: initializer)
+    let written = try unsafe writer!.append(
+      reserving: count, tag: stream.tag, initializingWith: initializer)
     if written > 0 { noteAppend(at: time ?? session.now) }
     return written
   }
