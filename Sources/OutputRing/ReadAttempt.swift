@@ -32,6 +32,9 @@ struct ReadAttempt {
     /// The producer reused a descriptor slot that the attempt needed, which says nothing yet. The
     /// batch's summary is unchanged.
     case stale
+    /// The region holds what no producer stores, so that nothing can be read. The batch's summary is
+    /// unchanged.
+    case damaged
   }
 }
 
@@ -46,6 +49,7 @@ extension RingMemory {
     // R1 observe.
     let (status, newestSeq) = observe(probe: probe)
     probe.reached(.observed)
+    guard isTrusted || Self.plausibleSeqs ~= newestSeq else { return .damaged }
 
     // R2 window.
     guard let window = retainedWindow(newestSeq: newestSeq, probe: probe) else {
@@ -76,9 +80,9 @@ extension RingMemory {
     }
 
     // R3 select. All values loaded here are confirmed together before they are used.
-    let first = max(cursor.seq + 1, window.oldestSeq)
+    var first = max(cursor.seq + 1, window.oldestSeq)
     let predecessorEnd = descriptor(first - 1).end
-    let begin = begin(predecessorEnd: predecessorEnd, end: descriptor(first).end)
+    var begin = begin(predecessorEnd: predecessorEnd, end: descriptor(first).end)
     let last = lastChunk(from: first, begin: begin, in: window, maxBytes: attempt.maxBytes)
     let end = last == window.newestSeq ? window.end : descriptor(last).end
     let cursorEnd = descriptor(cursor.seq).end
@@ -86,6 +90,13 @@ extension RingMemory {
     let announced = counters.announcedSeqAfterDescriptors()
     guard first - 1 + layout.slotCount > announced else { return .stale }
     let since = cursor.offset ?? (cursor.seq + layout.slotCount > announced ? cursorEnd : nil)
+    var isDamaged = false
+    if !isTrusted, !(1...layout.capacity ~= end - begin) {
+      isDamaged = true
+      first = intactSuffix(from: first, to: last, end: end)
+      begin = descriptor(first - 1).end
+      guard first <= last, 1...layout.capacity ~= end - begin else { return .damaged }
+    }
     probe.reached(.confirmed)
 
     // R4 describe. The number of descriptors and the payload's length are confirmed by now.
@@ -93,10 +104,16 @@ extension RingMemory {
     let storage = batch.makeRoom(bytes: end - begin, chunks: count)
     copyDescriptors(from: first - 1, count: count + 1, to: storage)
     probe.reached(.copiedDescriptors)
-    let firstIntactSlot = counters.announcedSeqAfterDescriptors() - layout.slotCount + 1
-    let reused = max(0, firstIntactSlot - (first - 1))
+    let firstIntactSlot = counters.announcedSeqAfterDescriptors() &- layout.slotCount &+ 1
+    var reused = max(0, firstIntactSlot &- (first - 1))
     guard reused < count else { return .stale }
     storage.setBegin(begin)
+    if !isTrusted {
+      let intact = storage.intactSuffix(of: reused..<count, end: end)
+      guard intact < count else { return .damaged }
+      isDamaged = isDamaged || intact > reused
+      reused = max(reused, intact)
+    }
 
     // R5 copy.
     let kept = copyPayload(
@@ -106,6 +123,7 @@ extension RingMemory {
     batch.summary = account(
       status, window, since: cursor.seq, since, kept: first + kept, at: storage.begin(kept),
       isLapped: kept > 0, last: last, end: end)
+    batch.summary.isDamaged = isDamaged
     guard kept < count else { return .lapped }
     batch.setChunks(kept..<count, firstSeq: first + kept)
     return .complete
@@ -183,6 +201,53 @@ extension RingMemory {
       if descriptor(middle).end - begin <= maxBytes { left = middle } else { right = middle }
     }
     return left
+  }
+}
+
+// MARK: Found regions
+
+/// What a reader checks in a region that this process has not written: any bytes may be there, and
+/// they may change at any time. A region whose producer follows the protocol passes every check.
+///
+/// Seqs select slots by a mask, so they lead nowhere else. Ends of chunks become lengths and
+/// addresses, and are checked before they do: as loaded for the size of the batch, and as copied into
+/// the batch, where they cannot change any more, for the rest.
+extension RingMemory {
+  /// The seqs that can be published. The sum of one and any number of slots does not overflow.
+  static var plausibleSeqs: ClosedRange<Int> { 0...(1 << 60) }
+
+  /// Returns the first of the chunks up to `last`, which ends at `end`, that follow each other in
+  /// the payload and are within the cap together; `last + 1` if there is none.
+  ///
+  /// Where two ends contradict each other, either may be the wrong one: the chunk that begins at the
+  /// second is left out as well.
+  private func intactSuffix(from first: Int, to last: Int, end: Int) -> Int {
+    var seq = last + 1
+    var nextEnd = end
+    while seq > first {
+      let begin = descriptor(seq - 2).end
+      guard begin < nextEnd, end - begin <= layout.capacity else { return min(seq, last) + 1 }
+      nextEnd = begin
+      seq -= 1
+    }
+    return seq
+  }
+}
+
+extension BatchStorage {
+  /// Returns the first of a range of chunks from which on each ends after its predecessor, and the
+  /// last at `end`; the range's upper bound if there is none. Like the ring's own check, this leaves
+  /// out a chunk that begins at an end in doubt.
+  fileprivate func intactSuffix(of chunks: Range<Int>, end: Int) -> Int {
+    guard begin(chunks.upperBound) == end else { return chunks.upperBound }
+    var index = chunks.upperBound
+    while index > chunks.lowerBound {
+      guard begin(index - 1) < begin(index), begin(index - 1) >= begin(0) else {
+        return min(index + 1, chunks.upperBound)
+      }
+      index -= 1
+    }
+    return index
   }
 }
 
@@ -271,7 +336,7 @@ extension RingMemory {
     unsafe ring_copy_out(
       destination + beforeWrap, payload, to - from - beforeWrap, copyMethod)
     probe.reached(.copiedPayload)
-    return counters.announcedOffsetAfterPayload() - layout.payloadSize
+    return counters.announcedOffsetAfterPayload() &- layout.payloadSize
   }
 }
 

@@ -34,7 +34,7 @@ extension RingMemory {
   /// Returns the retained window as of a published seq, if a reader has searched for it before.
   @inline(__always)
   func cachedWindow(newestSeq: Int) -> RetainedWindow? {
-    guard newestSeq > 0 else { return .initial }
+    if newestSeq == 0 { return .initial }
     // An append in flight of more than the slack narrows the window before it is published.
     guard let cached = windowCache.load(), cached.newestSeq == newestSeq,
       counters.announcedOffsetHint() <= cached.end &+ layout.reservationLimit
@@ -53,7 +53,7 @@ extension RingMemory {
     let end = descriptor(newestSeq).end
     // A chunk is retained if it begins within the cap. An append of more than the slack overwrites
     // some of that before it is published; what its pieces have announced counts as evicted.
-    let overwritten = counters.announcedOffsetHint() - layout.payloadSize
+    let overwritten = counters.announcedOffsetHint() &- layout.payloadSize
     let bound = max(end - layout.capacity, overwritten)
     let oldest = max(1, newestSeq - layout.chunkLimit + 1)
     var low = oldest
@@ -99,7 +99,8 @@ extension RingMemory {
 
 // MARK: Cache
 
-/// The retained window that a reader found last, for all readers, and the loss that they reported.
+/// The retained window that a reader found last, for all readers of this process, and the loss that
+/// they reported.
 ///
 /// A cached window is a function of its newest seq alone. So the window of that seq spares a reader
 /// that has nothing to read all searching, whatever the number of chunks; and one of an older seq
@@ -109,14 +110,19 @@ extension RingMemory {
 /// window goes without.
 @safe
 struct WindowCache: @unchecked Sendable {
-  private let version: UnsafeMutablePointer<UInt64>
+  let version: UnsafeMutablePointer<UInt64>
   private let words: UnsafeMutablePointer<UInt64>
   private var reported: UnsafeMutablePointer<UInt64> { unsafe words + 4 }
 
-  init(at address: UnsafeMutableRawPointer) {
-    unsafe version = address.assumingMemoryBound(to: UInt64.self)
+  /// Allocates a cache without a window, on cache lines of its own.
+  init() {
+    let line = 128
+    let address = UnsafeMutableRawPointer.allocate(byteCount: line, alignment: line)
+    unsafe version = address.initializeMemory(as: UInt64.self, repeating: 0, count: line / 8)
     unsafe words = version + 1
   }
+
+  func deallocate() { unsafe version.deallocate() }
 
   /// Returns the window stored last, or nil if a reader is storing one right now.
   @inline(__always)
@@ -157,7 +163,7 @@ struct WindowCache: @unchecked Sendable {
   /// read that finds out nothing must not report less.
   @inline(__always)
   func raiseReportedLoss(to lostBytes: Int) {
-    let loss = UInt64(lostBytes)
+    let loss = UInt64(clamping: lostBytes)
     var before = unsafe ring_load_relaxed(reported)
     // Repeated only if another reader raised it meanwhile.
     while before < loss, unsafe !ring_compare_exchange_acquire(reported, before, loss) {

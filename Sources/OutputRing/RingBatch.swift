@@ -27,6 +27,12 @@ public struct RingBatch: Sendable {
   public var hasMore: Bool { summary.hasMore }
   /// Whether the reader's position was beyond the newest chunk.
   public var isCursorAhead: Bool { summary.isCursorAhead }
+  /// Whether the ring's file holds what no producer stores, as after a crash of the machine.
+  ///
+  /// The chunks of this batch are then the newest of which the descriptors are plausible, and those
+  /// before them count as missed. Without chunks, the rest of the ring cannot be read. Never true for
+  /// a ring in memory.
+  public var isDamaged: Bool { summary.isDamaged }
 
   /// The last seq dealt with: where the next read continues.
   @inlinable public var lastSeq: Int { summary.cursor.seq }
@@ -128,6 +134,7 @@ struct ReadSummary: Sendable {
   @usableFromInline var cursor = RingCursor.start
   @usableFromInline var hasMore = false
   @usableFromInline var isCursorAhead = false
+  @usableFromInline var isDamaged = false
 
   @inlinable init() {}
 

@@ -1,16 +1,16 @@
 /// The geometry of a ring: how much it retains, and where its parts lie in memory.
 ///
 /// A ring is one contiguous region without pointers inside, so that the same bytes can be in plain
-/// memory today and in a file or in shared memory later:
+/// memory or in a file that other processes map. The producer alone writes it:
 ///
 /// ```
-///  byte 0            128               256             384                     payloadStart
-///  ┌────────────────┬─────────────────┬───────────────┬───────────────────────┬──────────────────┐
-///  │ header         │ control line    │ reader line   │ descriptors           │ payload          │
-///  │ magic, version │ announcedSeq    │ window cache  │ slotCount words       │ payloadSize      │
-///  │ geometry       │ announcedOffset │ (readers only)│                       │ bytes            │
-///  │ status word    │ publishedSeq    │               │                       │                  │
-///  └────────────────┴─────────────────┴───────────────┴───────────────────────┴──────────────────┘
+///  byte 0            128               256           384        descriptorStart    payloadStart
+///  ┌────────────────┬─────────────────┬─────────────┬──────────┬──────────────────┬──────────────┐
+///  │ header         │ control line    │ owner line  │ metadata │ descriptors      │ payload      │
+///  │ magic, version │ announcedSeq    │ the owner's │ (only in │ slotCount words  │ payloadSize  │
+///  │ geometry       │ announcedOffset │ notes       │ a file)  │                  │ bytes        │
+///  │ status word    │ publishedSeq    │             │          │                  │              │
+///  └────────────────┴─────────────────┴─────────────┴──────────┴──────────────────┴──────────────┘
 /// ```
 ///
 /// - A *descriptor* is one word: the offset at which its chunk ends, shifted left by one, and the
@@ -30,6 +30,8 @@ public struct RingLayout: Sendable, Hashable {
   public let reservationLimit: Int
   /// The number of descriptor slots, a power of two above ``chunkLimit``.
   public let slotCount: Int
+  /// The bytes kept for the owner's metadata: 0 in memory, ``metadataRoom`` in a file.
+  var metadataCapacity = 0
 
   /// The bytes of payload storage: ``capacity`` and the slack.
   public var payloadSize: Int { capacity + reservationLimit }
@@ -39,15 +41,28 @@ public struct RingLayout: Sendable, Hashable {
   /// The largest capacity a ring can have, in bytes: 1 GiB.
   public static let maxCapacity = 1 << 30
 
+  /// The most chunks that a ring retains unless told otherwise: 64,512, or more in a ring of more
+  /// than 4 MiB, where it grows with the capacity to one for each 64 bytes.
+  ///
+  /// - Parameter capacity: The ring's capacity in bytes.
+  public static func defaultChunkLimit(capacity: Int) -> Int {
+    var slots = 65_536
+    while slots < capacity / 64 { slots *= 2 }
+    // A 64th is the head start that readers of descriptors have.
+    return slots - slots / 64
+  }
+
   /// Creates the layout of a ring.
   ///
   /// - Parameters:
   ///   - capacity: The most payload bytes to retain, from 1 to ``maxCapacity``.
-  ///   - chunkLimit: The most chunks to retain, from 1 to 2^28; more than `capacity` has no effect,
-  ///     since no chunk is empty.
+  ///   - chunkLimit: The most chunks to retain, from 1 to 2^28; nil for
+  ///     ``defaultChunkLimit(capacity:)``. More than `capacity` has no effect, since no chunk is
+  ///     empty.
   ///   - reservationLimit: The most bytes of one reservation, from 1 to ``maxCapacity``.
   /// - Precondition: each parameter is within its range.
-  public init(capacity: Int, chunkLimit: Int = 64_512, reservationLimit: Int = 65_536) {
+  public init(capacity: Int, chunkLimit: Int? = nil, reservationLimit: Int = 65_536) {
+    let chunkLimit = chunkLimit ?? Self.defaultChunkLimit(capacity: capacity)
     precondition(
       1...Self.maxCapacity ~= capacity,
       "ring capacity must be from 1 to \(Self.maxCapacity) bytes, not \(capacity)")
@@ -72,20 +87,49 @@ public struct RingLayout: Sendable, Hashable {
 
 extension RingLayout {
   static let magic: UInt64 = 0x676e_6972_7475_6f31  // "1outring" in a little-endian dump
-  static let version: UInt64 = 1
+  static let version: UInt64 = 2
 
   static let statusByte = 64
+  /// Words of the header that are 0 until there is something for them to describe: an area whose
+  /// chunks are never evicted, and times of chunks.
+  static let reservedBytes = [72, 80]
+  static let metadataCountByte = 88
+  static let bootByte = 96
   static let controlStart = 128
-  static let readerLineStart = 256
-  static let descriptorStart = 384
+  static let ownerLineStart = 256
+  static let metadataStart = 384
+  /// The room for metadata in a file: a page, so that the payload lies as it does in memory.
+  static let metadataRoom = 4_096
 
-  var payloadStart: Int { Self.descriptorStart + slotCount * 8 }
+  var descriptorStart: Int { Self.metadataStart + metadataCapacity }
+  var payloadStart: Int { descriptorStart + slotCount * 8 }
 
   /// The words at the beginning of the region, by which a program that maps it knows its contents.
+  /// The first is the magic.
   var header: [UInt64] {
     [
       Self.magic, Self.version, UInt64(capacity), UInt64(chunkLimit), UInt64(reservationLimit),
       UInt64(slotCount), UInt64(payloadStart), UInt64(payloadSize),
     ]
+  }
+
+  /// The number of words in ``header``.
+  static let headerCount = 8
+
+  /// Returns the layout that the words of a file's header describe, or nil if no ring in a file has
+  /// such a header.
+  ///
+  /// - Parameter header: ``headerCount`` words, which may be any.
+  init?(header: [UInt64]) {
+    guard header.count == Self.headerCount, header[2...7].allSatisfy({ $0 <= 1 << 40 }) else {
+      return nil
+    }
+    let (capacity, chunkLimit, reservationLimit) = (Int(header[2]), Int(header[3]), Int(header[4]))
+    guard 1...Self.maxCapacity ~= capacity, 1...(1 << 28) ~= chunkLimit,
+      1...Self.maxCapacity ~= reservationLimit
+    else { return nil }
+    self.init(capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit)
+    metadataCapacity = Self.metadataRoom
+    guard self.header == header else { return nil }
   }
 }

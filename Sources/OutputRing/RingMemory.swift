@@ -8,20 +8,26 @@ import CRingShims
   import Musl
 #endif
 
-/// The memory of one ring: mapped when it is created, unmapped with its last reference.
+/// The memory of one ring: mapped when it is created or found, unmapped with its last reference.
 ///
-/// Fresh pages cost about a millisecond per MiB when they are first touched, so the region is
-/// mapped and not cleared. An empty ring occupies one page.
+/// Fresh pages cost about a millisecond per MiB when they are first touched, so anonymous memory is
+/// mapped and not cleared. An empty ring occupies one page. A ring in a file has all of its room
+/// from the beginning; see ``RingFile``.
 @safe
 final class RingMemory: @unchecked Sendable {
   let layout: RingLayout
   let copyMethod: RingCopyMethod
-  private let base: UnsafeMutableRawPointer
+  let base: UnsafeMutableRawPointer
+  /// The file that the region is mapped from; nil for anonymous memory.
+  let file: RingFile?
+  /// Whether this process alone can have written the region, by this library: then what is in it
+  /// need not be checked. Anything may be in a file.
+  let isTrusted: Bool
 
   /// The control line: announced and published counters.
   let counters: RingCounters
-  /// The reader line: the retained window that a reader found last, and the reported loss.
-  let windowCache: WindowCache
+  /// The retained window that a reader of this process found last, and the reported loss.
+  let windowCache = WindowCache()
   private let statusWord: UnsafeMutablePointer<UInt64>
   let descriptors: UnsafeMutablePointer<UInt64>
   let payload: UnsafeMutableRawPointer
@@ -29,11 +35,10 @@ final class RingMemory: @unchecked Sendable {
   /// The slot of a seq is `seq & slotMask`.
   var slotMask: Int { layout.slotCount - 1 }
 
-  init(
+  /// Maps anonymous memory for a new ring.
+  convenience init(
     _ layout: RingLayout, copyMethod: RingCopyMethod = .current
   ) throws(RingAllocationError) {
-    self.layout = layout
-    self.copyMethod = copyMethod
     let base = unsafe mmap(
       nil, layout.regionSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
     guard let base = unsafe base, unsafe base != MAP_FAILED else {
@@ -43,20 +48,34 @@ final class RingMemory: @unchecked Sendable {
       // Neighbouring rings merge into one mapping; a huge page would make an empty ring cost 2 MiB.
       unsafe madvise(base, layout.regionSize, Int32(MADV_NOHUGEPAGE))
     #endif
-    unsafe self.base = base
-    unsafe self.counters = RingCounters(at: base + RingLayout.controlStart)
-    unsafe self.windowCache = WindowCache(at: base + RingLayout.readerLineStart)
-    unsafe self.statusWord = (base + RingLayout.statusByte).assumingMemoryBound(to: UInt64.self)
-    unsafe self.descriptors =
-      (base + RingLayout.descriptorStart).assumingMemoryBound(to: UInt64.self)
-    unsafe self.payload = base + layout.payloadStart
+    unsafe self.init(base, layout, file: nil, copyMethod: copyMethod)
     // Anonymous memory is zero: no seq announced or published, and seq 0 ends at offset 0.
-    for (index, word) in layout.header.enumerated() {
-      unsafe base.storeBytes(of: word, toByteOffset: index * 8, as: UInt64.self)
-    }
+    unsafe layout.store(at: base)
   }
 
-  deinit { unsafe munmap(base, layout.regionSize) }
+  /// Takes over a region that is mapped.
+  ///
+  /// - Parameter file: The file that it is mapped from; nil for anonymous memory.
+  init(
+    _ base: UnsafeMutableRawPointer, _ layout: RingLayout, file: RingFile?,
+    copyMethod: RingCopyMethod = .current
+  ) {
+    self.layout = layout
+    self.copyMethod = copyMethod
+    self.file = file
+    isTrusted = file == nil
+    unsafe self.base = base
+    unsafe self.counters = RingCounters(at: base + RingLayout.controlStart)
+    unsafe self.statusWord = (base + RingLayout.statusByte).assumingMemoryBound(to: UInt64.self)
+    unsafe self.descriptors =
+      (base + layout.descriptorStart).assumingMemoryBound(to: UInt64.self)
+    unsafe self.payload = base + layout.payloadStart
+  }
+
+  deinit {
+    windowCache.deallocate()
+    unsafe munmap(base, layout.regionSize)
+  }
 
   /// Returns the end and the tag of a seq's chunk, as its slot holds them now.
   ///
@@ -80,6 +99,21 @@ final class RingMemory: @unchecked Sendable {
   var status: UInt64 {
     get { unsafe ring_load_acquire(statusWord) }
     set { unsafe ring_store_release(statusWord, newValue) }
+  }
+}
+
+extension RingMemory {
+  /// One of the owner's notes: words apart from the status, ordered with nothing.
+  func note(_ index: Int) -> UInt64 { unsafe ring_load_relaxed(noteWord(index)) }
+
+  /// Stores one of the owner's notes. The producer's process alone may do so.
+  func setNote(_ index: Int, to value: UInt64) {
+    unsafe ring_store_relaxed(noteWord(index), value)
+  }
+
+  private func noteWord(_ index: Int) -> UnsafeMutablePointer<UInt64> {
+    precondition(0..<16 ~= index, "a ring has 16 notes, and none is number \(index)")
+    return unsafe (base + RingLayout.ownerLineStart).assumingMemoryBound(to: UInt64.self) + index
   }
 }
 

@@ -30,20 +30,23 @@ public struct RingReader: Sendable {
   /// The bytes appended so far, whether they are retained or not.
   ///
   /// - Complexity: as ``lostBytes``.
-  public var totalBytes: Int { state.cursor.offset! }
+  public var totalBytes: Int { state.end }
 
   /// Everything but chunks.
   ///
   /// Other reads may report that they found out nothing; here that is no answer. An attempt finds
   /// out nothing only if the producer appends ``RingLayout/slotCount`` − ``RingLayout/chunkLimit``
   /// chunks during it (1,024 in a session's ring, more where fewer chunks are retained), as when
-  /// this thread is stopped in the middle of it. This loop goes on only while that happens to every
-  /// attempt.
-  private var state: RingBatch {
-    while true {
+  /// this thread is stopped in the middle of it. If that happens to each of a thousand attempts, or
+  /// if a file holds what no producer stores, the answer is what was found last.
+  private var state: (lostBytes: Int, end: Int) {
+    for _ in 0..<64 {
       let batch = read(since: RingCursor(seq: .max))
-      if !batch.hasMore { return batch }
+      if let end = batch.cursor.offset, !batch.hasMore { return (batch.lostBytes, end) }
+      if batch.isDamaged { break }
     }
+    let lostBytes = memory.windowCache.reportedLoss
+    return (lostBytes, max(lostBytes, memory.windowCache.load()?.end ?? 0))
   }
 
   /// Returns every retained chunk after a cursor, in fresh memory.
@@ -75,6 +78,51 @@ public struct RingReader: Sendable {
   ) {
     read(since: cursor, maxBytes: maxBytes, into: &batch, probe: NoProbe())
   }
+}
+
+// MARK: Rings in files
+
+extension RingReader {
+  /// Attaches to a ring in a file, which another program may be writing.
+  ///
+  /// The file is mapped to be read only; no reader can slow or harm the producer. What the file holds
+  /// is not believed: a read returns chunks, gaps or ``RingBatch/isDamaged``, whatever the bytes are.
+  /// The file must not be cut short while it is mapped: reading what is gone raises SIGBUS.
+  ///
+  /// - Parameter path: The file that ``RingWriter/init(recordingTo:_:metadata:)`` made.
+  /// - Throws: ``RingFileError`` if there is no such file, or no ring in it that can be read.
+  /// - Complexity: O(1).
+  public init(attachingTo path: String) throws(RingFileError) {
+    self.init(try RingFile.attach(to: path))
+  }
+
+  /// Whether the producer's program still runs, and has the ring open. Always true in that program.
+  ///
+  /// The kernel answers: a lock on the file goes with the program, by whatever signal it ends. A
+  /// reader that finds it gone, and then reads, has everything that was ever published.
+  ///
+  /// - Complexity: O(1); a system call for an attached ring.
+  public var isProducerAlive: Bool { memory.file?.isProducerAlive ?? true }
+
+  /// Whether the ring lies in a file.
+  package var isInFile: Bool { memory.file != nil }
+
+  /// The bytes that the owner left for readers of a ring in a file; none of a ring in memory.
+  ///
+  /// - Complexity: O(size of the metadata).
+  public var metadata: [UInt8] { isInFile ? memory.metadata : [] }
+
+  /// Whether the machine still runs that the ring was made on, and has not been started anew.
+  ///
+  /// What a ring of an earlier boot holds is what the system had written to the disk by then. Seqs and
+  /// lengths are checked as always. The bytes of a chunk may be older than its descriptor.
+  public var isOfThisBoot: Bool { !isInFile || memory.isOfThisBoot }
+
+  /// One of the owner's words besides the status.
+  package func note(_ index: Int) -> UInt64 { memory.note(index) }
+
+  /// Stores one of the owner's words, in the producer's process.
+  package func setNote(_ index: Int, to value: UInt64) { memory.setNote(index, to: value) }
 }
 
 // MARK: Polls that find nothing
@@ -126,6 +174,9 @@ extension RingReader {
         return memory.windowCache.raiseReportedLoss(to: batch.lostBytes)
       case .lapped: isLapped = true
       case .stale: break
+      case .damaged:
+        batch.summary = nothingFound(since: cursor, isDamaged: true, probe: probe)
+        return
       }
       order = .newestFirst
     }
@@ -135,10 +186,11 @@ extension RingReader {
 
   /// Returns the account of a read under each of whose attempts the producer went round the
   /// descriptors: nothing is new but the status, nothing is missed yet as far as this reader is
-  /// concerned, and there is more to read.
+  /// concerned, and there is more to read, unless the ring is damaged.
   @inline(never)
-  private func nothingFound<Probe: ReadProbe>(since cursor: RingCursor, probe: Probe) -> ReadSummary
-  {
+  private func nothingFound<Probe: ReadProbe>(
+    since cursor: RingCursor, isDamaged: Bool = false, probe: Probe
+  ) -> ReadSummary {
     let (status, newestSeq) = memory.observe(probe: probe)
     var summary = ReadSummary()
     summary.status = status
@@ -146,7 +198,8 @@ extension RingReader {
     summary.isCursorAhead = cursor.seq > newestSeq
     // The newest chunk's end is not known, and its seq alone will do.
     summary.cursor = summary.isCursorAhead ? RingCursor(seq: newestSeq) : cursor
-    summary.hasMore = true
+    summary.hasMore = !isDamaged
+    summary.isDamaged = isDamaged
     return summary
   }
 }

@@ -54,6 +54,27 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     self.init(memory: try RingMemory(layout))
   }
 
+  /// Creates a ring in a file, which other programs can read while it is written and afterwards, and
+  /// its writer; see ``RingReader/init(attachingTo:)``.
+  ///
+  /// What was published survives the end of the program, by whatever signal. The file has the mode
+  /// 0600 and all of its room from the beginning, about as much as the capacity and 8 bytes for each
+  /// slot: ``RingLayout/regionSize`` and a page. It appears under its name when it is complete.
+  ///
+  /// A ring has one producer for its whole life: it cannot be opened again to be written.
+  ///
+  /// - Parameters:
+  ///   - path: The name of the file, which must not exist.
+  ///   - layout: The ring's capacity and limits.
+  ///   - metadata: Up to 4,000 bytes of the owner's, for readers.
+  /// - Throws: ``RingFileError`` if the file exists or cannot be made, as on a full disk.
+  /// - Complexity: O(size of the file).
+  public init(
+    recordingTo path: String, _ layout: RingLayout, metadata: [UInt8] = []
+  ) throws(RingFileError) {
+    self.init(memory: try RingFile.create(at: path, layout, metadata: metadata))
+  }
+
   /// Creates a ring that copies in the way given, for tests and benchmarks.
   package init(_ layout: RingLayout, copyMethod: RingCopyMethod) {
     do throws(RingAllocationError) {

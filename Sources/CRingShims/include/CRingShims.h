@@ -6,6 +6,7 @@
 #include "Atomics.h"
 #include "Barriers.h"
 #include "Descriptors.h"
+#include "Files.h"
 #include "RacingCopy.h"
 #include "Waiting.h"
 

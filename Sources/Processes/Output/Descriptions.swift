@@ -27,12 +27,12 @@ extension Output: CustomStringConvertible {
     if hasMore { parts.append("more to read") }
     if isCursorAhead { parts.append("cursor ahead") }
     if isCursorForeign { parts.append("cursor of another session") }
-    let state = stateDescription(exitCode: exitCode, isClosed: isClosed, isForgotten: isForgotten)
-    return parts.joined(separator: ", ") + "; " + state
+    if isDamaged { parts.append("damaged") }
+    return parts.joined(separator: ", ") + "; " + stateDescription
   }
 }
 
-extension Session: CustomStringConvertible {
+extension SessionReader: CustomStringConvertible {
   /// The id, the counts and the state of the process, such as
   /// `session "build-7": 7 chunks, 120 bytes, 0 lost; running`.
   ///
@@ -41,14 +41,16 @@ extension Session: CustomStringConvertible {
     let output = output(since: Cursor(seq: .max))
     let total = output.cursor.offset ?? totalBytes
     let workspace = workspaceID.isEmpty ? "" : " of workspace \(workspaceID.debugDescription)"
-    let state = stateDescription(
-      exitCode: output.exitCode, isClosed: output.isClosed, isForgotten: output.isForgotten)
     return "session \(id.debugDescription)\(workspace): \(output.lastSeq) chunks, \(total) bytes, "
-      + "\(output.lostBytes) lost; \(state)"
+      + "\(output.lostBytes) lost; \(output.stateDescription)"
   }
 }
 
-private func stateDescription(exitCode: Int32?, isClosed: Bool, isForgotten: Bool) -> String {
-  let exit = exitCode.map { "exited with \($0)" } ?? (isClosed ? "no exit code" : "running")
-  return exit + (isClosed ? ", closed" : "") + (isForgotten ? ", forgotten by its manager" : "")
+extension Output {
+  /// The state of the process and of its session, such as `exited with 0, closed`.
+  fileprivate var stateDescription: String {
+    let exit = exitCode.map { "exited with \($0)" } ?? (isClosed ? "no exit code" : "running")
+    return exit + (isClosed ? ", closed" : "") + (isForgotten ? ", forgotten by its manager" : "")
+      + (isAbandoned ? ", abandoned by its recorder" : "")
+  }
 }

@@ -3,21 +3,19 @@
 /// All parts agree with each other. In particular, a reader that sees an exit code has, in this
 /// output or an earlier one, every chunk appended before the exit was set. With `maxBytes`, some
 /// may still be due, as ``hasMore`` tells. Only ``isForgotten`` is the manager's state and not the
-/// process's; it is as of the end of the read.
+/// process's; it is as of the beginning of the read.
 public struct Output: Sendable {
   @usableFromInline var batch: RingBatch
-  // These three fit into a batch's padding, so an output is no larger than a batch.
-  @usableFromInline var hasForeignCursor = false
-  @usableFromInline var hasForgottenSession = false
+  // These two fit into a batch's padding, so an output is no larger than a batch.
+  @usableFromInline var notes = ReadNotes()
   /// The session's ``SessionEpoch``; 0 if there was none.
   @usableFromInline var epoch: UInt32 = 0
 
   @inlinable @inline(__always)
-  init(batch: RingBatch, of session: Session, hasForeignCursor: Bool = false) {
+  init(batch: RingBatch, notes: ReadNotes, epoch: UInt32) {
     self.batch = batch
-    self.hasForeignCursor = hasForeignCursor
-    hasForgottenSession = session.isForgotten
-    epoch = session.epoch
+    self.notes = notes
+    self.epoch = epoch
   }
 
   /// Creates an output to read into: the output of a session without chunks.
@@ -80,15 +78,32 @@ public struct Output: Sendable {
   /// Such a read begins at the start: it returns all retained chunks, counts as missed what was
   /// lost since seq 0, and its ``cursor`` is of this session. Never true for a cursor made from a
   /// seq, with or without an offset.
-  public var isCursorForeign: Bool { hasForeignCursor }
+  public var isCursorForeign: Bool { notes.contains(.foreignCursor) }
 
-  /// Whether a manager had dropped the session when this read ended; see ``Session/isForgotten``.
+  /// Whether a manager had dropped the session when this read began; see
+  /// ``SessionReader/isForgotten``.
   ///
   /// Tells the end of such a wait from a time-out, and, together with ``isClosed``, from the end of
   /// the output.
-  public var isForgotten: Bool { hasForgottenSession }
+  public var isForgotten: Bool { notes.contains(.forgotten) }
+
+  /// Whether the program that recorded the session had ended when this read began, without closing
+  /// the session: it was killed, or crashed. No more output can ever come.
+  ///
+  /// Only a ``RecordedSession`` is ever abandoned.
+  public var isAbandoned: Bool { notes.contains(.abandoned) }
+
+  /// Whether the file of a ``RecordedSession`` holds what no program of this library stores, as after
+  /// a crash of the machine.
+  ///
+  /// The chunks of this output are then the newest that are plausible, and those before them count as
+  /// missed. Without chunks, the rest cannot be read.
+  public var isDamaged: Bool { batch.isDamaged }
 
   /// Whether this reader has reached the end: nothing is left to read, and nothing to wait for,
-  /// because the session is closed or was dropped by its manager.
-  public var isComplete: Bool { (isClosed || isForgotten) && !hasMore }
+  /// because the session is closed, was dropped by its manager or abandoned by its producer, or
+  /// cannot be read.
+  public var isComplete: Bool {
+    (isClosed || isForgotten || isAbandoned || (isDamaged && chunks.isEmpty)) && !hasMore
+  }
 }

@@ -21,6 +21,15 @@ extension Session {
   /// - Precondition: the session has no ``Producer`` of its own.
   public func close() { changeStatus { $0.close() } }
 
+  /// Changes the status under the producers' lock: readers must be able to tell whether an append
+  /// or the change came first.
+  private func changeStatus(_ change: (inout RingWriter) -> Void) {
+    producers.withLock { $0.withWriter(of: id, change) }
+    waiters.wakeIfAwaited()
+  }
+}
+
+extension SessionReader {
   /// The exit status; nil while there is none.
   public var exitCode: Int32? { SessionStatus(word: reader.status).exitCode }
 
@@ -29,13 +38,6 @@ extension Session {
 
   /// Whether no more output can ever come.
   public var isClosed: Bool { SessionStatus(word: reader.status).isClosed }
-
-  /// Changes the status under the producers' lock: readers must be able to tell whether an append
-  /// or the change came first.
-  private func changeStatus(_ change: (inout RingWriter) -> Void) {
-    producers.withLock { $0.withWriter(of: id, change) }
-    waiters.wakeIfAwaited()
-  }
 }
 
 extension RingWriter {

@@ -1,5 +1,5 @@
 public import OutputRing
-public import Synchronization
+import Synchronization
 
 /// The output of one process: appended by its producers, read by any number of readers, in bounded
 /// memory and with exact accounting of what was lost.
@@ -19,28 +19,14 @@ public import Synchronization
 /// for chunk in output.chunks { print(chunk.seq, chunk.stream, chunk.data) }
 /// let later = session.output(since: output.cursor)
 /// ```
-public final class Session: Sendable, Identifiable {
+public final class Session: SessionReader, @unchecked Sendable {
   /// The cap: a session retains at most 1 MiB of payload.
   public static let maxBufferBytes = 1 << 20
 
   /// The most chunks that a session retains, whatever their size, so that many tiny ones are
   /// bounded in memory as well. The oldest beyond it are evicted and counted exactly like those
   /// beyond the cap.
-  public static let maxBufferedChunks = 64_512
-
-  /// The caller's name for the session; unique within a ``SessionManager``.
-  public let id: String
-  /// The workspace that the session belongs to; the caller's to interpret.
-  public let workspaceID: String
-  /// The most payload bytes this session retains.
-  public let capacity: Int
-
-  /// The reader of the session's ring.
-  public let reader: RingReader
-
-  /// Distinguishes this session's cursors from those of others.
-  @usableFromInline let epoch = SessionEpoch.next()
-  @usableFromInline let forgotten = Atomic(false)
+  public static let maxBufferedChunks = RingLayout.defaultChunkLimit(capacity: maxBufferBytes)
 
   // What producers write lies at least a cache line away from what readers read.
   private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
@@ -97,16 +83,21 @@ public final class Session: Sendable, Identifiable {
 
   init(
     id: String, workspaceID: String, clock: ActivityClock, reader: RingReader,
-    _ producer: consuming SharedProducer
+    epoch: UInt32 = SessionEpoch.next(), _ producer: consuming SharedProducer
   ) {
-    self.id = id
-    self.workspaceID = workspaceID
     self.clock = clock
-    self.reader = reader
-    capacity = reader.layout.capacity
     padding = (0, 0, 0, 0, 0, 0, 0, 0)
     producers = LockedState(producer)
     activity = Atomic(clock.nanoseconds)
+    super.init(id: id, workspaceID: workspaceID, reader: reader, epoch: epoch)
+  }
+
+  override func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
+    await sleepUntilWoken(past: cursor, until: deadline)
+  }
+
+  override func block(past cursor: Cursor, until deadline: ContinuousClock.Instant?) {
+    parkUntilWoken(past: cursor, until: deadline)
   }
 
   /// Returns 32 random hexadecimal digits, which no other session has as its id.
@@ -128,12 +119,12 @@ public final class Session: Sendable, Identifiable {
 
   /// Returns the most bytes that one direct read fills: what a pipe holds, or less for a session
   /// with a smaller capacity.
-  private static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
+  static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
 }
 
 // MARK: Managers
 
-extension Session {
+extension SessionReader {
   /// Whether a manager that knew this session dropped it: forgot it, swept it, or gave its id to
   /// another session.
   ///
@@ -144,13 +135,15 @@ extension Session {
   /// dropped it decides. The end of a ``SessionManager`` itself drops no session.
   ///
   /// - Complexity: O(1); one load.
-  @inlinable
   public internal(set) var isForgotten: Bool {
-    get { forgotten.load(ordering: .relaxed) }
-    set { forgotten.store(newValue, ordering: .relaxed) }
+    get { endings.load(ordering: .relaxed).contains(.forgotten) }
+    set { endings.store(newValue ? .forgotten : [], ordering: .relaxed) }
   }
+}
 
-  /// Makes this session ``isForgotten`` on behalf of its manager, and ends the waits under way.
+extension Session {
+  /// Makes this session ``SessionReader/isForgotten`` on behalf of its manager, and ends the waits
+  /// under way.
   package func noteForgotten() {
     isForgotten = true
     // A waiter that is not on the list yet takes the list's lock later, and looks again after that.
@@ -201,5 +194,6 @@ extension Session {
   @inline(never)
   private func raiseActivity(to time: ActivityClock.Instant) {
     activity.max(time.nanoseconds, ordering: .relaxed)
+    if isRecorded { noteActivityInFile() }
   }
 }

@@ -107,10 +107,12 @@ extension SessionManager {
   @discardableResult
   public func sweep() -> [Session] {
     let timeout = idleTimeout.saturatedNanoseconds
-    func hasExpired(_ session: borrowing Session, at now: Int64) -> Bool {
+    func isRunning(_ session: Session) -> Bool {
       // A session that was closed without an exit status has no running process.
-      session.isIdle(forMoreThan: timeout, at: now)
-        && !(sparesRunning && session.isAlive && !session.isClosed)
+      session.isAlive && !session.isClosed
+    }
+    func hasExpired(_ session: borrowing Session, at now: Int64) -> Bool {
+      session.isIdle(forMoreThan: timeout, at: now) && !(sparesRunning && isRunning(copy session))
     }
     let now = ActivityClock.system.nanoseconds
     // A caller's clock may do anything, so it is not read under the table's locks.

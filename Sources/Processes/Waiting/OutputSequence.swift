@@ -1,11 +1,11 @@
-/// A session's output as it arrives, to its end; see ``Session/outputs(since:maxBytes:)``.
+/// A session's output as it arrives, to its end; see ``SessionReader/outputs(since:maxBytes:)``.
 public struct OutputSequence: AsyncSequence, Sendable {
   /// One read's chunks and state.
   public typealias Element = Output
   /// Reading cannot fail.
   public typealias Failure = Never
 
-  let session: Session
+  let session: SessionReader
   let start: Cursor
   let maxBytes: Int?
 
@@ -16,7 +16,7 @@ public struct OutputSequence: AsyncSequence, Sendable {
 
   /// One reader. It keeps nothing but its position.
   public struct AsyncIterator: AsyncIteratorProtocol {
-    let session: Session
+    let session: SessionReader
     var cursor: Cursor
     let maxBytes: Int?
     var isAtEnd = false
@@ -38,9 +38,10 @@ public struct OutputSequence: AsyncSequence, Sendable {
   }
 }
 
-extension Session {
+extension SessionReader {
   /// Returns the session's output as it arrives: one element for each read that finds news, until
-  /// the session is closed, or dropped by its manager, and all of its output has been read.
+  /// the session is closed, dropped by its manager or abandoned by its producer, and all of its output
+  /// has been read.
   ///
   /// ```swift
   /// for await output in session.outputs() {
@@ -53,7 +54,8 @@ extension Session {
   /// exactly counted. Neither the process nor other consumers wait for it; there can be any number
   /// of consumers. The last element is the one that ``Output/isComplete``. It always comes, with or
   /// without chunks, and holds the exit code if there is one by then. A session that its manager
-  /// dropped (``Output/isForgotten``) may have none.
+  /// dropped (``Output/isForgotten``) may have none, and neither has one that was abandoned
+  /// (``Output/isAbandoned``).
   ///
   /// - Parameters:
   ///   - cursor: Where to begin, such as where an earlier sequence ended. A cursor from another

@@ -1,6 +1,7 @@
 public import OutputRing
+public import Synchronization
 
-extension Session {
+extension SessionReader {
   /// Reads every retained chunk after a cursor, and the session's state, as of one instant.
   ///
   /// Reading does not consume, and takes no lock.
@@ -15,11 +16,10 @@ extension Session {
   ///   at most, none if nothing is new. Bounded, however fast the process writes.
   @inlinable
   public func output(since cursor: Cursor = .start, maxBytes: Int? = nil) -> Output {
-    let isForeign = isForeign(cursor)
-    let position = isForeign ? .start : cursor.position
+    let notes = notes(on: cursor)
+    let position = notes.contains(.foreignCursor) ? .start : cursor.position
     return Output(
-      batch: reader.read(since: position, maxBytes: maxBytes), of: self, hasForeignCursor: isForeign
-    )
+      batch: reader.read(since: position, maxBytes: maxBytes), notes: notes, epoch: epoch)
   }
 
   /// Reads as ``output(since:maxBytes:)`` does, into the memory of an earlier output.
@@ -27,18 +27,22 @@ extension Session {
   /// Allocates nothing if that has room and none of its chunks is still held somewhere else;
   /// otherwise it gets fresh memory, so that the bytes of a seq never change. See
   /// ``Output/init(reservingBytes:chunks:)``.
-  public func read(since cursor: Cursor = .start, maxBytes: Int? = nil, into output: inout Output) {
-    let isForeign = isForeign(cursor)
+  public func read(
+    since cursor: Cursor = .start, maxBytes: Int? = nil, into output: inout Output
+  ) {
+    output.notes = notes(on: cursor)
+    output.epoch = epoch
     reader.read(
-      since: isForeign ? .start : cursor.position, maxBytes: maxBytes, into: &output.batch)
-    note(in: &output, hasForeignCursor: isForeign)
+      since: output.isCursorForeign ? .start : cursor.position, maxBytes: maxBytes,
+      into: &output.batch)
   }
 
-  /// Adds what the ring does not know to an output that was read from it.
-  private func note(in output: inout Output, hasForeignCursor: Bool) {
-    output.hasForeignCursor = hasForeignCursor
-    output.hasForgottenSession = isForgotten
-    output.epoch = epoch
+  /// Returns what the ring does not know of a read, before the read. So a reader that finds the
+  /// session abandoned has all that was ever published.
+  @inlinable @inline(__always)
+  func notes(on cursor: Cursor) -> ReadNotes {
+    let endings = endings.load(ordering: .acquiring)
+    return isForeign(cursor) ? endings.union(.foreignCursor) : endings
   }
 
   /// Whether a cursor comes from a read of another session.

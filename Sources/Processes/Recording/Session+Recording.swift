@@ -1,0 +1,88 @@
+public import OutputRing
+
+extension Session {
+  /// Creates a session whose output lies in a file, where other programs can read it while it is
+  /// written, and after the end of this program, however it ended; see ``RecordedSession``.
+  ///
+  /// ```swift
+  /// let session = try Session(recordingTo: "/run/builds/7.ring", command: ["make", "all"])
+  /// ```
+  ///
+  /// The session itself is like any other. Its file has mode 0600 and is never written again once
+  /// this session is gone. All of the file's room is allocated here: about 1.6 MiB for the default
+  /// capacity, so that a full disk is an error here and nothing later. Appending costs what it costs
+  /// in memory.
+  ///
+  /// - Parameters:
+  ///   - path: The name of the file, which must not exist.
+  ///   - id: The caller's name for the session.
+  ///   - workspaceID: The workspace that it belongs to.
+  ///   - capacity: The most payload bytes to retain, up to 1 GiB. With more than 4 MiB the limit on
+  ///     the number of chunks grows too: to one for each 64 bytes.
+  ///   - command: The command and its arguments, for readers of the file.
+  ///   - clock: The clock for ``lastActivity``.
+  /// - Throws: `RingFileError` if the file exists or cannot be made, as on a full disk, or if the id
+  ///   and the workspace's are longer than some 3,900 bytes.
+  /// - Precondition: `capacity` is from 1 to `RingLayout.maxCapacity`.
+  /// - Complexity: O(`capacity`).
+  public convenience init(
+    recordingTo path: String, id: String = uniqueID(), workspaceID: String = "",
+    capacity: Int = Session.maxBufferBytes, command: [String] = [], clock: ActivityClock = .system
+  ) throws(RingFileError) {
+    try self.init(
+      recordingTo: path, id: id, workspaceID: workspaceID, capacity: capacity,
+      commandBytes: command.map { Array($0.utf8) }, clock: clock)
+  }
+
+  /// Creates a session whose output lies in a file, of a command whose words need not be text; see
+  /// ``init(recordingTo:id:workspaceID:capacity:command:clock:)``.
+  public convenience init(
+    recordingTo path: String, id: String = uniqueID(), workspaceID: String = "",
+    capacity: Int = Session.maxBufferBytes, commandBytes: [[UInt8]],
+    clock: ActivityClock = .system
+  ) throws(RingFileError) {
+    let epoch = SessionEpoch.next()
+    let info = RecordingInfo(
+      id: id, workspaceID: workspaceID, commandBytes: commandBytes, epoch: epoch)
+    let writer = try RingWriter(
+      recordingTo: path, Self.recordingLayout(capacity: capacity),
+      metadata: info.encoded(upTo: RingFileError.metadataLimit))
+    let reader = writer.reader
+    self.init(
+      id: id, workspaceID: workspaceID, clock: clock, reader: reader, epoch: epoch,
+      SharedProducer(writer: writer))
+  }
+
+  /// Returns the geometry of a recorded session's ring.
+  private static func recordingLayout(capacity: Int) -> RingLayout {
+    precondition(
+      1...RingLayout.maxCapacity ~= capacity,
+      "a recording's capacity must be from 1 to \(RingLayout.maxCapacity) bytes, not \(capacity)")
+    return RingLayout(
+      capacity: capacity, reservationLimit: reservationLimit(capacity: capacity))
+  }
+
+  /// Whether the session's output lies in a file.
+  public var isRecorded: Bool { reader.isInFile }
+
+  /// Notes the PID of the session's process in its file, if it has one.
+  package func noteChild(pid: Int32) {
+    if isRecorded { reader.setNote(RecordingNote.childPID, to: UInt64(UInt32(bitPattern: pid))) }
+  }
+}
+
+extension Session {
+  /// Notes in the file when the session was active last, by the clock that other programs have.
+  func noteActivityInFile() {
+    let time = RecordingInfo.wallClock.saturatedNanoseconds
+    reader.setNote(RecordingNote.lastActivity, to: UInt64(clamping: time))
+  }
+}
+
+/// What the words are that a recorded session keeps for readers of its file.
+enum RecordingNote {
+  /// The PID of the session's process; 0 while there is none.
+  static let childPID = 0
+  /// The time of the last activity in nanoseconds since 1970; 0 if there was none.
+  static let lastActivity = 1
+}

@@ -1,0 +1,87 @@
+public import OutputRing
+public import Synchronization
+
+/// What a session offers to its readers: reads, waits and state, of the output of one process.
+///
+/// A ``Session`` is one in the program that captures the output, a ``RecordedSession`` in any other
+/// program. The class cannot be subclassed elsewhere.
+public class SessionReader: @unchecked Sendable, Identifiable {
+  /// The caller's name for the session; unique within a ``SessionManager``.
+  public final let id: String
+  /// The workspace that the session belongs to; the caller's to interpret.
+  public final let workspaceID: String
+  /// The most payload bytes this session retains.
+  public final let capacity: Int
+
+  /// The reader of the session's ring.
+  public final let reader: RingReader
+
+  /// Distinguishes this session's cursors from those of others.
+  @usableFromInline final let epoch: UInt32
+  /// Why there may be nothing to wait for, though the session is not closed.
+  @usableFromInline final let endings = Atomic(ReadNotes())
+
+  init(id: String, workspaceID: String, reader: RingReader, epoch: UInt32) {
+    self.id = id
+    self.workspaceID = workspaceID
+    self.reader = reader
+    self.epoch = epoch
+    capacity = reader.layout.capacity
+  }
+
+  /// Waits until there may be news past a cursor, the deadline has passed or the task is cancelled.
+  ///
+  /// This waits for what another program writes: nothing wakes the task, so it looks again and again.
+  func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
+    var interval = PollInterval()
+    noteAbandonment()
+    while !hasNews(past: cursor), !Task.isCancelled, let end = interval.next(until: deadline) {
+      try? await Task.sleep(until: end, clock: .continuous)
+      noteAbandonment()
+    }
+  }
+
+  /// Waits as ``wait(past:until:)`` does, and blocks the calling thread.
+  func block(past cursor: Cursor, until deadline: ContinuousClock.Instant?) {
+    var interval = PollInterval()
+    noteAbandonment()
+    while !hasNews(past: cursor), let end = interval.next(until: deadline) {
+      Parker().park(for: end - .now)
+      noteAbandonment()
+    }
+  }
+
+  /// Notes that the producer is gone, if it is and has not closed the session.
+  func noteAbandonment() {}
+}
+
+/// What a session knows of a read that its ring does not, in a byte.
+@usableFromInline
+struct ReadNotes: OptionSet, Sendable, AtomicRepresentable {
+  @usableFromInline let rawValue: UInt8
+
+  @inlinable @inline(__always)
+  init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// The reader's cursor is of another session.
+  @inlinable static var foreignCursor: ReadNotes { ReadNotes(rawValue: 1) }
+  /// A manager dropped the session.
+  @inlinable static var forgotten: ReadNotes { ReadNotes(rawValue: 2) }
+  /// The program that recorded the session ended without closing it.
+  @inlinable static var abandoned: ReadNotes { ReadNotes(rawValue: 4) }
+}
+
+/// How often to look for what another program writes: after a millisecond, then after twice as long
+/// each time, up to 20 ms. A look costs nanoseconds, unlike a sleep.
+struct PollInterval {
+  private var length: Duration = .milliseconds(1)
+
+  /// Returns when to look next; nil if the deadline has passed.
+  mutating func next(until deadline: ContinuousClock.Instant?) -> ContinuousClock.Instant? {
+    let now = ContinuousClock.now
+    if let deadline, deadline <= now { return nil }
+    let end = now + length
+    length = min(length * 2, .milliseconds(20))
+    return deadline.map { min($0, end) } ?? end
+  }
+}
