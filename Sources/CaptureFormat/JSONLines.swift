@@ -44,7 +44,8 @@ package struct JSONLines<Failure: Error> {
       "retained_bytes":\(totals.retainedBytes),"lost_bytes":\(totals.lostBytes),\
       "total_bytes":\(totals.totalBytes),"missed_chunks":\(totals.missedChunks),\
       "missed_bytes":\(totals.missedBytes),"signal":\(totals.signal.map(String.init) ?? "null"),\
-      "timed_out":\(totals.isTimedOut),"seconds":\(fixed(totals.seconds, 3))}
+      "timed_out":\(totals.isTimedOut),"seconds":\(fixed(totals.seconds, 3))\
+      \(totals.cursor.map { ",\"cursor\":\"\($0)\"" } ?? "")}
 
       """)
     try flush()
@@ -52,7 +53,7 @@ package struct JSONLines<Failure: Error> {
 
   /// Writes the only line there is if the command could not be started.
   package mutating func append(error message: String) throws(Failure) {
-    append(#"{"error":"\#(escaped(message))"}"# + "\n")
+    append(#"{"error":"\#(jsonEscaped(message))"}"# + "\n")
     try flush()
   }
 
@@ -75,7 +76,7 @@ package struct JSONLines<Failure: Error> {
 private let jsonBufferSize = 64 * 1024
 
 /// A text as JSON has it between quotation marks.
-private func escaped(_ text: String) -> String {
+package func jsonEscaped(_ text: String) -> String {
   var result = ""
   for scalar in text.unicodeScalars {
     switch scalar {

@@ -1,3 +1,5 @@
+package import Processes
+
 /// What there is to say at the end.
 package struct Totals {
   package var exitCode: Int32?
@@ -14,13 +16,15 @@ package struct Totals {
   package var isTimedOut: Bool
   /// How long the command ran.
   package var seconds: Double
+  /// Where the next read of a recording continues; nil where there is none.
+  package var cursor: Cursor?
 
   package var retainedBytes: Int { totalBytes - lostBytes }
 
   package init(
     exitCode: Int32?, isAlive: Bool, isClosed: Bool, writtenChunks: Int, lostBytes: Int,
     totalBytes: Int, missedChunks: Int, missedBytes: Int, signal: Int32? = nil,
-    isTimedOut: Bool = false, seconds: Double = 0
+    isTimedOut: Bool = false, seconds: Double = 0, cursor: Cursor? = nil
   ) {
     self.exitCode = exitCode
     self.isAlive = isAlive
@@ -33,5 +37,6 @@ package struct Totals {
     self.signal = signal
     self.isTimedOut = isTimedOut
     self.seconds = seconds
+    self.cursor = cursor
   }
 }

@@ -73,6 +73,7 @@ extension CommandHost {
         await started.lifecycle.end(started.outputs)
         throw reason
       }
+      sink.session.noteChild(pid: started.processID)
       return HostedProcess(
         processID: started.processID, lifecycle: started.lifecycle,
         input: input(of: started, command),

@@ -17,6 +17,7 @@ extension Capture {
       capture --output build.log --json make    everything to a file, the last 1 MiB as JSON
       capture --foreground sh -c 'read -p "Name: " x </dev/tty; echo $x'
       capture --tty vim notes.txt               in a terminal, key by key
+      capture --ring build.ring make            into a file; from elsewhere: capture read build.ring
       tar c . | capture --stdin gzip > t.gz     in a pipeline
 
     Options end where COMMAND begins: what follows its name belongs to it. -- may stand before it.
@@ -63,6 +64,12 @@ extension Capture {
     than the file takes it, COMMAND has to wait, as it would if it wrote there itself; without --output \
     it never waits for capture. If the file cannot be written, a line on stderr tells, and COMMAND goes \
     on.
+
+    --ring keeps the output in a new file instead of memory, where capture read can read it while it is \
+    written and afterwards, also if capture was killed; capture read --help tells how. All of the file's \
+    room is allocated at once. --capacity says how much it keeps: with more than 4M, in more chunks too. \
+    If the file exists or cannot be made, the exit status is 125. A command that is named read is run by \
+    capture -- read.
 
     --generate-completion-script bash (or zsh, fish) writes completions for a shell.
     """

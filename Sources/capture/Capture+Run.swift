@@ -23,7 +23,7 @@ extension Capture {
     let (wait, terminal) = (OutputWait(), OwnTerminal())
     let signals = try takeSignals(wait, terminal)
     ignoreBrokenPipes()
-    let session = try makeSession()
+    let session = try makeSession(given)
     try startCopying(session, to: file)
     let start = ContinuousClock.now
     let process = try await launch(given.command, into: session, heldUpBy: file?.gate)
@@ -89,11 +89,23 @@ extension Capture {
     }
   }
 
-  private func makeSession() throws -> Session {
-    do throws(RingAllocationError) {
-      return try Session(allocating: "capture", workspaceID: "")
+  private func makeSession(_ given: CommandLineSplit) throws -> Session {
+    guard let ring = given.ring else {
+      do throws(RingAllocationError) {
+        return try Session(allocating: "capture", workspaceID: "")
+      } catch {
+        throw fail("\(error)", status: 125)
+      }
+    }
+    guard let path = String(validating: ring.bytes, as: UTF8.self) else {
+      throw fail("the file's name for --ring is not UTF-8: choose another", status: 125)
+    }
+    do throws(RingFileError) {
+      return try Session(
+        recordingTo: path, capacity: capacity ?? Session.maxBufferBytes,
+        commandBytes: given.command.map(\.bytes))
     } catch {
-      throw fail("\(error)", status: 125)
+      throw fail("cannot make the file of --ring: \(error)", status: 125)
     }
   }
 

@@ -99,6 +99,19 @@ struct Capture: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Keep the output in a new file, which capture read can read at any time.", valueName: "file"),
+    completion: .file())
+  var ring: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "How many bytes the ring keeps: a number, and K, M or G, up to 1G (default: 1M).",
+      valueName: "size"),
+    transform: parseCapacity)
+  var capacity: Int?
+
+  @Option(
+    help: ArgumentHelp(
       """
       Wait this long, after the command's end, for other processes that hold its output open \
       (default: 2s).
@@ -123,6 +136,9 @@ struct Capture: AsyncParsableCommand {
       throw ValidationError(
         "--tty and --foreground exclude each other: a command in a terminal of its own is in no"
           + " group of capture's")
+    }
+    if capacity != nil, ring == nil {
+      throw ValidationError("--capacity says more about --ring, which is missing")
     }
     if timeout == nil {
       let dependents = [
@@ -155,7 +171,11 @@ struct Capture: AsyncParsableCommand {
     SignalSource.defaultQuit()
     // If SIGCHLD were inherited as ignored, capture could not learn how the command ends.
     defaultChildSignal()
-    let split = CommandLineSplit(rawArguments())
+    let arguments = rawArguments()
+    if arguments.first == "read" {
+      return await CaptureRead.main(arguments.dropFirst().map(\.description))
+    }
+    let split = CommandLineSplit(arguments)
     do {
       var parsed = try parseAsRoot(split.parsed)
       guard let capture = parsed as? Capture else { return try parsed.run() }

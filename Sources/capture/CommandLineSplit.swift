@@ -14,7 +14,7 @@ import ProcessHost
 /// the command's name: they belong to the command, and the parser would take quadratic time for
 /// them.
 ///
-/// The command and the name of a file are bytes, which need not be UTF-8.
+/// The command and the names of files are bytes, which need not be UTF-8.
 struct CommandLineSplit: Equatable {
   /// capture's own options. Each value is joined to its option, so that the parser cannot take a
   /// value such as `-1` for another option.
@@ -26,18 +26,22 @@ struct CommandLineSplit: Equatable {
   /// The file of `--output`; nil if there is none.
   private(set) var output: Command.Text?
 
+  /// The file of `--ring`; nil if there is none.
+  private(set) var ring: Command.Text?
+
   /// The options that take a value: each of their names, and the name under which the parser gets
   /// the option.
   static let valueOptions = [
     "--timeout": "--timeout", "--kill-after": "--kill-after", "-k": "--kill-after",
     "--signal": "--signal", "-s": "--signal", "--linger": "--linger", "--output": "--output",
+    "--ring": "--ring", "--capacity": "--capacity",
   ]
 
   /// The name of the parser's own option for completion scripts.
   private static let completionOption = "--generate-completion-script"
 
-  /// The name of the option whose value is kept as it is.
-  private static let outputOption = "--output"
+  /// The names of the options whose values are kept as they are.
+  private static let (outputOption, ringOption) = ("--output", "--ring")
 
   /// Divides the arguments, which do not include capture's own name.
   init(_ arguments: some Collection<Command.Text>) {
@@ -73,6 +77,7 @@ struct CommandLineSplit: Equatable {
 
   private mutating func append(_ name: String, _ value: Command.Text) {
     if name == Self.outputOption { output = value }
+    if name == Self.ringOption { ring = value }
     options.append("\(name)=\(value)")
   }
 

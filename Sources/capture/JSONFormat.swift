@@ -5,7 +5,9 @@ import Processes
 struct JSONFormat: OutputFormat {
   private var lines = JSONLines { bytes throws(StreamError) in try Descriptor.stdout.put(bytes) }
 
-  mutating func write(_ chunks: Chunks) throws(StreamError) { try lines.append(chunks) }
+  mutating func write(_ chunks: Chunks, skipping skippedBytes: Int) throws(StreamError) {
+    try lines.append(chunks)
+  }
 
   /// Seqs and offsets jump, and the summary counts.
   mutating func writeGap(_ gap: Gap) {}

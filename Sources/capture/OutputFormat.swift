@@ -3,8 +3,9 @@ import Processes
 
 /// A format in which output is written.
 protocol OutputFormat {
-  /// Writes chunks.
-  mutating func write(_ chunks: Chunks) throws(StreamError)
+  /// Writes chunks, of the first of them without its first bytes where the format has no whole
+  /// chunks.
+  mutating func write(_ chunks: Chunks, skipping skippedBytes: Int) throws(StreamError)
   /// Writes that output is missing before the next chunks.
   mutating func writeGap(_ gap: Gap) throws(StreamError)
   /// Writes the end of the output.

@@ -5,10 +5,11 @@ import Processes
 ///
 /// After a write has failed it writes nothing more.
 struct OutputWriter {
-  private let session: Session
+  private let session: SessionReader
   private var format: any OutputFormat
   private var output = Output()
-  private var cursor = Cursor.start
+  private var cursor: Cursor
+  private var skippedBytes: Int
   private var writtenChunks = 0
   private var missedChunks = 0
   private var missedBytes = 0
@@ -17,8 +18,22 @@ struct OutputWriter {
   /// Whether a write has failed for another reason than that no process reads the output.
   private(set) var hasFailed = false
 
-  init(session: Session, format: any OutputFormat) {
+  /// The most payload that is read at a time.
+  private static let readSize = Session.maxBufferBytes
+
+  /// Whether the session's file holds what no program of this library stores.
+  private(set) var isDamaged = false
+
+  /// - Parameters:
+  ///   - cursor: Where to begin.
+  ///   - skippedBytes: The bytes of the first chunk that are left out where a format can.
+  init(
+    session: SessionReader, since cursor: Cursor = .start, skipping skippedBytes: Int = 0,
+    format: any OutputFormat
+  ) {
     self.session = session
+    self.cursor = cursor
+    self.skippedBytes = skippedBytes
     self.format = format
   }
 
@@ -29,9 +44,10 @@ struct OutputWriter {
   ///   - onBrokenPipe: Called if writing stops because no process reads the output.
   @MainActor
   mutating func follow(until isOver: () -> Bool, onBrokenPipe: () -> Void) async {
-    // Reserves room for the whole session at once: output that has been read cannot be overwritten
-    // while it is written.
-    output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
+    // Reserves room for the whole session at once, if it is in memory: output that has been read
+    // cannot be overwritten while it is written.
+    output = Output(
+      reservingBytes: min(session.capacity, Self.readSize), chunks: Session.maxBufferedChunks)
     while true {
       let isLast = isOver()
       read()
@@ -57,10 +73,15 @@ struct OutputWriter {
   ///
   /// - Parameter chunks: Whether to write the output; otherwise it is only counted.
   mutating func writeRetained(chunks: Bool) {
-    read()
-    guard chunks else { return }
-    if output.missedChunks > 0 { writeGap(isLast: true) }
-    writeChunks()
+    // A process that writes on, unwaited for, is not followed.
+    let last = session.lastSeq
+    repeat {
+      read()
+      if chunks {
+        if output.missedChunks > 0 { writeGap(isLast: true) }
+        writeChunks()
+      }
+    } while output.hasMore && cursor.seq < last
   }
 
   /// Writes the end of the output.
@@ -78,13 +99,16 @@ struct OutputWriter {
       writtenChunks: writtenChunks, lostBytes: output.lostBytes,
       totalBytes: output.cursor.offset ?? session.totalBytes,
       missedChunks: missedChunks, missedBytes: missedBytes, signal: signal,
-      isTimedOut: isTimedOut, seconds: time.seconds)
+      isTimedOut: isTimedOut, seconds: time.seconds, cursor: session is Session ? nil : cursor)
     write { format throws(StreamError) in try format.writeEnd(totals) }
   }
 
   private mutating func read() {
-    session.read(since: cursor, into: &output)
+    session.read(since: cursor, maxBytes: Self.readSize, into: &output)
+    // The bytes to leave out are of the first chunk after the position that was given.
+    if output.missedChunks > 0 { skippedBytes = 0 }
     cursor = output.cursor
+    isDamaged = isDamaged || output.isDamaged
     missedChunks += output.missedChunks
     // The number is always known, because the position is a cursor.
     missedBytes += output.missedBytes ?? 0
@@ -93,15 +117,25 @@ struct OutputWriter {
   private mutating func writeChunks() {
     let chunks = output.chunks
     guard !chunks.isEmpty else { return }
-    write { format throws(StreamError) in try format.write(chunks) }
+    let skipped = skippedBytes
+    skippedBytes = 0
+    write { format throws(StreamError) in try format.write(chunks, skipping: skipped) }
     if !isStopped { writtenChunks += chunks.count }
   }
 
   private mutating func writeGap(isLast: Bool) {
     let gap = Gap(
       chunks: output.missedChunks, bytes: output.missedBytes ?? 0,
-      remaining: isLast ? output.chunks.payload.count : nil)
+      remaining: isLast ? remainingBytes : nil)
     write { format throws(StreamError) in try format.writeGap(gap) }
+  }
+
+  /// The bytes from the last read's first chunk on.
+  private var remainingBytes: Int {
+    guard output.hasMore, let first = output.chunks.first else {
+      return output.chunks.payload.count
+    }
+    return session.totalBytes - first.offset
   }
 
   private mutating func write(_ body: (inout any OutputFormat) throws(StreamError) -> Void) {

@@ -4,11 +4,11 @@ import Processes
 /// Writes the command's own bytes to the streams to which the command wrote them.
 struct PlainFormat: OutputFormat {
   /// Adjacent chunks of one stream are adjacent in memory, and are written together.
-  mutating func write(_ chunks: Chunks) throws(StreamError) {
+  mutating func write(_ chunks: Chunks, skipping skippedBytes: Int) throws(StreamError) {
     guard let origin = chunks.first?.offset else { return }
     let payload = chunks.payload
-    var run = 0..<0
-    var stream = StandardStream.stdout
+    var run = skippedBytes..<skippedBytes
+    var stream = chunks[0].stream
     for chunk in chunks {
       if chunk.stream != stream {
         try write(payload[run], to: stream)

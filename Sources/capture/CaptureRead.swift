@@ -1,0 +1,172 @@
+import ArgumentParser
+import CaptureFormat
+import OutputRing
+import Processes
+
+/// Reads the output that `capture --ring` keeps in a file, while it is written or afterwards.
+struct CaptureRead: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "capture read",
+    abstract: "Read the output that capture --ring keeps in a file.",
+    usage: "capture read FILE [options]",
+    discussion: """
+      Writes what is retained: stdout to stdout, stderr to stderr, after a line on stderr that tells the \
+      loss, if any. FILE can be read while capture writes it, by any number of readers, and after the end \
+      of capture, however it ended. If the program that recorded it was killed, a line on stderr says so.
+
+      EXAMPLES:
+        capture --ring build.ring --capacity 64M make -j4
+        capture read build.ring --follow     from another terminal, to the end
+        capture read build.ring --tail 20    the last 20 lines
+        capture read build.ring --info       what was recorded, and whether it still is
+
+      A command that is named read is run by: capture -- read
+
+      Exit status: 0, also if the recording program was killed; 65 if FILE is damaged, so that not all \
+      could be read; 66 if FILE cannot be read or is no recording; 64 for a usage error; 74 if the output \
+      could not be written.
+      """)
+
+  @Argument(help: ArgumentHelp("The file to read.", valueName: "file"), completion: .file())
+  var file: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Begin after this position: a seq, or a cursor as the library prints it.",
+      valueName: "cursor"),
+    transform: parseCursor)
+  var since: Cursor?
+
+  @Flag(help: "Go on writing output as it comes, until the recording ends.")
+  var follow = false
+
+  @Flag(help: "Write chunks and a summary as JSON, one object a line, to stdout.")
+  var json = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Begin with the last lines, so many, of both streams (with --json: with their first chunk).",
+      valueName: "lines"))
+  var tail: Int?
+
+  @Flag(help: "Write what was recorded, by which program, and whether it still is, and no output.")
+  var info = false
+
+  func validate() throws {
+    if let tail, !(0...1_000_000 ~= tail) {
+      throw ValidationError("--tail takes a number of lines from 0 to 1000000, not \(tail)")
+    }
+    if tail != nil, since != nil {
+      throw ValidationError("--tail and --since exclude each other: each says where to begin")
+    }
+    if info, follow || tail != nil || since != nil {
+      throw ValidationError("--info writes no output: it excludes --follow, --tail and --since")
+    }
+  }
+
+  // Runs on the main thread: writing blocks, and must not hold up the runtime's few threads.
+  @MainActor
+  func run() async throws {
+    let recording: RecordedSession
+    do throws(RingFileError) {
+      recording = try RecordedSession(at: file)
+    } catch {
+      complain("\(error)")
+      throw ExitCode(66)
+    }
+    if info { return try writeInfo(of: recording) }
+
+    ignoreBrokenPipes()
+    // Looked up first: what the program had published by then is read below.
+    let state = recording.state
+    let start = tail.map { TailStart(lines: $0, of: recording) }
+    var writer = OutputWriter(
+      session: recording, since: start?.cursor ?? since ?? .start, skipping: start?.skipped ?? 0,
+      format: json ? JSONFormat() : PlainFormat())
+    if follow {
+      await writer.follow(until: { false }, onBrokenPipe: {})
+    } else {
+      writer.writeRetained(chunks: true)
+    }
+    writer.finish(
+      signal: nil, isTimedOut: false, after: recording.lastActivity - recording.info.start)
+    if (follow ? recording.state : state) == .abandoned { complain(abandonment(of: recording)) }
+    if writer.isDamaged {
+      complain(
+        "\(file) is damaged, as after a crash of the machine: what is missing cannot be read")
+      throw ExitCode(65)
+    }
+    if writer.hasFailed { throw ExitCode(74) }
+  }
+
+  private func abandonment(of recording: RecordedSession) -> String {
+    let text =
+      "the program that recorded this (PID \(recording.info.recorderPID)) ended without closing it: it"
+      + " was killed, or crashed; what it had captured is all here"
+    return recording.isOfThisBoot
+      ? text : text + " that the system had written before the machine was started anew"
+  }
+
+  private func writeInfo(of recording: RecordedSession) throws {
+    let report = RecordingReport(recording)
+    do throws(StreamError) {
+      try Descriptor.stdout.put(json ? report.json : report.text)
+    } catch {
+      if !error.error.isBrokenPipe { complain("cannot write to stdout: \(error.error.message)") }
+      throw ExitCode(74)
+    }
+  }
+}
+
+/// Parses a position, as the description of a cursor has it.
+@Sendable private func parseCursor(_ text: String) throws -> Cursor {
+  guard let cursor = Cursor(text) else {
+    throw ValidationError(
+      "“\(text)” is no position: give a seq, as in 17, or a cursor, as in 17.4096.0.271828")
+  }
+  return cursor
+}
+
+/// Where the last lines of a session begin, in both streams' common order.
+private struct TailStart {
+  /// The position before the chunk in which they begin.
+  private(set) var cursor: Cursor
+  /// The bytes of that chunk before them.
+  private(set) var skipped = 0
+
+  /// Looks for the last lines in what is retained. A last line need not have an end.
+  init(lines: Int, of session: SessionReader) {
+    /// A line's first byte: the seq of its chunk, and where it is there.
+    typealias Start = (seq: Int, index: Int)
+    var starts: [Start] = []
+    // The oldest of `starts`, which is used as a ring.
+    var oldest = 0
+    func note(_ start: Start) {
+      if starts.count < lines {
+        starts.append(start)
+      } else if lines > 0 {
+        starts[oldest] = start
+        oldest = (oldest + 1) % lines
+      }
+    }
+    var output = Output()
+    cursor = .start
+    var isAtStart = true
+    let last = session.lastSeq
+    repeat {
+      session.read(since: cursor, maxBytes: Session.maxBufferBytes, into: &output)
+      for chunk in output.chunks {
+        unsafe chunk.data.withUnsafeBytes { bytes in
+          for index in 0..<bytes.count {
+            if isAtStart { note((chunk.seq, index)) }
+            isAtStart = unsafe bytes[index] == UInt8(ascii: "\n")
+          }
+        }
+      }
+      cursor = output.cursor
+    } while output.hasMore && cursor.seq < last
+    guard !starts.isEmpty else { return }
+    let first = starts[oldest]
+    (cursor, skipped) = (Cursor(seq: first.seq - 1), first.index)
+  }
+}

@@ -1,0 +1,117 @@
+import CaptureFormat
+import Processes
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What `capture read --info` tells of a recording.
+struct RecordingReport {
+  /// A line of the report: its name as text and in JSON, and its value in each.
+  private typealias Field = (title: String, key: String, text: String?, json: String)
+  private let fields: [Field]
+
+  init(_ recording: RecordedSession) {
+    let info = recording.info
+    // Looked up first, so that the counts are not of an earlier moment.
+    let state = recording.state
+    let output = recording.output(since: Cursor(seq: .max))
+    let total = output.cursor.offset ?? recording.totalBytes
+    func string(_ text: String) -> String { "\"\(jsonEscaped(text))\"" }
+    func number(_ value: some FixedWidthInteger) -> String { "\(value)" }
+    let command =
+      info.command.map(shellQuoted).joined(separator: " ") + (info.isCommandCut ? " …" : "")
+    fields = [
+      ("state", "state", Self.explanation(state), string(state.rawValue)),
+      ("id", "id", shellQuoted(info.id), string(info.id)),
+      (
+        "workspace", "workspace", info.workspaceID.isEmpty ? nil : shellQuoted(info.workspaceID),
+        string(info.workspaceID)
+      ),
+      (
+        "command", "command", info.command.isEmpty ? nil : command,
+        "[\(info.command.map(string).joined(separator: ","))]"
+      ),
+      ("started", "started", utc(info.start), string(utc(info.start))),
+      (
+        "last activity", "last_activity", utc(recording.lastActivity),
+        string(utc(recording.lastActivity))
+      ),
+      ("recorder's PID", "recorder_pid", number(info.recorderPID), number(info.recorderPID)),
+      (
+        "command's PID", "pid", recording.childPID.map(number),
+        recording.childPID.map(number) ?? "null"
+      ),
+      (
+        "exit code", "exit_code", output.exitCode.map(number),
+        output.exitCode.map(number) ?? "null"
+      ),
+      ("chunks", "chunks", number(output.lastSeq), number(output.lastSeq)),
+      ("bytes", "total_bytes", number(total), number(total)),
+      ("lost bytes", "lost_bytes", number(output.lostBytes), number(output.lostBytes)),
+      ("capacity", "capacity", number(recording.capacity), number(recording.capacity)),
+      (
+        "machine", "this_boot",
+        recording.isOfThisBoot ? nil : "started anew since the recording",
+        "\(recording.isOfThisBoot)"
+      ),
+      ("damaged", "damaged", output.isDamaged ? "yes" : nil, "\(output.isDamaged)"),
+    ]
+  }
+
+  private static func explanation(_ state: RecordedSession.State) -> String {
+    switch state {
+    case .recording: "being written"
+    case .ended: "ended: the output is complete"
+    case .abandoned: "abandoned: the program that recorded it was killed, or crashed"
+    }
+  }
+
+  /// A line for each fact that there is.
+  var text: String {
+    let width = fields.map(\.title.count).max() ?? 0
+    return fields.map { field in
+      guard let text = field.text else { return "" }
+      let padding = String(repeating: " ", count: width - field.title.count)
+      return "\(field.title):\(padding) \(text)\n"
+    }.joined()
+  }
+
+  /// One JSON object, on a line.
+  var json: String { "{\(fields.map { "\"\($0.key)\":\($0.json)" }.joined(separator: ","))}\n" }
+}
+
+/// A word as a shell takes it; one with control characters as a string of Swift, since a terminal would
+/// act upon them.
+private func shellQuoted(_ word: String) -> String {
+  func has(_ characters: String) -> Bool { word.contains { characters.contains($0) } }
+  if word.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
+    return word.debugDescription
+  }
+  if !word.isEmpty,
+    word.allSatisfy({ $0.isLetter || $0.isNumber || "-_./=:,+@%".contains($0) })
+  {
+    return word
+  }
+  if has("'"), !has("\"$`\\!") { return "\"\(word)\"" }
+  return "'"
+    + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+    + "'"
+}
+
+/// A time since the beginning of 1970 as RFC 3339 has it, in UTC.
+private func utc(_ time: Duration) -> String {
+  var seconds = time_t(clamping: time.components.seconds)
+  var parts = unsafe tm()
+  guard unsafe gmtime_r(&seconds, &parts) != nil else { return "unknown" }
+  let numbers = unsafe [
+    parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+    parts.tm_sec,
+  ]
+  let texts = numbers.map { $0 < 10 ? "0\($0)" : "\($0)" }
+  return texts[..<3].joined(separator: "-") + "T" + texts[3...].joined(separator: ":") + "Z"
+}
