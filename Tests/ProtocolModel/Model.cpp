@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <ostream>
 
+#include "RingFile.hpp"
 #include "Waiting.hpp"
 #include "WindowCache.hpp"
 
@@ -16,23 +17,88 @@ struct RingScenario : rl::test_suite<RingScenario<Scenario, ReaderCount, Reads>,
   static Script script();
 
   Ring ring{geometry(), script()};
+  WindowCache cache;
 
-  void before() { ring.before(); }
+  void before() {
+    ring.before();
+    cache.before();
+  }
 
   void thread(unsigned index) {
     if (index == 0) return ring.produce();
-    Ring::Reader reader;
+    Ring::Reader reader{geometry().isCached ? &cache : nullptr};
     for (int read = 0; read < Reads; ++read) ring.read(reader);
   }
 };
 
-#define SCENARIO(number, readers, reads, geometryValue, statusSeq, count, ...)              \
-  using Scenario##number = RingScenario<number, readers, reads>;                            \
-  template <> Geometry Scenario##number::geometry() { return Geometry geometryValue; }      \
+// A producer that makes a file for the ring, and is killed after any step or lives to the end.
+// Other processes, each with a window cache of its own, read the file: `AttachedCount` of them
+// attach while the producer lives, or later; one starts when it is dead.
+template <int Scenario, int AttachedCount>
+struct FileScenario : rl::test_suite<FileScenario<Scenario, AttachedCount>, AttachedCount + 1> {
+  static Geometry geometry();
+  static Script script();
+
+  RingFile file;
+  Ring ring{geometry(), script()};
+  WindowCache caches[AttachedCount + 1];
+
+  void before() {
+    file.before();
+    ring.before();
+    for (WindowCache& cache : caches) cache.before();
+    // A producer that is dead from the beginning only counts its steps.
+    ring.producer = Producer(0);
+    produce();
+    ring.producer = Producer(rl::rand(ring.producer.steps + 1));
+  }
+
+  void thread(unsigned index) {
+    if (index > 0) return follow(caches[index]);
+    produce();
+    file.unlock();
+  }
+
+  // The reader that starts when the producer is dead: all that was stored is visible to it.
+  void after() {
+    CHECK(file.attach() == ring.producer.isFileFinished);
+    if (!ring.producer.isFileFinished) return;
+    Ring::Reader reader{&caches[0]};
+    const Ring::Reader before = reader;
+    ring.read(reader);
+    ring.checkAfterDeath(before, reader);
+  }
+
+  void produce() {
+    file.create(ring.producer);
+    ring.produce();
+  }
+
+  // Reads, asks whether the producer is dead, and reads once more: if it was, there is no more.
+  void follow(WindowCache& cache) {
+    if (!file.attach()) return;
+    Ring::Reader reader{&cache};
+    ring.read(reader);
+    bool isAlive = file.isProducerAlive();
+    const Ring::Reader before = reader;
+    ring.read(reader);
+    if (is(DeathAskedLate)) isAlive = file.isProducerAlive();
+    if (!isAlive) ring.checkAfterDeath(before, reader);
+  }
+};
+
+#define SCENARIO(number, readers, reads, ...) \
+  using Scenario##number = RingScenario<number, readers, reads>; \
+  SCRIPT(number, __VA_ARGS__)
+#define FILE_SCENARIO(number, attached, ...) \
+  using Scenario##number = FileScenario<number, attached>; \
+  SCRIPT(number, __VA_ARGS__)
+#define SCRIPT(number, geometryValue, statusSeq, count, ...) \
+  template <> Geometry Scenario##number::geometry() { return geometryValue; } \
   template <> Script Scenario##number::script() { return {statusSeq, count, {__VA_ARGS__}}; }
 
-// The arguments of a macro may not have braces with commas.
-#define GEOMETRY(...) {__VA_ARGS__}
+// The arguments of a macro may have braces with commas in parentheses only.
+#define GEOMETRY(...) (Geometry{__VA_ARGS__})
 #define APPEND(count) Step{count, -1}
 #define RESERVE(count, written) Step{count, written}
 
@@ -53,6 +119,15 @@ SCENARIO(11, 1, 2, GEOMETRY(3, 1, 4, 3, 3, 8, 2), 0, 6, APPEND(1), APPEND(1), AP
 SCENARIO(12, 2, 2, GEOMETRY(2, 2, 8, 2, 2, 8, 99, 1, true), 0, 5, APPEND(1), APPEND(1), APPEND(1), APPEND(1), APPEND(1))
 SCENARIO(13, 1, 1, GEOMETRY(4, 1, 8, 4, 2, 1, 99, 2), 0, 6, APPEND(2), APPEND(2), APPEND(2), APPEND(2),
          APPEND(2), APPEND(1))
+
+// With as few slots as the source has: two more than the chunks retained.
+FILE_SCENARIO(14, 1, GEOMETRY(1, 1, 3, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
+FILE_SCENARIO(15, 1, GEOMETRY(2, 1, 4, 2), 2, 3, APPEND(1), APPEND(1), APPEND(3))
+FILE_SCENARIO(16, 1, GEOMETRY(1, 2, 3, 1), 0, 3, APPEND(1), RESERVE(2, 1), APPEND(1))
+FILE_SCENARIO(17, 0, GEOMETRY(2, 2, 4, 2), 6, 8, APPEND(1), APPEND(1), RESERVE(2, 1), APPEND(3),
+              APPEND(1), APPEND(6), RESERVE(2, 1), APPEND(2))
+FILE_SCENARIO(18, 0, GEOMETRY(3, 1, 5, 3), 0, 8, APPEND(1), APPEND(1), APPEND(1), APPEND(3),
+              APPEND(2), APPEND(1), APPEND(5), APPEND(3))
 
 // Readers that store a window in the cache, and one that loads it.
 struct CacheScenario : rl::test_suite<CacheScenario, 3> {
@@ -116,6 +191,7 @@ Result simulate(rl::scheduler_type_e search, unsigned long executions) {
 }
 
 struct Case {
+  Part part;  // that it is there for
   const char* name;
   Result (*run)(rl::scheduler_type_e, unsigned long);
   // Whether there are too many schedules to try them all.
@@ -123,25 +199,33 @@ struct Case {
 };
 
 const Case cases[] = {
-    {"one reader, reads twice, lapped", simulate<Scenario1>},
-    {"two readers, lapped", simulate<Scenario2>},
-    {"several chunks retained", simulate<Scenario3>},
-    {"a reservation filled in part, reader lapped", simulate<Scenario4>},
-    {"reservations filled in part, wrapping", simulate<Scenario7>},
-    {"a chunk larger than the cap", simulate<Scenario5>},
-    {"chunks larger than the slack, in pieces", simulate<Scenario8>},
-    {"chunks as large as the cap, two readers", simulate<Scenario9>},
-    {"an exit between appends", simulate<Scenario6>},
-    {"lapped twice: the rest newest first", simulate<Scenario10, 1>},
-    {"the same with chunks of two pieces", simulate<Scenario13, 1>},
-    {"a limit on bytes", simulate<Scenario11, 1>},
-    {"searches from a cached window, two readers", simulate<Scenario12>, true},
-    {"the window cache: two store, one loads", simulate<CacheScenario>},
-    {"waiting: two waiters, one producer", simulate<WaitScenario<Fencing::bySystem, 0, 2, 1, 2>>},
-    {"waiting: one waiter, two producers", simulate<WaitScenario<Fencing::bySystem, 3, 1, 2, 1>>},
-    {"waiting: the same, without the system's fence",
+    {Part::ring, "one reader, reads twice, lapped", simulate<Scenario1>},
+    {Part::ring, "two readers, lapped", simulate<Scenario2>},
+    {Part::ring, "several chunks retained", simulate<Scenario3>},
+    {Part::ring, "a reservation filled in part, reader lapped", simulate<Scenario4>},
+    {Part::ring, "reservations filled in part, wrapping", simulate<Scenario7>},
+    {Part::ring, "a chunk larger than the cap", simulate<Scenario5>},
+    {Part::ring, "chunks larger than the slack, in pieces", simulate<Scenario8>},
+    {Part::ring, "chunks as large as the cap, two readers", simulate<Scenario9>},
+    {Part::ring, "an exit between appends", simulate<Scenario6>},
+    {Part::ring, "lapped twice: the rest newest first", simulate<Scenario10, 1>},
+    {Part::ring, "the same with chunks of two pieces", simulate<Scenario13, 1>},
+    {Part::ring, "a limit on bytes", simulate<Scenario11, 1>},
+    {Part::ring, "searches from a cached window, two readers", simulate<Scenario12>, true},
+    {Part::file, "killed, a reader attached: lapped", simulate<Scenario14>},
+    {Part::file, "killed, a reader attached: a status, pieces", simulate<Scenario15>},
+    {Part::file, "killed, a reader attached: a reservation", simulate<Scenario16>},
+    {Part::file, "killed, read later: reservations, a status", simulate<Scenario17>},
+    {Part::file, "killed, read later: pieces", simulate<Scenario18>},
+    {Part::cache, "the window cache: two store, one loads", simulate<CacheScenario>},
+    {Part::waiting, "waiting: two waiters, one producer",
+     simulate<WaitScenario<Fencing::bySystem, 0, 2, 1, 2>>},
+    {Part::waiting, "waiting: one waiter, two producers",
+     simulate<WaitScenario<Fencing::bySystem, 3, 1, 2, 1>>},
+    {Part::waiting, "waiting: the same, without the system's fence",
      simulate<WaitScenario<Fencing::byProducers, 0, 2, 1, 2>>},
-    {"waiting: the same, likewise", simulate<WaitScenario<Fencing::byProducers, 3, 1, 2, 1>>},
+    {Part::waiting, "waiting: the same, likewise",
+     simulate<WaitScenario<Fencing::byProducers, 3, 1, 2, 1>>},
 };
 
 // Prints the scenario's line for one kind of search; returns whether there was no error.
@@ -156,12 +240,16 @@ bool check(const Case& scenario, rl::scheduler_type_e search, unsigned long exec
 // Prints the mutant's line; returns whether a scenario kills it.
 bool kill(int index, unsigned long executions) {
   mutant = static_cast<Mutant>(index);
-  for (const Case& scenario : cases) {
-    const Result result = scenario.run(rl::sched_random, executions);
-    if (result.isCorrect) continue;
-    std::printf("%-50s %12lu  %s\n", mutantNames[index], result.executions, scenario.name);
-    std::fflush(stdout);
-    return true;
+  // The scenarios of its part come first. One that does not notice it costs all its executions.
+  for (const bool isOwn : {true, false}) {
+    for (const Case& scenario : cases) {
+      if ((scenario.part == partOf(mutant)) != isOwn) continue;
+      const Result result = scenario.run(rl::sched_random, executions);
+      if (result.isCorrect) continue;
+      std::printf("%-50s %12lu  %s\n", mutantNames[index], result.executions, scenario.name);
+      std::fflush(stdout);
+      return true;
+    }
   }
   std::printf("%-50s %12s  %s\n", mutantNames[index], "", "SURVIVES");
   return false;

@@ -14,6 +14,7 @@ enum Mutant {
   AnnouncementFalls,
   PublishRelaxed,
   PublishBeforeDescriptor,
+  PublishBeforePayload,
   StatusRelaxed,
   // The reader's ordering.
   ObserveRelaxed,
@@ -33,13 +34,28 @@ enum Mutant {
   NewestFirstUnfenced,
   NewestFirstUnconfirmed,
   NewestFirstLate,
-  // The window cache.
+  // A dead producer's file. From here on, Part::file.
+  AnnouncedAsAWhole,
+  FlightAwaited,
+  FlightDelivered,
+  FlightIgnored,
+  FlightIgnoredInCache,
+  DescriptorsOneEarly,
+  PayloadOneEarly,
+  DeathAskedLate,
+  // The file's header.
+  MagicBeforeGeometry,
+  MagicBeforeMetadata,
+  MagicRelaxed,
+  MagicLoadRelaxed,
+  MagicIgnored,
+  // The window cache. From here on, Part::cache.
   CacheStoreUnfenced,
   CacheReleasedRelaxed,
   CacheLoadRelaxed,
   CacheLoadUnfenced,
   CacheUnlocked,
-  // Waiting.
+  // Waiting. From here on, Part::waiting.
   NoSecondLook,
   NoRequest,
   NoWaiterFence,
@@ -64,6 +80,7 @@ inline const char* const mutantNames[mutantCount] = {
     "an append announces less than a reservation did",
     "publish: relaxed",
     "publish: before the descriptor",
+    "publish: before the payload",
     "status: stored relaxed",
     "observe: relaxed",
     "descriptors: no fence",
@@ -81,6 +98,19 @@ inline const char* const mutantNames[mutantCount] = {
     "newest first: no fence",
     "newest first: payload not confirmed",
     "newest first: confirmed at the end of the piece",
+    "announce: all pieces of a chunk at once",
+    "an append in flight awaited",
+    "an append in flight delivered",
+    "search: an append in flight ignored",
+    "window cache: an append in flight ignored",
+    "descriptors of the search confirmed one seq early",
+    "payload confirmed one word early",
+    "the lock asked for after the last read",
+    "magic: before the geometry",
+    "magic: before the metadata",
+    "magic: stored relaxed",
+    "magic: loaded relaxed",
+    "magic: ignored",
     "window cache: stored without a fence",
     "window cache: released relaxed",
     "window cache: loaded relaxed",
@@ -96,6 +126,17 @@ inline const char* const mutantNames[mutantCount] = {
     "wait: on the list only after the request",
     "wait: the producer looks before it publishes",
 };
+
+// The parts of the model, each of which has scenarios of its own.
+enum class Part { ring, file, cache, waiting };
+
+// The part that a mutant is made in.
+inline Part partOf(Mutant mutant) {
+  return mutant < AnnouncedAsAWhole    ? Part::ring
+         : mutant < CacheStoreUnfenced ? Part::file
+         : mutant < NoSecondLook       ? Part::cache
+                                       : Part::waiting;
+}
 
 // The one that is tried now.
 inline Mutant mutant = None;

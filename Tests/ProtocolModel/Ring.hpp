@@ -19,7 +19,7 @@
 
 #include <algorithm>
 
-#include "WindowCache.hpp"
+#include "Producer.hpp"
 
 struct Geometry {
   int capacity;    // payload words retained
@@ -31,7 +31,7 @@ struct Geometry {
   int piece = 8;         // payload words that a reader copies before it confirms them
   int budget = 99;       // payload words that a read returns, or one chunk
   int attempts = 1;      // of a read; the source has sixteen
-  bool isCached = false; // whether readers cache windows, and search from what others cached
+  bool isCached = false; // whether readers of one process cache windows for each other
 };
 
 // What the producer does: appends, or fills a reservation in part.
@@ -74,25 +74,30 @@ class Ring {
     // Seq 0 ends at offset 0.
     descriptors[0]($).store(bias, mo_relaxed);
     for (int place = 0; place < physical(); ++place) payload[place]($).store(junk, mo_relaxed);
-    if (g.isCached) cache.before();
+    producer = Producer();
     for (int index = 0; index < g.prefilled; ++index) perform(script.steps[index]);
   }
 
   // MARK: Producer
 
+  Producer producer;
+
   // Does all steps of the script; sets the status to the seq after which it is set.
   void produce() {
     for (int index = g.prefilled; index < script.count; ++index) {
       perform(script.steps[index]);
-      if (lastSeq == script.statusAfter)
-        status($).store(lastSeq, is(StatusRelaxed) ? mo_relaxed : mo_release);
+      if (producer.lastSeq != script.statusAfter) continue;
+      const rl::memory_order order = is(StatusRelaxed) ? mo_relaxed : mo_release;
+      if (producer.store(status($), producer.lastSeq, order)) producer.status = producer.lastSeq;
     }
   }
 
   // MARK: Reader
 
   struct Reader {
+    WindowCache* cache = nullptr;  // its process's, if that caches windows
     int seq = 0, offset = 0, received = 0, missed = 0;
+    int status = 0;
   };
 
   // Reads from where the reader was: the retry policy of RingReader.swift.
@@ -110,6 +115,20 @@ class Ring {
     if (isFound) account(reader, summary);
   }
 
+  // Checks a read that began after the producer's death: the reader has exactly what the producer
+  // published and what is retained of that. A poll that finds nothing new says the same.
+  void checkAfterDeath(const Reader& before, const Reader& reader) {
+    const int newestSeq = producer.publishedSeq;
+    const int bound = std::max(ends[newestSeq] - g.capacity, producer.announcedOffset - physical());
+    const RetainedWindow retained = expectedWindow(newestSeq, bound);
+    CHECK(reader.seq == newestSeq && reader.offset == ends[newestSeq]);
+    CHECK(reader.missed - before.missed == std::max(retained.lost - before.offset, 0));
+    CHECK(reader.status == producer.status);
+    RetainedWindow window;
+    CHECK(retainedWindow(reader, newestSeq, window));
+    CHECK(window == retained);
+  }
+
  private:
   const Geometry g;
   const Script script;
@@ -118,66 +137,71 @@ class Ring {
   // Shared.
   rl::atomic<int> announcedSeq, announcedOffset, publishedSeq, status;
   rl::atomic<int> descriptors[maxSlots], payload[maxWords];
-  WindowCache cache;
-
-  // The producer's own.
-  int lastSeq = 0, endOffset = 0, reservedOffset = 0;
 
   int physical() const { return g.capacity + g.slack; }
 
-  // W1
-  void announce(int seq, int offset, bool fences = true) {
+  // W1. By the protocol, the offset is `expected`.
+  void announce(int seq, int offset, int expected, bool fences = true) {
     const rl::memory_order order =
         is(AnnounceBySeqCst) ? mo_seq_cst : is(AnnounceByRelease) ? mo_release : mo_relaxed;
-    announcedSeq($).store(seq, order);
-    announcedOffset($).store(offset, order);
+    producer.store(announcedSeq($), seq, order);
+    if (producer.store(announcedOffset($), offset, order)) producer.announcedOffset = expected;
     if (fences && !is(AnnounceUnfenced) && !is(AnnounceBySeqCst) && !is(AnnounceByRelease))
-      rl::atomic_thread_fence(mo_release, $);  // RING(announce)
+      producer.releaseFence();  // RING(announce)
   }
 
   // W3 and W4
   void publish(int end) {
-    const int seq = lastSeq + 1;
-    if (is(PublishBeforeDescriptor)) publishedSeq($).store(seq, mo_release);
-    descriptors[seq % g.slots]($).store(bias + end, mo_relaxed);  // W3
-    if (!is(PublishBeforeDescriptor))
-      // W4: RING(publish)
-      publishedSeq($).store(seq, is(PublishRelaxed) ? mo_relaxed : mo_release);
-    lastSeq = seq;
-    endOffset = end;
+    const int seq = producer.lastSeq + 1;
+    if (is(PublishBeforeDescriptor)) storePublished(seq);
+    producer.store(descriptors[seq % g.slots]($), bias + end, mo_relaxed);  // W3
+    if (!is(PublishBeforeDescriptor)) storePublished(seq);
+    producer.lastSeq = seq;
+    producer.endOffset = end;
+  }
+
+  // W4: RING(publish)
+  void storePublished(int seq) {
+    const rl::memory_order order = is(PublishRelaxed) ? mo_relaxed : mo_release;
+    if (producer.store(publishedSeq($), seq, order)) producer.publishedSeq = seq;
   }
 
   void append(int count) {
-    const int end = endOffset + count;
+    const int seq = producer.lastSeq + 1;
+    const int end = producer.endOffset + count;
     // Of a chunk larger than the cap, the last words are stored; in pieces no larger than the
     // slack.
-    const int begin = std::max(endOffset, end - g.capacity);
+    const int begin = std::max(producer.endOffset, end - g.capacity);
     for (int from = begin; from < end; from += g.slack) {
       const int to = std::min(from + g.slack, end);
-      const int announced = std::max(to, is(AnnouncementFalls) ? 0 : reservedOffset);
+      const int expected = std::max(to, producer.reservedOffset);
+      const int announced =
+          is(AnnouncementFalls) ? to : is(AnnouncedAsAWhole) ? std::max(end, expected) : expected;
       const bool isFirst = from == begin;
       if (!is(AnnounceAfterCopy) && (isFirst || !is(FirstPieceAnnounced)))
-        announce(lastSeq + 1, announced, isFirst || !is(FirstPieceFenced));
+        announce(seq, announced, expected, isFirst || !is(FirstPieceFenced));
+      if (is(PublishBeforePayload) && to == end) publish(end);
       for (int offset = from; offset < to; ++offset)  // W2
-        payload[offset % physical()]($).store(stamp(offset), mo_relaxed);
-      if (is(AnnounceAfterCopy)) announce(lastSeq + 1, announced);
+        producer.store(payload[offset % physical()]($), stamp(offset), mo_relaxed);
+      if (is(AnnounceAfterCopy)) announce(seq, announced, expected);
     }
-    publish(end);
+    if (!is(PublishBeforePayload)) publish(end);
   }
 
   void reserve(int count, int written) {
-    reservedOffset = std::max(reservedOffset, endOffset + count);
-    announce(lastSeq + 1, reservedOffset);
+    const int begin = producer.endOffset;
+    producer.reservedOffset = std::max(producer.reservedOffset, begin + count);
+    announce(producer.lastSeq + 1, producer.reservedOffset, producer.reservedOffset);
     // W2: the kernel may write beyond what it returns.
-    for (int offset = endOffset; offset < endOffset + count; ++offset) {
-      const int word = offset < endOffset + written ? stamp(offset) : junk;
-      payload[offset % physical()]($).store(word, mo_relaxed);
+    for (int offset = begin; offset < begin + count; ++offset) {
+      const int word = offset < begin + written ? stamp(offset) : junk;
+      producer.store(payload[offset % physical()]($), word, mo_relaxed);
     }
     if (is(AnnouncementTakenBack)) {
-      reservedOffset = endOffset + written;
-      announcedOffset($).store(reservedOffset, mo_relaxed);
+      producer.reservedOffset = begin + written;
+      producer.store(announcedOffset($), producer.reservedOffset, mo_relaxed);
     }
-    publish(endOffset + written);
+    publish(begin + written);
   }
 
   void perform(const Step& step) {
@@ -206,6 +230,7 @@ class Ring {
   Outcome run(Reader& reader, bool newestFirst, Summary& summary) {
     int newestSeq, seen;
     observe(newestSeq, seen);
+    reader.status = seen;
     // Status and seq are as of one instant. If the exit is seen, every append made before it is in
     // this read or before it. If an append is seen that was made after the exit, so is the exit.
     CHECK(newestSeq >= seen);
@@ -215,8 +240,9 @@ class Ring {
       summary = {0, reader.offset, reader.seq, reader.offset};
       return Outcome::complete;
     }
+    if (is(FlightAwaited) && announcedSeq($).load(mo_relaxed) > newestSeq) return Outcome::stale;
     RetainedWindow window;
-    if (!retainedWindow(newestSeq, window)) return Outcome::stale;
+    if (!retainedWindow(reader, newestSeq, window)) return Outcome::stale;
     return readChunks(reader, window, newestFirst, summary);
   }
 
@@ -228,6 +254,7 @@ class Ring {
     seen = is(StatusAfterSeq) ? 0 : status($).load(statusOrder);
     for (int round = 0; round < 3; ++round) {
       newestSeq = publishedSeq($).load(order);  // RING(observe)
+      if (is(FlightDelivered)) newestSeq = announcedSeq($).load(order);
       if (is(StatusNotAgain)) return;
       const int again = status($).load(statusOrder);
       if (is(StatusAfterSeq)) seen = again;
@@ -238,16 +265,19 @@ class Ring {
 
   // R2: the window as of a published seq: RingMemory.retainedWindow. False if the search's slots
   // were reused.
-  bool retainedWindow(int newestSeq, RetainedWindow& window) {
+  bool retainedWindow(const Reader& reader, int newestSeq, RetainedWindow& window) {
+    window = RetainedWindow();
+    if (newestSeq == 0) return true;
     RetainedWindow hint;
-    const bool hasHint = g.isCached && cache.load(hint);
-    if (hasHint && hint.newestSeq == newestSeq && announcedOffsetHint() <= hint.end + g.slack) {
+    const bool hasHint = reader.cache && reader.cache->load(hint);
+    if (hasHint && hint.newestSeq == newestSeq &&
+        (announcedOffsetHint() <= hint.end + g.slack || is(FlightIgnoredInCache))) {
       window = hint;
       CHECK(window == expectedWindow(newestSeq, ends[newestSeq] - g.capacity));
       return true;
     }
     const int end = descriptor(newestSeq);
-    const int overwritten = announcedOffsetHint() - physical();
+    const int overwritten = is(FlightIgnored) ? 0 : announcedOffsetHint() - physical();
     const int bound = std::max(end - g.capacity, overwritten);
     int low = oldest(newestSeq);
     if (hasHint && (hint.newestSeq <= newestSeq || is(HintAhead)))
@@ -260,7 +290,8 @@ class Ring {
       lost = end - g.capacity;
     }
     const int announced = announcedSeqAfterDescriptors();
-    if (!is(SearchUnconfirmed) && !(low - 1 + g.slots > announced)) return false;
+    const int confirmed = is(DescriptorsOneEarly) ? low - 2 : low - 1;
+    if (!is(SearchUnconfirmed) && !(confirmed + g.slots > announced)) return false;
     // Values are used from here on, and not before. They must be what was stored, and the window a
     // function of them, wherever the search began.
     CHECK(end == ends[newestSeq]);
@@ -269,7 +300,7 @@ class Ring {
     window.oldestSeq = oldestSeq;
     window.lost = lost;
     CHECK(window == expectedWindow(newestSeq, bound));
-    if (g.isCached && overwritten <= end - g.capacity) cache.store(window);
+    if (reader.cache && overwritten <= end - g.capacity) reader.cache->store(window);
     return true;
   }
 
@@ -278,6 +309,7 @@ class Ring {
   // The window according to what was sent.
   RetainedWindow expectedWindow(int newestSeq, int bound) const {
     RetainedWindow window;
+    if (newestSeq == 0) return window;
     window.newestSeq = newestSeq;
     window.end = ends[newestSeq];
     window.oldestSeq = oldest(newestSeq);
@@ -409,7 +441,10 @@ class Ring {
       copied.words[offset] = payload[offset % physical()]($).load(mo_relaxed);
     if (fences && !is(PayloadUnfenced)) rl::atomic_thread_fence(mo_acquire, $);  // RING(payload)
     const int edge = announcedOffset($).load(mo_relaxed) - physical();
-    return is(PayloadUnconfirmed) ? 0 : is(PayloadOneLate) ? edge - 1 : edge;
+    return is(PayloadUnconfirmed) ? 0
+           : is(PayloadOneLate)   ? edge - 1
+           : is(PayloadOneEarly)  ? edge + 1
+                                  : edge;
   }
 
   // R6: chunks up to the summary's last are dealt with; what it did not receive of them is missed.
