@@ -75,17 +75,16 @@ private func bareRead(_ child: StampingChild) -> Delays {
 }
 
 /// Starts a child, lets a closure read its session, and returns what that found.
-private func withChild(
-  _ child: StampingChild, _ read: @escaping @Sendable (Session) async -> Delays
+func withChild(
+  _ child: StampingChild, into session: Session, _ read: @escaping @Sendable () async -> Delays
 ) -> Delays {
   let found = Mutex(makeDelays())
   withExtendedLifetime(found) {
     _ = Capturers.blocking {
-      let session = Session(id: "s", workspaceID: "w")
       let command = Command(
         child.executable, environment: .inherited(changing: child.environment))
       try await CommandHost.shared.launch(command, into: session)
-      let delays = await read(session)
+      let delays = await read()
       found.withLock { $0 = delays }
       return 0
     }
@@ -94,7 +93,8 @@ private func withChild(
 }
 
 private func waitInTask(_ child: StampingChild) -> Delays {
-  withChild(child) { session in
+  let session = Session(id: "s", workspaceID: "w")
+  return withChild(child, into: session) {
     var delays = makeDelays()
     for await output in session.outputs() {
       unsafe output.chunks.payload.withUnsafeBytes { unsafe delays.record($0) }
@@ -104,7 +104,8 @@ private func waitInTask(_ child: StampingChild) -> Delays {
 }
 
 private func waitOnThread(_ child: StampingChild) -> Delays {
-  withChild(child) { session in
+  let session = Session(id: "s", workspaceID: "w")
+  return withChild(child, into: session) {
     await withCheckedContinuation { continuation in
       Thread.detachNewThread {
         var delays = makeDelays()

@@ -240,6 +240,7 @@ extension BatchStorage {
   /// out a chunk that begins at an end in doubt.
   fileprivate func intactSuffix(of chunks: Range<Int>, end: Int) -> Int {
     guard begin(chunks.upperBound) == end else { return chunks.upperBound }
+    if isInOrder(chunks), begin(chunks.lowerBound) >= begin(0) { return chunks.lowerBound }
     var index = chunks.upperBound
     while index > chunks.lowerBound {
       guard begin(index - 1) < begin(index), begin(index - 1) >= begin(0) else {
@@ -248,6 +249,20 @@ extension BatchStorage {
       index -= 1
     }
     return index
+  }
+}
+
+extension BatchStorage {
+  /// Returns whether each of a range of chunks ends after its predecessor.
+  private func isInOrder(_ chunks: Range<Int>) -> Bool {
+    // Without branches, and so by vectors: the sign of each difference must be that of a negative.
+    let words = unsafe descriptors
+    var differences = -1
+    for index in chunks {
+      let (begin, end) = unsafe (words[index] >> 1, words[index + 1] >> 1)
+      differences &= Int(bitPattern: UInt(begin &- end))
+    }
+    return differences < 0
   }
 }
 

@@ -101,6 +101,7 @@ extension RingLayout {
       unsafe ring_store_relaxed(words + Self.bootByte / 8 + 1, boot.low)
       unsafe metadata.withUnsafeBytes { unsafe (base + Self.metadataStart).copyMemory($0) }
     }
+    // RING(magic), pairs with RING(attach): a reader that finds the magic finds all of the above.
     unsafe ring_store_release(words, Self.magic)
   }
 }
@@ -143,6 +144,7 @@ extension RingFile {
     at base: UnsafeMutableRawPointer, size: Int, _ path: String
   ) throws(RingFileError) -> RingLayout {
     let words = unsafe base.assumingMemoryBound(to: UInt64.self)
+    // RING(attach), pairs with RING(magic).
     switch unsafe ring_load_acquire(words) {
     case RingLayout.magic: break
     case RingLayout.magic.byteSwapped: throw RingFileError(path, .otherByteOrder)

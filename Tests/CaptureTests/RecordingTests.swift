@@ -26,7 +26,7 @@ import Testing
     return recording
   }
 
-  @Test("capture --ring writes what capture writes, and capture read writes it again")
+  @Test("[recording] capture --ring writes what capture writes, and capture read writes it again")
   func readsWhatWasRecorded() async throws {
     defer { unsafe _ = unlink(path) }
     let result = try await record(line: "echo out; echo err >&2; exit 3")
@@ -76,7 +76,7 @@ import Testing
     #expect(!info.damaged)
   }
 
-  @Test("capture read --follow of a capture that is killed ends, says so, and exits with 0")
+  @Test("[recording-killed] capture read --follow of a capture that is killed ends, says so, and exits with 0")
   func killedRecorder() async throws {
     defer { unsafe _ = unlink(path) }
     let recorder = try await Run(
@@ -127,7 +127,7 @@ import Testing
     #expect(second.chunks.map(\.seq) == Array(2...max(2, report.chunks.count)))
   }
 
-  @Test("A ring of 8 MiB keeps 8 MiB, all of which capture and capture read write")
+  @Test("[recording-capacity] A ring of 8 MiB keeps 8 MiB, all of which capture and capture read write")
   func capacity() async throws {
     defer { unsafe _ = unlink(path) }
     let line = "head -c 9000000 /dev/zero | tr '\\0' x"
@@ -142,7 +142,7 @@ import Testing
     #expect(again.stderr == result.stderr)
   }
 
-  @Test("A file that exists is left alone, and the command is not started")
+  @Test("[recording-file] A file that exists is left alone, and the command is not started")
   func existingFile() async throws {
     defer { unsafe _ = unlink(path) }
     try Data("precious".utf8).write(to: URL(fileURLWithPath: path))

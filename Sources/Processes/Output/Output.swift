@@ -24,7 +24,7 @@ public struct Output: Sendable {
   /// Creates an output to read into, with room, for readers that must not allocate.
   ///
   /// - Parameters:
-  ///   - bytes: The most payload that a read will find; ``Session/capacity`` is always enough.
+  ///   - bytes: The most payload that a read will find; ``SessionReader/capacity`` is always enough.
   ///   - chunks: The most chunks that a read will find; ``Session/maxBufferedChunks`` is always
   ///     enough.
   /// - Precondition: neither is negative.

@@ -4,7 +4,7 @@ extension Session {
   /// Records that the process has an exit status. The last one set stands.
   ///
   /// A reader that sees the status has every chunk appended before it. Appending is still possible
-  /// afterwards: late output, such as a grandchild's. ``isAlive`` stays false.
+  /// afterwards: late output, such as a grandchild's. ``SessionReader/isAlive`` stays false.
   ///
   /// - Parameters:
   ///   - code: The status; by convention 128 + n for a process ended by signal n.

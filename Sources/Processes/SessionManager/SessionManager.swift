@@ -1,6 +1,6 @@
 /// A server's sessions by id. Sweeps drop those that have been idle for too long.
 ///
-/// A session that is dropped is ``Session/isForgotten``, whether it was forgotten, swept, or
+/// A session that is dropped is ``SessionReader/isForgotten``, whether it was forgotten, swept, or
 /// replaced by another with its id. Waits for its output end.
 ///
 /// All operations are safe from any thread. A look-up waits for a sweep no longer than the sweep
@@ -53,7 +53,7 @@ public final class SessionManager: Sendable {
   deinit { stop() }
 
   /// Registers a session under its id. This counts as the session's activity. A session that was
-  /// dropped before is no longer ``Session/isForgotten``.
+  /// dropped before is no longer ``SessionReader/isForgotten``.
   ///
   /// - Returns: The session that had the id before, if there was one; unless it is the same
   ///   session, the manager no longer knows it.
@@ -77,7 +77,7 @@ public final class SessionManager: Sendable {
   /// - Complexity: O(1).
   public func session(id: String) -> Session? { table.session(id: id) }
 
-  /// Drops a session: it is ``Session/isForgotten``, and waits on it end. A caller that holds it
+  /// Drops a session: it is ``SessionReader/isForgotten``, and waits on it end. A caller that holds it
   /// can go on reading and appending.
   ///
   /// - Returns: The session, so that the caller can terminate its process.

@@ -7,7 +7,7 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
   /// A power of two.
   private static let shardCount = 256
 
-  /// - Parameter forgetsDropped: Whether a session is forgotten (``Session/isForgotten``) when it
+  /// - Parameter forgetsDropped: Whether a session is forgotten (``SessionReader/isForgotten``) when it
   ///   leaves the table.
   init(forgetsDropped: Bool) {
     // No array of objects: counting references to a shard would cost as much as its lock.

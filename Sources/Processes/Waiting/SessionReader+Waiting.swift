@@ -31,7 +31,7 @@ extension SessionReader {
   /// - Returns: The news; or, if the time is up or the task is cancelled, an output without any.
   ///   Cancelling the task ends the wait promptly.
   /// - Complexity: as for the read. A wait costs some allocations, and a wake-up to the producer
-  ///   that ends it: see ``append(_:to:)-(RawSpan,_)``.
+  ///   that ends it: see ``Session/append(_:to:)-(RawSpan,_)``.
   public func output(
     since cursor: Cursor = .start, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
