@@ -47,6 +47,7 @@ extension RingFile {
     guard metadata.count <= RingFileError.metadataLimit else {
       throw RingFileError(path, .metadataTooLarge(byteCount: metadata.count))
     }
+    try check(path)
     var layout = layout
     layout.metadataCapacity = RingLayout.metadataRoom
 
@@ -68,6 +69,11 @@ extension RingFile {
       throw RingFileError(path, errno == EEXIST ? .exists : .system("link", errno))
     }
     return memory
+  }
+
+  /// Refuses a path that the system would take for the part of it before a zero byte.
+  private static func check(_ path: String) throws(RingFileError) {
+    if path.utf8.contains(0) { throw RingFileError(path, .system("open", EINVAL)) }
   }
 
   private static func directory(of path: String) -> String {
@@ -118,6 +124,7 @@ extension UnsafeMutableRawPointer {
 extension RingFile {
   /// Maps the file of a ring to read it. Nothing in it is believed.
   static func attach(to path: String) throws(RingFileError) -> RingMemory {
+    try check(path)
     // Not blocking: a FIFO would make this wait for a writer.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
     guard descriptor >= 0 else { throw RingFileError(path, .system("open", errno)) }

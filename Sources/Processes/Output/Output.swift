@@ -26,7 +26,7 @@ public struct Output: Sendable {
   /// - Parameters:
   ///   - bytes: The most payload that a read will find; ``SessionReader/capacity`` is always enough.
   ///   - chunks: The most chunks that a read will find; ``Session/maxBufferedChunks`` is always
-  ///     enough.
+  ///     enough, except for a recording of more than 4 MiB.
   /// - Precondition: neither is negative.
   public init(reservingBytes bytes: Int, chunks: Int) {
     batch = RingBatch(reservingBytes: bytes, chunks: chunks)
@@ -87,8 +87,8 @@ public struct Output: Sendable {
   /// the output.
   public var isForgotten: Bool { notes.contains(.forgotten) }
 
-  /// Whether the program that recorded the session had ended when this read began, without closing
-  /// the session: it was killed, or crashed. No more output can ever come.
+  /// Whether the program that recorded the session had ended, or given the session up, when this read
+  /// began, without closing it: it was killed, or crashed. No more output can ever come.
   ///
   /// Only a ``RecordedSession`` is ever abandoned.
   public var isAbandoned: Bool { notes.contains(.abandoned) }

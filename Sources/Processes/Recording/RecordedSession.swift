@@ -54,7 +54,8 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
     case recording
     /// The recording program closed the session: the output is complete.
     case ended
-    /// The recording program ended without closing the session: it was killed, or crashed.
+    /// The recording program ended, or gave the session up, without closing it: it was killed, or
+    /// crashed.
     case abandoned
   }
 
