@@ -110,19 +110,15 @@ extension RingMemory {
 /// window goes without.
 @safe
 struct WindowCache: @unchecked Sendable {
-  let version: UnsafeMutablePointer<UInt64>
+  private let version: UnsafeMutablePointer<UInt64>
   private let words: UnsafeMutablePointer<UInt64>
   private var reported: UnsafeMutablePointer<UInt64> { unsafe words + 4 }
 
-  /// Allocates a cache without a window, on cache lines of its own.
-  init() {
-    let line = 128
-    let address = UnsafeMutableRawPointer.allocate(byteCount: line, alignment: line)
-    unsafe version = address.initializeMemory(as: UInt64.self, repeating: 0, count: line / 8)
+  /// Takes over a cache line of zeros: a cache without a window.
+  init(at address: UnsafeMutableRawPointer) {
+    unsafe version = address.assumingMemoryBound(to: UInt64.self)
     unsafe words = version + 1
   }
-
-  func deallocate() { unsafe version.deallocate() }
 
   /// Returns the window stored last, or nil if a reader is storing one right now.
   @inline(__always)

@@ -63,7 +63,13 @@ extension RingFile {
     let code = ring_allocate_file(descriptor, Int64(layout.regionSize))
     guard code == 0 else { throw RingFileError(path, .system("posix_fallocate", code)) }
     let base = try unsafe file.map(layout.regionSize, PROT_READ | PROT_WRITE, path)
-    let memory = unsafe RingMemory(base, layout, file: file)
+    let memory: RingMemory
+    do throws(RingFileError) {
+      memory = try unsafe file.memory(base, layout, path)
+    } catch {
+      unsafe munmap(base, layout.regionSize)
+      throw error
+    }
     unsafe layout.store(at: base, metadata: metadata)
     guard unsafe link(template, path) == 0 else {
       throw RingFileError(path, errno == EEXIST ? .exists : .system("link", errno))
@@ -79,6 +85,18 @@ extension RingFile {
   private static func directory(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
     return String(path[..<slash])
+  }
+
+  /// Returns the memory of the ring in a mapping of this file.
+  private func memory(
+    _ base: UnsafeMutableRawPointer, _ layout: RingLayout, _ path: String
+  ) throws(RingFileError) -> RingMemory {
+    let page = unsafe mmap(
+      nil, RingMemory.cachePageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
+    guard let page = unsafe page, unsafe page != MAP_FAILED else {
+      throw RingFileError(path, .system("mmap", errno))
+    }
+    return unsafe RingMemory(base, layout, file: self, cachePage: page)
   }
 
   private func map(
@@ -139,7 +157,7 @@ extension RingFile {
     }
     let base = try unsafe file.map(size, PROT_READ, path)
     do throws(RingFileError) {
-      return unsafe RingMemory(base, try layout(at: base, size: size, path), file: file)
+      return try unsafe file.memory(base, try layout(at: base, size: size, path), path)
     } catch {
       unsafe munmap(base, size)
       throw error

@@ -1,15 +1,16 @@
 /// The geometry of a ring: how much it retains, and where its parts lie in memory.
 ///
 /// A ring is one contiguous region without pointers inside, so that the same bytes can be in plain
-/// memory or in a file that other processes map. The producer alone writes it:
+/// memory or in a file that other processes map. The producer alone writes it, but for the window
+/// cache, which the readers of a ring in memory keep there:
 ///
 /// ```
 ///  byte 0            128               256           384        descriptorStart    payloadStart
 ///  ┌────────────────┬─────────────────┬─────────────┬──────────┬──────────────────┬──────────────┐
-///  │ header         │ control line    │ owner line  │ metadata │ descriptors      │ payload      │
-///  │ magic, version │ announcedSeq    │ the owner's │ (only in │ slotCount words  │ payloadSize  │
-///  │ geometry       │ announcedOffset │ notes       │ a file)  │                  │ bytes        │
-///  │ status word    │ publishedSeq    │             │          │                  │              │
+///  │ header         │ control line    │ in a file:  │ metadata │ descriptors      │ payload      │
+///  │ magic, version │ announcedSeq    │ notes; else │ (only in │ slotCount words  │ payloadSize  │
+///  │ geometry       │ announcedOffset │ the window  │ a file)  │                  │ bytes        │
+///  │ status word    │ publishedSeq    │ cache       │          │                  │              │
 ///  └────────────────┴─────────────────┴─────────────┴──────────┴──────────────────┴──────────────┘
 /// ```
 ///

@@ -27,10 +27,15 @@ final class RingMemory: @unchecked Sendable {
   /// The control line: announced and published counters.
   let counters: RingCounters
   /// The retained window that a reader of this process found last, and the reported loss.
-  let windowCache = WindowCache()
+  let windowCache: WindowCache
+  /// A page for the window cache; nil for anonymous memory, where it lies in the region.
+  private let cachePage: UnsafeMutableRawPointer?
   private let statusWord: UnsafeMutablePointer<UInt64>
   let descriptors: UnsafeMutablePointer<UInt64>
   let payload: UnsafeMutableRawPointer
+
+  /// The size of a mapping for the window cache, of which the system gives whole pages.
+  static let cachePageSize = 128
 
   /// The slot of a seq is `seq & slotMask`.
   var slotMask: Int { layout.slotCount - 1 }
@@ -48,23 +53,28 @@ final class RingMemory: @unchecked Sendable {
       // Neighbouring rings merge into one mapping; a huge page would make an empty ring cost 2 MiB.
       unsafe madvise(base, layout.regionSize, Int32(MADV_NOHUGEPAGE))
     #endif
-    unsafe self.init(base, layout, file: nil, copyMethod: copyMethod)
+    unsafe self.init(base, layout, file: nil, cachePage: nil, copyMethod: copyMethod)
     // Anonymous memory is zero: no seq announced or published, and seq 0 ends at offset 0.
     unsafe layout.store(at: base)
   }
 
   /// Takes over a region that is mapped.
   ///
-  /// - Parameter file: The file that it is mapped from; nil for anonymous memory.
+  /// - Parameters:
+  ///   - file: The file that it is mapped from; nil for anonymous memory.
+  ///   - cachePage: A page of zeros, mapped for a region in a file: readers there must not write it.
   init(
     _ base: UnsafeMutableRawPointer, _ layout: RingLayout, file: RingFile?,
-    copyMethod: RingCopyMethod = .current
+    cachePage: UnsafeMutableRawPointer?, copyMethod: RingCopyMethod = .current
   ) {
     self.layout = layout
     self.copyMethod = copyMethod
     self.file = file
     isTrusted = file == nil
     unsafe self.base = base
+    unsafe self.cachePage = cachePage
+    // A ring in memory has no notes: nobody else could read them.
+    unsafe self.windowCache = WindowCache(at: cachePage ?? base + RingLayout.ownerLineStart)
     unsafe self.counters = RingCounters(at: base + RingLayout.controlStart)
     unsafe self.statusWord = (base + RingLayout.statusByte).assumingMemoryBound(to: UInt64.self)
     unsafe self.descriptors =
@@ -73,8 +83,8 @@ final class RingMemory: @unchecked Sendable {
   }
 
   deinit {
-    windowCache.deallocate()
     unsafe munmap(base, layout.regionSize)
+    if let cachePage = unsafe cachePage { unsafe munmap(cachePage, Self.cachePageSize) }
   }
 
   /// Returns the end and the tag of a seq's chunk, as its slot holds them now.
@@ -112,6 +122,7 @@ extension RingMemory {
   }
 
   private func noteWord(_ index: Int) -> UnsafeMutablePointer<UInt64> {
+    precondition(file != nil, "a ring in memory has no notes")
     precondition(0..<16 ~= index, "a ring has 16 notes, and none is number \(index)")
     return unsafe (base + RingLayout.ownerLineStart).assumingMemoryBound(to: UInt64.self) + index
   }
