@@ -38,4 +38,32 @@ import Testing
     #expect(output.chunks.payload.description == "3\n2\n1\n")
     #expect(output.isComplete)
   }
+
+  @Test("[recording-once] The article's recording is read by another, and is not written again")
+  func recordingExample() async throws {
+    let path = "/tmp/readme-\(UInt64.random(in: 0 ... .max)).ring"
+    defer { unsafe _ = unlink(path) }
+    let session = try Session(recordingTo: path, command: ["echo", "done"])
+    #expect(throws: RingFileError.self) { _ = try Session(recordingTo: path) }
+    try await CommandHost.shared.launch(Command("echo", "done"), into: session)
+    #expect(try await follow(at: path) == .ended)
+    #expect(try RecordedSession(at: path).output().chunks.payload.description == "done\n")
+    #expect(throws: RingFileError.self) { _ = try Session(recordingTo: path) }
+  }
+
+  @Test("An exclusive producer records to a file, and its end closes the recording")
+  func recordingProducer() throws {
+    let path = "/tmp/readme-\(UInt64.random(in: 0 ... .max)).ring"
+    defer { unsafe _ = unlink(path) }
+    do {
+      var producer = try Session.Producer(recordingTo: path, id: "p", workspaceID: "w")
+      producer.append("done\n")
+      #expect(try RecordedSession(at: path).state == .recording)
+    }
+    let recording = try RecordedSession(at: path)
+    #expect(recording.state == .ended)
+    #expect(recording.id == "p")
+    #expect(recording.workspaceID == "w")
+    #expect(recording.output().chunks.payload.description == "done\n")
+  }
 }

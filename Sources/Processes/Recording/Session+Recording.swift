@@ -79,6 +79,23 @@ extension Session {
   }
 }
 
+extension Session.Producer {
+  /// Creates a session whose output lies in a file, and its only producer.
+  ///
+  /// The parameters, the errors, the precondition and the complexity are those of
+  /// ``Session/init(recordingTo:id:workspaceID:capacity:command:clock:)``.
+  public init(
+    recordingTo path: String, id: String = Session.uniqueID(), workspaceID: String = "",
+    capacity: Int = Session.maxBufferBytes, command: [String] = [], clock: ActivityClock = .system
+  ) throws(RingFileError) {
+    let session = try Session(
+      recordingTo: path, id: id, workspaceID: workspaceID, capacity: capacity, command: command,
+      clock: clock)
+    // No other part of the program knows the session yet.
+    self.init(of: session, session.producers.withLock { $0.take() }!)
+  }
+}
+
 /// What the words are that a recorded session keeps for readers of its file.
 enum RecordingNote {
   /// The PID of the session's process; 0 while there is none.
