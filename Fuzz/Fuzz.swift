@@ -29,6 +29,18 @@ struct Fuzz: ParsableCommand {
   @Flag(help: "Instead of scripts: random writers and readers on threads of their own.")
   var concurrent = false
 
+  @Flag(help: "Instead of scripts: rounds in which a program that records is killed.")
+  var kill = false
+
+  @Option(help: "How many rounds of --kill there are.")
+  var rounds = 300
+
+  @Option(help: "Where the programs of --kill record; by default, where temporary files are.")
+  var directory = FileManager.default.temporaryDirectory.path
+
+  @Option(help: .hidden)
+  var killRole: String?
+
   func validate() throws {
     guard seconds.isFinite, seconds >= 0, seconds < 1e9 else {
       throw ValidationError("--seconds must be a number of seconds, from 0")
@@ -36,9 +48,11 @@ struct Fuzz: ParsableCommand {
   }
 
   func run() throws {
+    if let killRole { return try play(killRole) }
     if let replay { return try run(replay: replay) }
     let seed = seed ?? UInt64(Date().timeIntervalSince1970 * 1_000)
     print("seed \(seed)")
+    if kill { return try runKillRounds(seed) }
     let clock = ContinuousClock()
     let start = clock.now
     let end = start + .seconds(seconds)
@@ -81,5 +95,31 @@ struct Fuzz: ParsableCommand {
     print(report)
     print("run it again with: swift run Fuzz --concurrent --seed \(seed)")
     throw ExitCode.failure
+  }
+
+  private func runKillRounds(_ seed: UInt64) throws {
+    var killRounds = KillRounds(in: directory)
+    for round in 0..<rounds {
+      let seed = seed &+ UInt64(round)
+      do {
+        try killRounds.play(seed)
+      } catch {
+        print("finding: round \(round), seed \(seed), \(KillRound(seed: seed).end): \(error)")
+        print("run it again with: swift run -c release Fuzz --kill --rounds 1 --seed \(seed)")
+        throw ExitCode.failure
+      }
+    }
+    print(killRounds.summary)
+    print("0 findings")
+  }
+
+  /// Takes part in a round of --kill, as one of the programs that it starts.
+  private func play(_ role: String) throws {
+    let round = KillRound(seed: seed ?? 0)
+    switch role {
+    case "producer": try round.produce(to: directory)
+    case "reader0": round.read(directory, as: 0)
+    default: round.read(directory, as: 1)
+    }
   }
 }

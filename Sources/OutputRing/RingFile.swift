@@ -17,7 +17,7 @@ import CRingShims
 /// The file appears under its name when it is complete. It is made under another name: its room is
 /// allocated, so that a full disk is an error here and not a signal later; its header and metadata
 /// are stored, and then the magic, with release; and last it is linked to its name.
-final class RingFile: Sendable {
+package final class RingFile: Sendable {
   private let descriptor: Int32
   /// Whether this is the producer's description.
   private let isProducers: Bool
@@ -32,7 +32,14 @@ final class RingFile: Sendable {
   /// Whether the program that made the file still has it open to write.
   ///
   /// Where the system cannot tell, the producer counts as alive.
-  var isProducerAlive: Bool { isProducers || ring_file_is_locked(descriptor) != 0 }
+  package var isProducerAlive: Bool { isProducers || ring_file_is_locked(descriptor) != 0 }
+
+  /// Returns what the system knows of the file.
+  ///
+  /// - Parameter path: The file's name, for errors.
+  package func status(_ path: String) throws(RingFileError) -> FileStatus {
+    try FileStatus(of: descriptor, path)
+  }
 }
 
 // MARK: Creation
@@ -51,7 +58,7 @@ extension RingFile {
     var layout = layout
     layout.metadataCapacity = RingLayout.metadataRoom
 
-    var template = Array((directory(of: path) + "/.ring.XXXXXX").utf8CString)
+    var template = Array((directory(of: path) + "/\(temporaryPrefix)XXXXXX").utf8CString)
     let descriptor = unsafe ring_make_temporary_file(&template)
     guard descriptor >= 0 else { throw RingFileError(path, .system("mkostemp", errno)) }
     let file = RingFile(descriptor: descriptor, isProducers: true)
@@ -78,9 +85,12 @@ extension RingFile {
   }
 
   /// Refuses a path that the system would take for the part of it before a zero byte.
-  private static func check(_ path: String) throws(RingFileError) {
+  package static func check(_ path: String) throws(RingFileError) {
     if path.utf8.contains(0) { throw RingFileError(path, .system("open", EINVAL)) }
   }
+
+  /// How the name of a file begins that is being made, or that its maker has left.
+  package static let temporaryPrefix = ".ring."
 
   private static func directory(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
@@ -140,27 +150,51 @@ extension UnsafeMutableRawPointer {
 // MARK: Attaching
 
 extension RingFile {
-  /// Maps the file of a ring to read it. Nothing in it is believed.
-  static func attach(to path: String) throws(RingFileError) -> RingMemory {
-    try check(path)
+  /// Opens a file to read it, whatever it is.
+  package convenience init(reading path: String) throws(RingFileError) {
+    try Self.check(path)
     // Not blocking: a FIFO would make this wait for a writer.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
     guard descriptor >= 0 else { throw RingFileError(path, .system("open", errno)) }
-    let file = RingFile(descriptor: descriptor, isProducers: false)
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else {
-      throw RingFileError(path, .system("fstat", errno))
-    }
-    let size = Int(status.st_size)
-    guard status.st_mode & S_IFMT == S_IFREG, size >= RingLayout.metadataStart else {
+    self.init(descriptor: descriptor, isProducers: false)
+  }
+
+  /// Maps the file of a ring to read it. Nothing in it is believed.
+  static func attach(to path: String) throws(RingFileError) -> RingMemory {
+    let file = try RingFile(reading: path)
+    let status = try file.status(path)
+    guard status.isRegular, status.size >= RingLayout.metadataStart else {
       throw RingFileError(path, .notARing)
     }
-    let base = try unsafe file.map(size, PROT_READ, path)
+    // Before it is mapped: a file of any other kind may be cut short at any time, and must not end this
+    // program by SIGBUS.
+    try checkMagic(file.firstWord(path), path)
+    let base = try unsafe file.map(status.size, PROT_READ, path)
     do throws(RingFileError) {
-      return try unsafe file.memory(base, try layout(at: base, size: size, path), path)
+      return try unsafe file.memory(base, try layout(at: base, size: status.size, path), path)
     } catch {
-      unsafe munmap(base, size)
+      unsafe munmap(base, status.size)
       throw error
+    }
+  }
+
+  /// Returns the first word, by a system call.
+  private func firstWord(_ path: String) throws(RingFileError) -> UInt64 {
+    var word: UInt64 = 0
+    let count = unsafe withUnsafeMutableBytes(of: &word) { bytes in
+      unsafe pread(descriptor, bytes.baseAddress!, bytes.count, 0)
+    }
+    guard count >= 0 else { throw RingFileError(path, .system("pread", errno)) }
+    guard count == 8 else { throw RingFileError(path, .notARing) }
+    return word
+  }
+
+  private static func checkMagic(_ word: UInt64, _ path: String) throws(RingFileError) {
+    switch word {
+    case RingLayout.magic: break
+    case RingLayout.magic.byteSwapped: throw RingFileError(path, .otherByteOrder)
+    case 0: throw RingFileError(path, .unfinished)
+    default: throw RingFileError(path, .notARing)
     }
   }
 
@@ -170,12 +204,7 @@ extension RingFile {
   ) throws(RingFileError) -> RingLayout {
     let words = unsafe base.assumingMemoryBound(to: UInt64.self)
     // RING(attach), pairs with RING(magic).
-    switch unsafe ring_load_acquire(words) {
-    case RingLayout.magic: break
-    case RingLayout.magic.byteSwapped: throw RingFileError(path, .otherByteOrder)
-    case 0: throw RingFileError(path, .unfinished)
-    default: throw RingFileError(path, .notARing)
-    }
+    try checkMagic(unsafe ring_load_acquire(words), path)
     // Loaded once: the words may change, and what was checked must be what is used.
     var header = [RingLayout.magic]
     for index in 1..<RingLayout.headerCount {
@@ -193,6 +222,18 @@ extension RingFile {
       }
     }
     return layout
+  }
+}
+
+extension RingFile {
+  /// Whether a file with the name of one that is being made is what its maker has left, having been
+  /// killed on the way: empty, without a header, or complete and with a second name perhaps.
+  ///
+  /// - Parameter path: The file's name, for errors.
+  package func isLeftover(_ path: String) throws(RingFileError) -> Bool {
+    guard !isProducerAlive else { return false }
+    if try status(path).size == 0 { return true }
+    return [0, RingLayout.magic].contains(try firstWord(path))
   }
 }
 

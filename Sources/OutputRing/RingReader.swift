@@ -104,6 +104,9 @@ extension RingReader {
   /// - Complexity: O(1); a system call for an attached ring.
   public var isProducerAlive: Bool { memory.file?.isProducerAlive ?? true }
 
+  /// The file that the ring lies in, if it does.
+  package var file: RingFile? { memory.file }
+
   /// Whether the ring lies in a file.
   package var isInFile: Bool { memory.file != nil }
 

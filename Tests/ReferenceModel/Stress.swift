@@ -30,6 +30,8 @@ package struct Stress: Sendable {
   /// The largest of the usual chunks; others are up to `largest`.
   package var usual = 300
   package var largest: Int
+  /// An exit status is set after one chunk of so many: a power of two.
+  package var exitInterval = 4_096
 
   package init(chunks: Int, geometry: Geometry, largest: Int) {
     self.chunks = chunks
@@ -40,6 +42,9 @@ package struct Stress: Sendable {
   /// What one reader went through.
   package struct Account: Sendable {
     package var habit: Habit
+
+    package init(habit: Habit) { self.habit = habit }
+
     package var reads = 0
     package var chunks = 0
     package var bytes = 0
@@ -104,8 +109,8 @@ package struct Stress: Sendable {
   // MARK: What is sent
 
   /// What the producer does for one seq.
-  private struct Plan {
-    var size: Int
+  package struct Plan {
+    package var size: Int
     var isError: Bool
     /// Bytes reserved beyond the size, if it goes by a reservation.
     var reservedBeyond: Int?
@@ -114,7 +119,7 @@ package struct Stress: Sendable {
     /// Whether an exit status that names this seq is set afterwards.
     var setsExit: Bool
 
-    init(_ stress: Stress, _ seq: Int) {
+    package init(_ stress: Stress, _ seq: Int) {
       let dice = SplitMix64.mix(stress.seed &+ UInt64(seq) &* 0x9e37_79b9_7f4a_7c15)
       let magnitude = Int(dice >> 32)
       switch dice & 0xff {
@@ -125,14 +130,19 @@ package struct Stress: Sendable {
       }
       isError = dice >> 8 & 1 == 1
       abandonsFirst = dice >> 9 & 63 == 0
-      setsExit = dice >> 15 & 0xfff == 0
+      setsExit = Int(dice >> 15) & (stress.exitInterval - 1) == 0
       reservedBeyond =
         dice >> 27 & 3 == 0 && size <= stress.geometry.reservationLimit
         ? Int(dice >> 29 & 7) * stress.usual : nil
     }
   }
 
-  private func produce(on subject: any Subject) -> Int {
+  /// Appends all chunks, and closes the output.
+  ///
+  /// - Parameter publishing: Called with each seq once it is published.
+  /// - Returns: The bytes appended.
+  @discardableResult
+  package func produce(on subject: any Subject, publishing: (Int) -> Void = { _ in }) -> Int {
     var offset = 0
     var bytes = [UInt8](repeating: 0, count: max(largest, usual * 8))
     for seq in 1...chunks {
@@ -151,6 +161,7 @@ package struct Stress: Sendable {
       // More may come after an exit; a reader that sees it must have all up to the seq that it
       // names.
       if plan.setsExit { subject.setExit(Int32(truncatingIfNeeded: seq), closing: false) }
+      publishing(seq)
     }
     subject.setExit(Int32(truncatingIfNeeded: chunks), closing: true)
     return offset
@@ -191,7 +202,7 @@ package struct Stress: Sendable {
       let observed: Observed
       if habit == .waiting, let session = subject.session {
         if random.oneIn(8), let complaint = waitAnywhere(session, &random) {
-          checker.account.complaint = complaint
+          checker.fail(complaint)
           break
         }
         // Half of them know of the exits, and sleep where the others return at once.
@@ -231,18 +242,28 @@ package struct Stress: Sendable {
   }
 
   /// Follows one reader, and reckons for itself what it must get.
-  private struct Checker {
-    let stress: Stress
-    var account: Account
-    var seq = 0
-    var offset = 0
+  package struct Checker {
+    package let stress: Stress
+    package private(set) var account: Account
+    package private(set) var seq = 0
+    package private(set) var offset = 0
     var lost = 0
     var isComplete = false
 
+    package init(stress: Stress, account: Account) {
+      self.stress = stress
+      self.account = account
+    }
+
     /// Takes one read into account; returns false if something is wrong with it.
-    mutating func accept(_ observed: Observed) -> Bool {
+    package mutating func accept(_ observed: Observed) -> Bool {
       account.complaint = complaint(observed)
       return account.complaint == nil
+    }
+
+    /// Takes note of something wrong.
+    package mutating func fail(_ complaint: String) {
+      account.complaint = account.complaint ?? complaint
     }
 
     private mutating func complaint(_ observed: Observed) -> String? {

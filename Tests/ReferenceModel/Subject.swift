@@ -104,6 +104,12 @@ package final class ProducerSubject: SessionSubject, @unchecked Sendable {
     super.init(session)
   }
 
+  /// - Precondition: no producer of the session is exclusive yet.
+  package init(takingProducerOf session: Session) {
+    producer = session.takeProducer()!
+    super.init(session)
+  }
+
   package override func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
     unsafe producer.append(bytes, to: isError ? .stderr : .stdout)
   }

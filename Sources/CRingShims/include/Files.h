@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #pragma clang assume_nonnull begin
@@ -46,6 +47,9 @@ RING_INLINE int ring_file_is_locked(int descriptor) {
 /// Makes a new file of `size` bytes, all of them zero, whose blocks are allocated: no later store to
 /// a mapping of it can fail for want of room. 0, or the error's number.
 RING_INLINE int ring_allocate_file(int descriptor, int64_t size) {
+  // Beyond this limit the kernel does not only refuse, but sends a signal that ends the program.
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && (uint64_t)size > limit.rlim_cur) return EFBIG;
 #if defined(__APPLE__)
   fstore_t room = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE, .fst_length = size};
   if (fcntl(descriptor, F_PREALLOCATE, &room) != 0) return errno;
