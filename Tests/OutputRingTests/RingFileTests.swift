@@ -1,3 +1,4 @@
+import ReferenceModel
 import Testing
 
 @testable import OutputRing
@@ -265,34 +266,5 @@ import Testing
     #expect(attached.read().count == 20)
     try put(0, at: slot(20, writer.layout))
     #expect(attached.read().isDamaged)
-  }
-}
-
-/// A directory that a test fills, and that goes with it.
-final class TemporaryDirectory: Sendable {
-  let path: String
-
-  init() {
-    var template = Array("/tmp/ring-tests.XXXXXX".utf8CString)
-    path = unsafe String(cString: mkdtemp(&template))
-  }
-
-  deinit {
-    for name in names { unsafe unlink(path + "/" + name) }
-    unsafe rmdir(path)
-  }
-
-  /// The names of the files in it.
-  var names: [String] {
-    guard let directory = unsafe opendir(path) else { return [] }
-    defer { unsafe closedir(directory) }
-    var names: [String] = []
-    while let entry = unsafe readdir(directory) {
-      let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) {
-        unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
   }
 }
