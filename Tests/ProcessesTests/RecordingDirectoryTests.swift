@@ -105,6 +105,10 @@ import Testing
     #expect(throws: error) { _ = try directory.contents() }
     #expect(throws: error) { try directory.sweep(endedLongerAgoThan: .zero) }
     #expect(error.description.contains("none"))
+    // The system would list what is named before the zero byte.
+    #expect(throws: RingFileError.self) {
+      _ = try RecordingDirectory(temporary.path + "\0").contents()
+    }
   }
 
   /// Makes one of each thing that is no recording; returns their names.

@@ -107,6 +107,7 @@ extension RecordingDirectory {
 
   /// Returns the names in the directory in their order, and appends an error for each that is no text.
   private func names(errors: inout [RingFileError]) throws(RingFileError) -> [String] {
+    try RingFile.check(path)
     guard let directory = unsafe opendir(path) else {
       throw RingFileError(path, .system("opendir", errno))
     }
