@@ -102,7 +102,7 @@ struct Fuzz: ParsableCommand {
     for round in 0..<rounds {
       let seed = seed &+ UInt64(round)
       do {
-        try killRounds.play(seed)
+        try killRounds.run(seed)
       } catch {
         print("finding: round \(round), seed \(seed), \(KillRound(seed: seed).end): \(error)")
         print("run it again with: swift run -c release Fuzz --kill --rounds 1 --seed \(seed)")

@@ -86,7 +86,7 @@ extension KillRound {
 
   private func tell(_ seq: Int) {
     let count = unsafe withUnsafeBytes(of: seq) { unsafe write(1, $0.baseAddress, $0.count) }
-    // Without a parent, nobody needs the rest.
+    // Without a parent, the rest is of no use.
     if count < 0 { exit(1) }
   }
 }

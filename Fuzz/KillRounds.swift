@@ -18,7 +18,7 @@ struct KillRounds {
   private var readChunks = 0
   private var missedChunks = 0
   private var retainedChunks = 0
-  private var widest = 0
+  private var mostUntold = 0
 
   init(in directory: String) { self.directory = directory }
 
@@ -27,8 +27,8 @@ struct KillRounds {
     let description: String
   }
 
-  /// Plays the round of a seed.
-  mutating func play(_ seed: UInt64) throws {
+  /// Runs the round of a seed.
+  mutating func run(_ seed: UInt64) throws {
     let round = KillRound(seed: seed)
     var template = Array((directory + "/kill-rounds.XXXXXX").utf8CString)
     guard unsafe mkdtemp(&template) != nil else {
@@ -38,12 +38,12 @@ struct KillRounds {
     let directory = String(
       decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    try play(round, in: directory)
+    try run(round, in: directory)
     try sweep(directory)
     counts[round.end, default: 0] += 1
   }
 
-  /// What came of all rounds, for people.
+  /// What came of all rounds.
   var summary: String {
     let ends = KillRound.End.allCases.map { "\($0): \(counts[$0] ?? 0)" }
     return """
@@ -51,12 +51,12 @@ struct KillRounds {
       \(killedBeforeFile) were killed before the file was there, and \(leftovers) left a temporary
       \(readers) readers, of which \(liveReaders) attached before the producer's end, got \
       \(readChunks) chunks and missed \(missedChunks)
-      \(retainedChunks) chunks were retained afterwards; at most \(widest) were published after the \
+      \(retainedChunks) chunks were retained afterwards; at most \(mostUntold) were published after the \
       last one that was told
       """
   }
 
-  private mutating func play(_ round: KillRound, in directory: String) throws {
+  private mutating func run(_ round: KillRound, in directory: String) throws {
     let path = directory + "/a.ring"
     let producer = try Child("producer", path, seed: round.seed)
     var followers: [Child] = []
@@ -88,7 +88,7 @@ struct KillRounds {
       missedChunks += found.missedChunks
     }
     retainedChunks += total.chunks
-    widest = max(widest, total.seq - max(told, 0))
+    mostUntold = max(mostUntold, total.seq - max(told, 0))
   }
 
   /// Attaches to the recording of a producer that is gone, and checks all that is in it.

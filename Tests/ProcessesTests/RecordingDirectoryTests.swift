@@ -199,7 +199,8 @@ import Testing
 
   // MARK: Sweeping
 
-  @Test("A sweep removes what ended or was abandoned, and not what is being written")
+  @Test(
+    "[recording-sweep] A sweep removes what ended or was abandoned, and not what is being written")
   func sweeps() throws {
     let running = try record("running")
     running.setExit(1, closing: false)

@@ -31,7 +31,9 @@ import Testing
     return checker.account.complaint
   }
 
-  @Test("A hundred readers in this program, and some in others, follow one recording")
+  @Test(
+    "[recording-readers] A hundred readers in this program, and some in others, follow one recording"
+  )
   func hundredReaders() async throws {
     let stress = Self.stress
     let session = try Session(recordingTo: path, capacity: stress.geometry.capacity)
@@ -55,9 +57,15 @@ import Testing
         }
       }
       group.addTask {
-        stress.produce(on: SessionSubject(session)) { seq in
-          // The other programs have begun to read before the second half is written.
-          if seq == stress.chunks / 2 { while directory.names.count < 5 { usleep(1_000) } }
+        // On a thread of its own: there may be one alone for tasks, and the producer blocks it.
+        await withCheckedContinuation { continuation in
+          Thread.detachNewThread {
+            stress.produce(on: SessionSubject(session)) { seq in
+              // The other programs have begun to read before the second half is written.
+              if seq == stress.chunks / 2 { while directory.names.count < 5 { usleep(1_000) } }
+            }
+            continuation.resume()
+          }
         }
       }
       try await group.waitForAll()
@@ -66,7 +74,9 @@ import Testing
 
   // MARK: Room
 
-  @Test("A full disk is an error at creation, which leaves nothing, and never a signal later")
+  @Test(
+    "[recording-file] A full disk is an error at creation, which leaves nothing, and never a signal later"
+  )
   func fullDisk() throws {
     let disk = TemporaryDirectory()
     guard mountDisk(at: disk.path, size: "1m") else {

@@ -90,7 +90,9 @@ public struct Output: Sendable {
   /// Whether the program that recorded the session had ended, or given the session up, when this read
   /// began, without closing it: it was killed, or crashed. No more output can ever come.
   ///
-  /// Only a ``RecordedSession`` is ever abandoned.
+  /// Only a ``RecordedSession`` is ever abandoned. A read repeats what the kernel said last, and does
+  /// not ask it: a wait does, and ``RecordedSession/state``. A reader that polls asks for the state
+  /// when it finds nothing, and then polls once more.
   public var isAbandoned: Bool { notes.contains(.abandoned) }
 
   /// Whether the file of a ``RecordedSession`` holds what no program of this library stores, as after
