@@ -51,6 +51,16 @@ import Testing
     #expect(throws: RingFileError.self) { _ = try Session(recordingTo: path) }
   }
 
+  @Test("The article's sweep keeps a recording that ended just now")
+  func recordingSweep() throws {
+    var template = Array("/tmp/readme.XXXXXX".utf8CString)
+    let directory = unsafe String(cString: mkdtemp(&template))
+    defer { unsafe _ = (unlink(directory + "/a.ring"), rmdir(directory)) }
+    try Session(recordingTo: directory + "/a.ring").close()
+    try keepOneDay(of: directory)
+    #expect(try RecordingDirectory(directory).contents().recordings.map(\.state) == [.ended])
+  }
+
   @Test("An exclusive producer records to a file, and its end closes the recording")
   func recordingProducer() throws {
     let path = "/tmp/readme-\(UInt64.random(in: 0 ... .max)).ring"

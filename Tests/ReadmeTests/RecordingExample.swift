@@ -13,3 +13,11 @@ func follow(at path: String) async throws -> RecordedSession.State {
   }
   return recording.state  // ended, or abandoned if the recording program was killed
 }
+
+func keepOneDay(of path: String) throws {
+  let directory = RecordingDirectory(path)
+  for recording in try directory.contents().recordings {
+    print(recording.info.id, recording.state)
+  }
+  try directory.sweep(endedLongerAgoThan: .seconds(86_400))
+}
