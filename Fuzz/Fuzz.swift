@@ -41,6 +41,9 @@ struct Fuzz: ParsableCommand {
   @Option(help: .hidden)
   var killRole: String?
 
+  @Flag(help: "Instead of scripts: readers of files that hold anything, or that a liar writes.")
+  var hostile = false
+
   func validate() throws {
     guard seconds.isFinite, seconds >= 0, seconds < 1e9 else {
       throw ValidationError("--seconds must be a number of seconds, from 0")
@@ -59,7 +62,13 @@ struct Fuzz: ParsableCommand {
     var executions = 0
     repeat {
       let seed = seed &+ UInt64(executions)
-      if concurrent { try runConcurrently(seed) } else { try runScript(seed) }
+      if hostile {
+        try runHostile(seed)
+      } else if concurrent {
+        try runConcurrently(Stress.random(seed: seed), seed)
+      } else {
+        try runScript(Script.random(seed: seed), seed)
+      }
       executions += 1
     } while clock.now < end
     let took = (clock.now - start) / .seconds(1)
@@ -80,20 +89,47 @@ struct Fuzz: ParsableCommand {
     throw ExitCode.failure
   }
 
-  private func runScript(_ seed: UInt64) throws {
-    let script = Script.random(seed: seed)
+  private func runScript(_ script: Script, _ seed: UInt64) throws {
     guard script.run() != nil else { return }
     Finding(script, name: "seed \(seed)").report(to: output)
     throw ExitCode.failure
   }
 
-  private func runConcurrently(_ seed: UInt64) throws {
-    let stress = Stress.random(seed: seed)
+  /// Reads files that hold anything, files that are written by a liar, and those that an honest
+  /// producer writes, which no reader may call damaged.
+  private func runHostile(_ seed: UInt64) throws {
+    // A read that hangs would otherwise hang for ever, and a crash would not tell its seed.
+    alarm(60)
+    note(seed)
+    var fault: String?
+    switch seed % 64 {
+    case 0: try runConcurrently(Stress.random(seed: seed).attached, seed)
+    case 1..<8: fault = HostileRegion.runWithLiar(seed: seed)
+    case 8..<24: try runScript(Script.random(seed: seed).attached, seed)
+    default: fault = HostileRegion.run(seed: seed)
+    }
+    alarm(0)
+    guard let fault else { return }
+    print("finding: seed \(seed), \(fault)")
+    print("run it again with: swift run Fuzz --hostile --seed \(seed)")
+    throw ExitCode.failure
+  }
+
+  /// Leaves the seed that is being tried in a file, for after a crash.
+  private func note(_ seed: UInt64) {
+    let file = unsafe open(output + ".seed", O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+    let text = Array("\(seed)\n".utf8)
+    _ = unsafe text.withUnsafeBytes { unsafe pwrite(file, $0.baseAddress!, $0.count, 0) }
+    close(file)
+  }
+
+  private func runConcurrently(_ stress: Stress, _ seed: UInt64) throws {
     let report = stress.run()
     guard !report.complaints.isEmpty else { return }
     print("finding: seed \(seed), \(stress)")
     print(report)
-    print("run it again with: swift run Fuzz --concurrent --seed \(seed)")
+    let mode = hostile ? "--hostile" : "--concurrent"
+    print("run it again with: swift run Fuzz \(mode) --seed \(seed)")
     throw ExitCode.failure
   }
 

@@ -49,12 +49,13 @@ extension RingMemory {
     // R1 observe.
     let (status, newestSeq) = observe(probe: probe)
     probe.reached(.observed)
-    guard isTrusted || Self.plausibleSeqs ~= newestSeq else { return .damaged }
+    guard isTrusted || Self.plausibleCounts ~= newestSeq else { return .damaged }
 
     // R2 window.
     guard let window = retainedWindow(newestSeq: newestSeq, probe: probe) else {
       return .stale
     }
+    guard isTrusted || Self.plausibleCounts ~= window.end else { return .damaged }
     guard cursor.seq < newestSeq else {
       batch.summary = ReadSummary(status: status, window: window, since: cursor.seq)
       return .complete
@@ -83,19 +84,22 @@ extension RingMemory {
     var first = max(cursor.seq + 1, window.oldestSeq)
     let predecessorEnd = descriptor(first - 1).end
     var begin = begin(predecessorEnd: predecessorEnd, end: descriptor(first).end)
-    let last = lastChunk(from: first, begin: begin, in: window, maxBytes: attempt.maxBytes)
-    let end = last == window.newestSeq ? window.end : descriptor(last).end
+    var last = lastChunk(from: first, begin: begin, in: window, maxBytes: attempt.maxBytes)
+    var end = last == window.newestSeq ? window.end : descriptor(last).end
     let cursorEnd = descriptor(cursor.seq).end
     probe.reached(.searched)
     let announced = counters.announcedSeqAfterDescriptors()
     guard first - 1 + layout.slotCount > announced else { return .stale }
     let since = cursor.offset ?? (cursor.seq + layout.slotCount > announced ? cursorEnd : nil)
     var isDamaged = false
-    if !isTrusted, !(1...layout.capacity ~= end - begin) {
+    if !isTrusted, !isPlausible(begin: begin, end: end, in: window) {
       isDamaged = true
-      first = intactSuffix(from: first, to: last, end: end)
+      first = intactSuffix(from: first, to: window.newestSeq, end: window.end)
+      guard first <= window.newestSeq else { return .damaged }
       begin = descriptor(first - 1).end
-      guard first <= last, 1...layout.capacity ~= end - begin else { return .damaged }
+      last = lastChunk(from: first, begin: begin, in: window, maxBytes: attempt.maxBytes)
+      end = last == window.newestSeq ? window.end : descriptor(last).end
+      guard isPlausible(begin: begin, end: end, in: window) else { return .damaged }
     }
     probe.reached(.confirmed)
 
@@ -110,7 +114,8 @@ extension RingMemory {
     storage.setBegin(begin)
     if !isTrusted {
       let intact = storage.intactSuffix(of: reused..<count, end: end)
-      guard intact < count else { return .damaged }
+      // Where the chunks behind these are not read yet, they may be intact.
+      guard intact < count || last < window.newestSeq else { return .damaged }
       isDamaged = isDamaged || intact > reused
       reused = max(reused, intact)
     }
@@ -121,10 +126,11 @@ extension RingMemory {
 
     // R6 account.
     batch.summary = account(
-      status, window, since: cursor.seq, since, kept: first + kept, at: storage.begin(kept),
-      isLapped: kept > 0, last: last, end: end)
+      status, window, since: cursor.seq, since, kept: first + kept,
+      at: kept < count ? storage.begin(kept) : end, isLapped: kept > 0 || isDamaged, last: last,
+      end: end)
     batch.summary.isDamaged = isDamaged
-    guard kept < count else { return .lapped }
+    guard kept < count || reused == count else { return .lapped }
     batch.setChunks(kept..<count, firstSeq: first + kept)
     return .complete
   }
@@ -140,6 +146,8 @@ extension RingMemory {
     summary.status = status
     // What was overwritten during the read is lost by now, whatever the window said.
     summary.lostBytes = isLapped ? max(window.lostBytes, keptBegin) : window.lostBytes
+    // What is kept is not lost, whatever a found region says.
+    if !isTrusted { summary.lostBytes = min(summary.lostBytes, keptBegin) }
     summary.missedChunks = kept - seq - 1
     summary.missedBytes = since.map { max(0, keptBegin - $0) }
     summary.cursor = RingCursor(publishedSeq: last, end: end)
@@ -213,8 +221,22 @@ extension RingMemory {
 /// addresses, and are checked before they do: as loaded for the size of the batch, and as copied into
 /// the batch, where they cannot change any more, for the rest.
 extension RingMemory {
-  /// The seqs that can be published. The sum of one and any number of slots does not overflow.
-  static var plausibleSeqs: ClosedRange<Int> { 0...(1 << 60) }
+  /// The seqs that can be published, and the ends of chunks. The sum of one and any geometry does not
+  /// overflow.
+  static var plausibleCounts: ClosedRange<Int> { 0...(1 << 60) }
+
+  /// Returns the plausible count that is nearest to a number from the region.
+  @inline(__always)
+  func plausibleCount(_ count: Int) -> Int {
+    min(max(count, Self.plausibleCounts.lowerBound), Self.plausibleCounts.upperBound)
+  }
+
+  /// Whether chunks can begin and end at these offsets: they have some bytes, within the cap, and do
+  /// not end behind the newest chunk.
+  @inline(__always)
+  private func isPlausible(begin: Int, end: Int, in window: RetainedWindow) -> Bool {
+    1...layout.capacity ~= end - begin && end <= window.end
+  }
 
   /// Returns the first of the chunks up to `last`, which ends at `end`, that follow each other in
   /// the payload and are within the cap together; `last + 1` if there is none.

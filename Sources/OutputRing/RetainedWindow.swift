@@ -22,7 +22,8 @@ struct RetainedWindow {
 
 extension RingMemory {
   /// R2: Returns the retained window as of a published seq, or nil if the producer reused a slot
-  /// that the search needed.
+  /// that the search needed. The end is not plausible if the newest descriptor of a found region is
+  /// not, and then nothing else in the window means anything.
   ///
   /// - Complexity: O(1) if the window is cached, else O(log(chunks evicted since one was)).
   @inline(__always)
@@ -51,6 +52,9 @@ extension RingMemory {
     newestSeq: Int, hint: RetainedWindow?, probe: Probe
   ) -> RetainedWindow? {
     let end = descriptor(newestSeq).end
+    guard isTrusted || Self.plausibleCounts ~= end else {
+      return RetainedWindow(newestSeq: newestSeq, end: end, oldestSeq: newestSeq, lostBytes: 0)
+    }
     // A chunk is retained if it begins within the cap. An append of more than the slack overwrites
     // some of that before it is published; what its pieces have announced counts as evicted.
     let overwritten = counters.announcedOffsetHint() &- layout.payloadSize
@@ -80,6 +84,8 @@ extension RingMemory {
       oldestSeq = newestSeq
       lostBytes = end - layout.capacity
     }
+    // What is lost is within the cap before the end, whatever a descriptor says.
+    if !isTrusted { lostBytes = min(max(lostBytes, end - layout.capacity, 0), end) }
     probe.reached(.searched)
     // RING(descriptors) confirms them all: `low - 1` is the oldest seq that was looked at.
     guard low - 1 + layout.slotCount > counters.announcedSeqAfterDescriptors() else {

@@ -15,7 +15,7 @@ public struct RingReader: Sendable {
   /// The newest published seq; 0 before the first append.
   ///
   /// - Complexity: O(1); one load.
-  public var lastSeq: Int { memory.counters.observe() }
+  public var lastSeq: Int { memory.plausibleCount(memory.counters.observe()) }
 
   /// The owner's status word; see ``RingWriter/status``.
   ///
@@ -170,6 +170,7 @@ extension RingReader {
     let maxBytes = max(maxBytes ?? .max, 0)
     var order = ReadAttempt.PayloadOrder.oldestFirst
     var isLapped = false
+    let publishedBefore = memory.isTrusted ? 0 : memory.counters.observe()
     for _ in 0..<Self.attemptLimit {
       let attempt = ReadAttempt(cursor: cursor, maxBytes: maxBytes, order: order)
       switch memory.read(attempt, into: &batch, probe: probe) {
@@ -183,7 +184,12 @@ extension RingReader {
       }
       order = .newestFirst
     }
-    if !isLapped { batch.summary = nothingFound(since: cursor, probe: probe) }
+    if !isLapped {
+      // A producer that goes round the descriptors publishes. One that does not has announced what
+      // cannot be, and would for ever.
+      let isDamaged = !memory.isTrusted && memory.counters.observe() == publishedBefore
+      batch.summary = nothingFound(since: cursor, isDamaged: isDamaged, probe: probe)
+    }
     memory.windowCache.raiseReportedLoss(to: batch.lostBytes)
   }
 
@@ -194,7 +200,8 @@ extension RingReader {
   private func nothingFound<Probe: ReadProbe>(
     since cursor: RingCursor, isDamaged: Bool = false, probe: Probe
   ) -> ReadSummary {
-    let (status, newestSeq) = memory.observe(probe: probe)
+    let (status, observedSeq) = memory.observe(probe: probe)
+    let newestSeq = memory.plausibleCount(observedSeq)
     var summary = ReadSummary()
     summary.status = status
     summary.lostBytes = memory.windowCache.reportedLoss

@@ -5,7 +5,8 @@ package enum InterleavedInterpreter {
   package static func run(
     _ operations: [InterleavedOperation], in geometry: Geometry, pieceSize: Int
   ) -> Difference? {
-    let harness = RingHarness(geometry.layout, pieceSize: pieceSize)
+    let harness = RingHarness(
+      geometry.layout, pieceSize: pieceSize, isAttached: geometry.kind == .attached)
     var batch = RingBatch()
     var next = ReadStart(seq: 0, offset: 0)
     for (step, operation) in operations.enumerated() {

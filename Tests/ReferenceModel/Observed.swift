@@ -16,6 +16,8 @@ package struct Observed {
   package var state: ReadState
   /// All that a session's cursor knows; nil of a ring.
   package var cursor: Cursor?
+  /// Whether the ring is said to be damaged, which none with a producer of this library is.
+  package var isDamaged: Bool
 }
 
 extension Observed {
@@ -31,6 +33,7 @@ extension Observed {
       cursorOffset: output.cursor.offset ?? -1, hasMore: output.hasMore,
       isCursorAhead: output.isCursorAhead, isCursorForeign: output.isCursorForeign)
     cursor = output.cursor
+    isDamaged = output.isDamaged
   }
 }
 
@@ -45,6 +48,7 @@ extension Observed {
       missedChunks: batch.missedChunks, missedBytes: batch.missedBytes, lastSeq: batch.lastSeq,
       cursorSeq: batch.cursor.seq, cursorOffset: batch.cursor.offset ?? -1, hasMore: batch.hasMore,
       isCursorAhead: batch.isCursorAhead)
+    isDamaged = batch.isDamaged
   }
 }
 
@@ -62,6 +66,7 @@ extension UInt64 {
 extension Observed {
   /// How this differs from what the model says, if it does.
   func difference(from expected: (chunks: ArraySlice<ModelChunk>, state: ReadState)) -> String? {
+    if isDamaged { return "damaged" }
     if state != expected.state { return "\(state), not \(expected.state)" }
     if chunks.count != expected.chunks.count {
       return "\(chunks.count) chunks, not \(expected.chunks.count)"

@@ -120,8 +120,11 @@ package enum ManagerOperation: Codable, Equatable, Sendable {
 
 /// The numbers that a ring or session is made from.
 package struct Geometry: Codable, Equatable, Sendable {
-  /// A bare ring, a session whose producers take turns, or one with a producer of its own.
-  package enum Kind: String, Codable, CaseIterable, Sendable { case ring, session, producer }
+  /// A bare ring, a session whose producers take turns, one with a producer of its own, or a ring in
+  /// a file that its readers have attached to.
+  package enum Kind: String, Codable, CaseIterable, Sendable {
+    case ring, session, producer, attached
+  }
 
   package var kind: Kind
   package var capacity: Int
@@ -129,6 +132,13 @@ package struct Geometry: Codable, Equatable, Sendable {
   package var reservationLimit: Int
 
   package var payloadSize: Int { capacity + reservationLimit }
+
+  /// The same, but a bare ring lies in a file, and its readers attach to that.
+  package var attached: Geometry {
+    var geometry = self
+    if kind == .ring { geometry.kind = .attached }
+    return geometry
+  }
 }
 
 /// What a seed stands for, and what a replay file holds.
@@ -151,6 +161,16 @@ package enum Script: Codable, Equatable, Sendable {
       InterleavedInterpreter.run(operations, in: geometry, pieceSize: pieceSize)
     case .json(let appends, let exitCode):
       JSONInterpreter.run(appends, exitCode: exitCode)
+    }
+  }
+
+  /// The same script, but a bare ring's lies in a file, and its readers attach to that.
+  package var attached: Script {
+    switch self {
+    case .output(let geometry, let operations): .output(geometry.attached, operations)
+    case .interleaved(let geometry, let pieceSize, let operations):
+      .interleaved(geometry.attached, pieceSize: pieceSize, operations)
+    case .manager, .json: self
     }
   }
 

@@ -14,23 +14,27 @@ package final class RingHarness {
   /// All statuses so far, and the newest seq when each was set.
   private var statuses: [(status: UInt64, lastSeq: Int)] = [(0, 0)]
 
-  package init(_ layout: RingLayout, pieceSize: Int = 32_768) {
+  /// - Parameter isAttached: Whether the ring lies in a file, and the reader is one that attached to
+  ///   it, as another program's would.
+  package init(_ layout: RingLayout, pieceSize: Int = 32_768, isAttached: Bool = false) {
     self.layout = layout
-    writer = RingWriter(layout)
-    reader = writer.reader
+    var attached: RingReader?
+    writer = isAttached ? ScratchFile.makeRing(layout, attaching: &attached) : RingWriter(layout)
+    reader = attached ?? writer.reader
     self.pieceSize = pieceSize
     model = SessionModel(
       capacity: layout.capacity, chunkLimit: layout.chunkLimit, slotCount: layout.slotCount)
   }
 
   package convenience init(
-    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int = 32_768
+    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int = 32_768,
+    isAttached: Bool = false
   ) {
     self.init(
       RingLayout(
         capacity: capacity, chunkLimit: min(chunkLimit, capacity),
         reservationLimit: reservationLimit),
-      pieceSize: pieceSize)
+      pieceSize: pieceSize, isAttached: isAttached)
   }
 
   /// Whether the chunk of a seq has its tag set.
@@ -162,6 +166,7 @@ extension RingHarness {
   ) -> String? {
     let since = max(start.seq, 0)
     let cursor = batch.cursor
+    if batch.isDamaged { return "damaged" }
     if batch.isCursorAhead { return fault(inReadAhead: batch, since: start, before: before) }
     if !batch.hasMore, cursor.seq < before.lastSeq {
       return "no more than \(cursor.seq), though \(before.lastSeq) was there"

@@ -24,7 +24,7 @@ extension Script {
 
 extension Geometry {
   fileprivate var objection: String? {
-    let bound = kind == .ring ? Script.most : Session.maxBufferBytes
+    let bound = kind == .ring || kind == .attached ? Script.most : Session.maxBufferBytes
     let isValid =
       1...bound ~= capacity && 1...bound ~= chunkLimit && 1...Script.most ~= reservationLimit
     return isValid ? nil : "there is no \(kind) of \(self)"

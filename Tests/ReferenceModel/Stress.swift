@@ -324,6 +324,13 @@ package struct Stress: Sendable {
 }
 
 extension Stress {
+  /// The same, but a bare ring lies in a file, and its readers attach to that.
+  package var attached: Stress {
+    var stress = self
+    stress.geometry = geometry.attached
+    return stress
+  }
+
   /// The run that a seed stands for; some thousand chunks.
   package static func random(seed: UInt64) -> Stress {
     var random = SplitMix64(seed: seed)

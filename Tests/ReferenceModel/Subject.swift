@@ -31,7 +31,8 @@ package struct ReadMemory {
 extension Geometry {
   package func makeSubject() -> any Subject {
     switch kind {
-    case .ring: RingSubject(layout)
+    case .ring: RingSubject(layout, isAttached: false)
+    case .attached: RingSubject(layout, isAttached: true)
     case .session: SessionSubject(Session(id: "model", workspaceID: "tests", capacity: capacity))
     case .producer: ProducerSubject(capacity: capacity)
     }
@@ -137,9 +138,10 @@ package final class RingSubject: Subject, @unchecked Sendable {
   private var writer: RingWriter
   private let reader: RingReader
 
-  package init(_ layout: RingLayout) {
-    writer = RingWriter(layout)
-    reader = writer.reader
+  package init(_ layout: RingLayout, isAttached: Bool) {
+    var attached: RingReader?
+    writer = isAttached ? ScratchFile.makeRing(layout, attaching: &attached) : RingWriter(layout)
+    reader = attached ?? writer.reader
   }
 
   package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
