@@ -26,10 +26,10 @@ import Testing
     var sizes: [Int]
     var testDescription: String { "\(capacity)/\(chunkLimit)/\(reservationLimit) \(sizes)" }
 
-    func harness(pieceSize: Int) -> RingHarness {
+    func harness(pieceSize: Int, isAttached: Bool = false) -> RingHarness {
       let harness = RingHarness(
         capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
-        pieceSize: pieceSize)
+        pieceSize: pieceSize, isAttached: isAttached)
       for size in sizes { harness.append(size) }
       return harness
     }

@@ -192,7 +192,7 @@ extension HostileRegion {
       guard next - begin <= layout.capacity else { return "beyond the capacity: \(shown)" }
       if isStill, !file.holds(chunk, in: layout) { return "bytes of chunk \(chunk.seq): \(shown)" }
     }
-    if let maxBytes, batch.count > 1, next - begin > max(maxBytes, 0) {
+    if isStill, let maxBytes, batch.count > 1, next - begin > max(maxBytes, 0) {
       return "\(next - begin) bytes, not \(maxBytes): \(shown)"
     }
     if !batch.isEmpty {
@@ -220,25 +220,16 @@ extension HostileRegion {
     return "following does not end"
   }
 
-  /// Follows a recording whose producer is gone, as its readers do: that comes to an end.
+  /// Follows a recording whose producer is gone, by waits without a limit: that comes to an end.
   private func followSession() -> String? {
     guard let session, session.state != .recording else { return nil }
-    let finding = Finding()
-    let limit = layout.chunkLimit + 3
-    let end = DispatchSemaphore(value: 0)
-    Task.detached {
-      var count = 0
-      for await _ in session.outputs(maxBytes: 1) {
-        count += 1
-        if count > limit {
-          finding.text = "outputs do not end"
-          break
-        }
-      }
-      end.signal()
+    var cursor = Cursor.start
+    for _ in 0...(layout.chunkLimit + 2) {
+      let output = session.waitForOutput(since: cursor, maxBytes: 1, upTo: nil)
+      if output.isComplete { return nil }
+      cursor = output.cursor
     }
-    end.wait()
-    return finding.text
+    return "waiting for the end does not end"
   }
 
   // MARK: Questions

@@ -235,10 +235,10 @@ extension RegionFile {
 }
 
 /// Names for files of a test, that nothing else has.
-enum ScratchFile {
+package enum ScratchFile {
   private static let count = Atomic(0)
 
-  static func newPath() -> String {
+  package static func newPath() -> String {
     let number = count.add(1, ordering: .relaxed).newValue
     let directory = unsafe access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
     return "\(directory)/ring-model.\(getpid()).\(number)"
