@@ -43,12 +43,19 @@ package struct JSONLines<Failure: Error> {
       "closed":\(totals.isClosed),"chunks":\(totals.writtenChunks),\
       "retained_bytes":\(totals.retainedBytes),"lost_bytes":\(totals.lostBytes),\
       "total_bytes":\(totals.totalBytes),"missed_chunks":\(totals.missedChunks),\
-      "missed_bytes":\(totals.missedBytes),"signal":\(totals.signal.map(String.init) ?? "null"),\
+      "missed_bytes":\(totals.missedBytes.map(String.init) ?? "null"),"signal":\(totals.signal.map(String.init) ?? "null"),\
       "timed_out":\(totals.isTimedOut),"seconds":\(fixed(totals.seconds, 3))\
-      \(totals.cursor.map { ",\"cursor\":\"\($0)\"" } ?? "")}
+      \(totals.recording.map(fields) ?? "")}
 
       """)
     try flush()
+  }
+
+  /// What the last line says besides of a recording.
+  private func fields(of recording: Totals.Recording) -> String {
+    """
+    ,"state":"\(recording.state)","damaged":\(recording.isDamaged),"cursor":"\(recording.cursor)"
+    """
   }
 
   /// Writes the only line there is if the command could not be started.

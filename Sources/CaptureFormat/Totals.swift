@@ -9,22 +9,37 @@ package struct Totals {
   package var lostBytes: Int
   package var totalBytes: Int
   package var missedChunks: Int
-  package var missedBytes: Int
+  /// nil if a part of it is not known.
+  package var missedBytes: Int?
   /// The signal that ended the command.
   package var signal: Int32?
   /// Whether the command ran into its time limit.
   package var isTimedOut: Bool
   /// How long the command ran.
   package var seconds: Double
-  /// Where the next read of a recording continues; nil where there is none.
-  package var cursor: Cursor?
+  /// More about what was read from a recording; nil where there is none.
+  package var recording: Recording?
+
+  /// What `capture read` says besides.
+  package struct Recording {
+    package var state: RecordedSession.State
+    package var isDamaged: Bool
+    /// Where the next read continues.
+    package var cursor: Cursor
+
+    package init(state: RecordedSession.State, isDamaged: Bool, cursor: Cursor) {
+      self.state = state
+      self.isDamaged = isDamaged
+      self.cursor = cursor
+    }
+  }
 
   package var retainedBytes: Int { totalBytes - lostBytes }
 
   package init(
     exitCode: Int32?, isAlive: Bool, isClosed: Bool, writtenChunks: Int, lostBytes: Int,
-    totalBytes: Int, missedChunks: Int, missedBytes: Int, signal: Int32? = nil,
-    isTimedOut: Bool = false, seconds: Double = 0, cursor: Cursor? = nil
+    totalBytes: Int, missedChunks: Int, missedBytes: Int?, signal: Int32? = nil,
+    isTimedOut: Bool = false, seconds: Double = 0, recording: Recording? = nil
   ) {
     self.exitCode = exitCode
     self.isAlive = isAlive
@@ -37,6 +52,6 @@ package struct Totals {
     self.signal = signal
     self.isTimedOut = isTimedOut
     self.seconds = seconds
-    self.cursor = cursor
+    self.recording = recording
   }
 }

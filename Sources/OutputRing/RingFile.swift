@@ -67,6 +67,10 @@ extension RingFile {
     guard ring_lock_file(descriptor) == 0 else {
       throw RingFileError(path, .system("fcntl", errno))
     }
+    // The umask may have taken bits away.
+    guard fchmod(descriptor, 0o600) == 0 else {
+      throw RingFileError(path, .system("fchmod", errno))
+    }
     let code = ring_allocate_file(descriptor, Int64(layout.regionSize))
     guard code == 0 else { throw RingFileError(path, .system("posix_fallocate", code)) }
     let base = try unsafe file.map(layout.regionSize, PROT_READ | PROT_WRITE, path)
@@ -77,6 +81,10 @@ extension RingFile {
       unsafe munmap(base, layout.regionSize)
       throw error
     }
+    #if canImport(Glibc) || canImport(Musl)
+      // A mapping that a forked child keeps would keep the lock.
+      unsafe madvise(base, layout.regionSize, Int32(MADV_DONTFORK))
+    #endif
     unsafe layout.store(at: base, metadata: metadata)
     guard unsafe link(template, path) == 0 else {
       throw RingFileError(path, errno == EEXIST ? .exists : .system("link", errno))

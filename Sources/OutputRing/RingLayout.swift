@@ -43,7 +43,7 @@ public struct RingLayout: Sendable, Hashable {
   public static let maxCapacity = 1 << 30
 
   /// The most chunks that a ring retains unless told otherwise: 64,512, or more in a ring of more
-  /// than 4 MiB, where it grows with the capacity to one for each 64 bytes.
+  /// than 4 MiB, where it grows with the capacity to about one for each 64 bytes.
   ///
   /// - Parameter capacity: The ring's capacity in bytes.
   public static func defaultChunkLimit(capacity: Int) -> Int {

@@ -26,7 +26,14 @@ extension Capture {
     let session = try makeSession(given)
     try startCopying(session, to: file)
     let start = ContinuousClock.now
-    let process = try await launch(given.command, into: session, heldUpBy: file?.gate)
+    let process: HostedProcess
+    do {
+      process = try await launch(given.command, into: session, heldUpBy: file?.gate)
+    } catch {
+      // Nothing was recorded, and the next attempt may use the name.
+      if let ring { unsafe unlink(ring) }
+      throw error
+    }
     defer { terminal.giveBack() }
     signals.forward(to: process)
     if let input = process.input {

@@ -140,6 +140,10 @@ struct Capture: AsyncParsableCommand {
     if capacity != nil, ring == nil {
       throw ValidationError("--capacity says more about --ring, which is missing")
     }
+    if let capacity, capacity < Session.maxBufferBytes, output != nil {
+      throw ValidationError(
+        "--output needs a --capacity of 1M at least: all that it writes waits there for its turn")
+    }
     if timeout == nil {
       let dependents = [
         "--kill-after": killAfter != nil, "--signal": signal != nil,
@@ -173,6 +177,10 @@ struct Capture: AsyncParsableCommand {
     defaultChildSignal()
     let arguments = rawArguments()
     if arguments.first == "read" {
+      if let name = arguments.first(where: { String(validating: $0.bytes, as: UTF8.self) == nil }) {
+        complain("\(name) is not UTF-8, and capture read takes no such name: rename the file")
+        exit(66)
+      }
       return await CaptureRead.main(arguments.dropFirst().map(\.description))
     }
     let split = CommandLineSplit(arguments)

@@ -22,6 +22,9 @@ struct CaptureRead: AsyncParsableCommand {
 
       A command that is named read is run by: capture -- read
 
+      --json ends with a summary as that of capture --json, and state (recording, ended or abandoned), \
+      damaged, and cursor, with which --since continues.
+
       Exit status: 0, also if the recording program was killed; 65 if FILE is damaged, so that not all \
       could be read; 66 if FILE cannot be read or is no recording; 64 for a usage error; 74 if the output \
       could not be written.
@@ -68,15 +71,19 @@ struct CaptureRead: AsyncParsableCommand {
   @MainActor
   func run() async throws {
     let recording: RecordedSession
+    ignoreBrokenPipes()
     do throws(RingFileError) {
       recording = try RecordedSession(at: file)
     } catch {
       complain("\(error)")
+      if json {
+        var lines = JSONLines { bytes throws(StreamError) in try Descriptor.stdout.put(bytes) }
+        try? lines.append(error: "\(error)")
+      }
       throw ExitCode(66)
     }
     if info { return try writeInfo(of: recording) }
 
-    ignoreBrokenPipes()
     // Looked up first: what the program had published by then is read below.
     let state = recording.state
     let start = tail.map { TailStart(lines: $0, of: recording) }
@@ -91,6 +98,12 @@ struct CaptureRead: AsyncParsableCommand {
     writer.finish(
       signal: nil, isTimedOut: false, after: recording.lastActivity - recording.info.start)
     if (follow ? recording.state : state) == .abandoned { complain(abandonment(of: recording)) }
+    if writer.isForeign {
+      complain("--since is a position in another recording: all that is retained was written")
+    }
+    if writer.isAhead {
+      complain("--since is behind the last chunk, which is \(recording.lastSeq)")
+    }
     if writer.isDamaged {
       complain(
         "\(file) is damaged, as after a crash of the machine: what is missing cannot be read")
@@ -100,9 +113,13 @@ struct CaptureRead: AsyncParsableCommand {
   }
 
   private func abandonment(of recording: RecordedSession) -> String {
+    let end =
+      recording.exitCode.map {
+        "after the end of the command (exit code \($0)), but while its output was still open"
+      } ?? "without closing it: it was killed, or crashed"
     let text =
-      "the program that recorded this (PID \(recording.info.recorderPID)) ended without closing it: it"
-      + " was killed, or crashed; what it had captured is all here"
+      "the program that recorded this (PID \(recording.info.recorderPID)) ended \(end); what it had"
+      + " captured is all here"
     return recording.isOfThisBoot
       ? text : text + " that the system had written before the machine was started anew"
   }
@@ -112,9 +129,11 @@ struct CaptureRead: AsyncParsableCommand {
     do throws(StreamError) {
       try Descriptor.stdout.put(json ? report.json : report.text)
     } catch {
-      if !error.error.isBrokenPipe { complain("cannot write to stdout: \(error.error.message)") }
+      if error.error.isBrokenPipe { return }
+      complain("cannot write to stdout: \(error.error.message)")
       throw ExitCode(74)
     }
+    if report.isDamaged { throw ExitCode(65) }
   }
 }
 
@@ -137,7 +156,7 @@ private struct TailStart {
   /// Looks for the last lines in what is retained. A last line need not have an end.
   init(lines: Int, of session: SessionReader) {
     /// A line's first byte: the seq of its chunk, and where it is there.
-    typealias Start = (seq: Int, index: Int)
+    typealias Start = (seq: Int, offset: Int, index: Int)
     var starts: [Start] = []
     // The oldest of `starts`, which is used as a ring.
     var oldest = 0
@@ -157,9 +176,12 @@ private struct TailStart {
       session.read(since: cursor, maxBytes: Session.maxBufferBytes, into: &output)
       for chunk in output.chunks {
         unsafe chunk.data.withUnsafeBytes { bytes in
-          for index in 0..<bytes.count {
-            if isAtStart { note((chunk.seq, index)) }
-            isAtStart = unsafe bytes[index] == UInt8(ascii: "\n")
+          var rest = unsafe bytes[...]
+          while let index = unsafe rest.indices.first {
+            if isAtStart { note((chunk.seq, chunk.offset, index)) }
+            let newline = unsafe rest.firstIndex(of: UInt8(ascii: "\n"))
+            isAtStart = newline != nil
+            unsafe rest = rest[(newline.map { $0 + 1 } ?? bytes.count)...]
           }
         }
       }
@@ -167,6 +189,6 @@ private struct TailStart {
     } while output.hasMore && cursor.seq < last
     guard !starts.isEmpty else { return }
     let first = starts[oldest]
-    (cursor, skipped) = (Cursor(seq: first.seq - 1), first.index)
+    (cursor, skipped) = (Cursor(seq: first.seq - 1, offset: first.offset), first.index)
   }
 }

@@ -65,14 +65,15 @@ final class OutputFile: Sendable {
   // MARK: On the thread
 
   private func copy(_ session: Session) {
-    // Reserves room for the whole session at once: output that has been read cannot be overwritten
-    // while it is written.
-    var output = Output(reservingBytes: session.capacity, chunks: Session.maxBufferedChunks)
+    // Reserves room for all that may wait here: output that has been read cannot be overwritten while
+    // it is written.
+    let readSize = Session.maxBufferBytes
+    var output = Output(reservingBytes: readSize, chunks: Session.maxBufferedChunks)
     var cursor = Cursor.start
     var error: WriteError?
     while true {
       let isLast = isOver.load(ordering: .acquiring)
-      session.read(since: cursor, into: &output)
+      session.read(since: cursor, maxBytes: readSize, into: &output)
       // Output that has been read cannot be overwritten, so the command may go on.
       let missing = output.missedBytes ?? 0
       gate.took(

@@ -21,7 +21,8 @@ struct StreamError: Error {
 /// Output that was overwritten before capture could write it.
 struct Gap {
   let chunks: Int
-  let bytes: Int
+  /// nil if the number is not known.
+  let bytes: Int?
   /// The number of bytes that follow, which are the last ones; nil while more may arrive.
   let remaining: Int?
 }

@@ -12,7 +12,8 @@ struct OutputWriter {
   private var skippedBytes: Int
   private var writtenChunks = 0
   private var missedChunks = 0
-  private var missedBytes = 0
+  /// nil if a part of it is not known, because the first position was a seq alone.
+  private var missedBytes: Int? = 0
   private var isStopped = false
 
   /// Whether a write has failed for another reason than that no process reads the output.
@@ -23,6 +24,8 @@ struct OutputWriter {
 
   /// Whether the session's file holds what no program of this library stores.
   private(set) var isDamaged = false
+  /// Whether the position was one of another session, or ahead of all chunks.
+  private(set) var (isForeign, isAhead) = (false, false)
 
   /// - Parameters:
   ///   - cursor: Where to begin.
@@ -99,7 +102,10 @@ struct OutputWriter {
       writtenChunks: writtenChunks, lostBytes: output.lostBytes,
       totalBytes: output.cursor.offset ?? session.totalBytes,
       missedChunks: missedChunks, missedBytes: missedBytes, signal: signal,
-      isTimedOut: isTimedOut, seconds: time.seconds, cursor: session is Session ? nil : cursor)
+      isTimedOut: isTimedOut, seconds: time.seconds,
+      recording: (session as? RecordedSession).map {
+        Totals.Recording(state: $0.state, isDamaged: isDamaged, cursor: cursor)
+      })
     write { format throws(StreamError) in try format.writeEnd(totals) }
   }
 
@@ -109,9 +115,12 @@ struct OutputWriter {
     if output.missedChunks > 0 { skippedBytes = 0 }
     cursor = output.cursor
     isDamaged = isDamaged || output.isDamaged
-    missedChunks += output.missedChunks
-    // The number is always known, because the position is a cursor.
-    missedBytes += output.missedBytes ?? 0
+    isForeign = isForeign || output.isCursorForeign
+    isAhead = isAhead || output.isCursorAhead
+    missedChunks = saturatingSum(missedChunks, output.missedChunks)
+    missedBytes = missedBytes.flatMap { sum in
+      output.missedBytes.map { saturatingSum(sum, $0) }
+    }
   }
 
   private mutating func writeChunks() {
@@ -125,7 +134,7 @@ struct OutputWriter {
 
   private mutating func writeGap(isLast: Bool) {
     let gap = Gap(
-      chunks: output.missedChunks, bytes: output.missedBytes ?? 0,
+      chunks: output.missedChunks, bytes: output.missedBytes,
       remaining: isLast ? remainingBytes : nil)
     write { format throws(StreamError) in try format.writeGap(gap) }
   }
@@ -149,4 +158,10 @@ struct OutputWriter {
       complain("cannot write to \(error.descriptor): \(error.error.message)")
     }
   }
+}
+
+/// Returns a sum, or the greatest number there is: a damaged recording can count anything.
+private func saturatingSum(_ left: Int, _ right: Int) -> Int {
+  let (sum, overflow) = left.addingReportingOverflow(right)
+  return overflow ? .max : sum
 }

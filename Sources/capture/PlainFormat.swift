@@ -5,10 +5,12 @@ import Processes
 struct PlainFormat: OutputFormat {
   /// Adjacent chunks of one stream are adjacent in memory, and are written together.
   mutating func write(_ chunks: Chunks, skipping skippedBytes: Int) throws(StreamError) {
-    guard let origin = chunks.first?.offset else { return }
+    guard let first = chunks.first else { return }
+    let origin = first.offset
+    let skippedBytes = min(skippedBytes, first.data.count)
     let payload = chunks.payload
     var run = skippedBytes..<skippedBytes
-    var stream = chunks[0].stream
+    var stream = first.stream
     for chunk in chunks {
       if chunk.stream != stream {
         try write(payload[run], to: stream)
@@ -28,7 +30,8 @@ struct PlainFormat: OutputFormat {
   }
 
   mutating func writeGap(_ gap: Gap) throws(StreamError) {
-    let what = "capture: \(gap.bytes) bytes (\(gap.chunks) chunks)"
+    let bytes = gap.bytes.map { "\($0) bytes" } ?? "an unknown number of bytes"
+    let what = "capture: \(bytes) (\(gap.chunks) chunks)"
     if let remaining = gap.remaining {
       try Descriptor.stderr.put("\(what) lost; the last \(remaining) follow\n")
     } else {

@@ -14,11 +14,15 @@ struct RecordingReport {
   /// A line of the report: its name as text and in JSON, and its value in each.
   private typealias Field = (title: String, key: String, text: String?, json: String)
   private let fields: [Field]
+  /// Whether the file holds what no program of this library stores.
+  let isDamaged: Bool
 
   init(_ recording: RecordedSession) {
     let info = recording.info
     // Looked up first, so that the counts are not of an earlier moment.
     let state = recording.state
+    // With a chunk, since damage shows when chunks are read.
+    isDamaged = recording.output(maxBytes: 0).isDamaged
     let output = recording.output(since: Cursor(seq: .max))
     let total = output.cursor.offset ?? recording.totalBytes
     func string(_ text: String) -> String { "\"\(jsonEscaped(text))\"" }
@@ -59,7 +63,7 @@ struct RecordingReport {
         recording.isOfThisBoot ? nil : "started anew since the recording",
         "\(recording.isOfThisBoot)"
       ),
-      ("damaged", "damaged", output.isDamaged ? "yes" : nil, "\(output.isDamaged)"),
+      ("damaged", "damaged", isDamaged ? "yes" : nil, "\(isDamaged)"),
     ]
   }
 
@@ -67,7 +71,7 @@ struct RecordingReport {
     switch state {
     case .recording: "being written"
     case .ended: "ended: the output is complete"
-    case .abandoned: "abandoned: the program that recorded it was killed, or crashed"
+    case .abandoned: "abandoned: the program that recorded it ended without closing it"
     }
   }
 
@@ -85,12 +89,16 @@ struct RecordingReport {
   var json: String { "{\(fields.map { "\"\($0.key)\":\($0.json)" }.joined(separator: ","))}\n" }
 }
 
-/// A word as a shell takes it; one with control characters as a string of Swift, since a terminal would
-/// act upon them.
+/// A word as a shell takes it; one with characters that a terminal would act upon with escapes for
+/// them.
 private func shellQuoted(_ word: String) -> String {
   func has(_ characters: String) -> Bool { word.contains { characters.contains($0) } }
-  if word.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
-    return word.debugDescription
+  if word.unicodeScalars.contains(where: \.isInvisible) {
+    return "\""
+      + word.unicodeScalars.map {
+        $0.isInvisible ? "\\u{\(String($0.value, radix: 16))}" : String($0)
+      }.joined()
+      + "\""
   }
   if !word.isEmpty,
     word.allSatisfy({ $0.isLetter || $0.isNumber || "-_./=:,+@%".contains($0) })
@@ -99,8 +107,17 @@ private func shellQuoted(_ word: String) -> String {
   }
   if has("'"), !has("\"$`\\!") { return "\"\(word)\"" }
   return "'"
-    + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
-    + "'"
+    + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+}
+
+extension Unicode.Scalar {
+  /// Whether it is a control or a format character, or a separator of lines.
+  fileprivate var isInvisible: Bool {
+    switch properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: true
+    default: false
+    }
+  }
 }
 
 /// A time since the beginning of 1970 as RFC 3339 has it, in UTC.

@@ -50,7 +50,7 @@ package enum JSONInterpreter {
       exit_code: totals.exitCode, alive: totals.isAlive, closed: totals.isClosed,
       chunks: totals.writtenChunks, retained_bytes: totals.totalBytes - totals.lostBytes,
       lost_bytes: totals.lostBytes, total_bytes: totals.totalBytes,
-      missed_chunks: totals.missedChunks, missed_bytes: totals.missedBytes)
+      missed_chunks: totals.missedChunks, missed_bytes: totals.missedBytes ?? -1)
     guard let last = decode(LastLine.self, lines[lines.count - 1]) else { return "the last line" }
     return last == expected ? nil : "\(last), not \(expected)"
   }

@@ -30,8 +30,8 @@ RING_INLINE int ring_make_temporary_file(char *name) { return mkostemp(name, O_C
 
 /// Takes the lock of a whole file for its open file description; 0, or -1 with `errno` set.
 ///
-/// The lock goes when the last descriptor of that description is closed, as at the end of the program
-/// by any signal.
+/// The lock goes with the last descriptor and the last mapping of that description, as at the end of the
+/// program by any signal.
 RING_INLINE int ring_lock_file(int descriptor) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(descriptor, RING_OFD_SETLK, &lock);

@@ -38,6 +38,7 @@ extension SessionReader: CustomStringConvertible {
   ///
   /// - Complexity: as ``lostBytes``.
   public var description: String {
+    noteAbandonment()
     let output = output(since: Cursor(seq: .max))
     let total = output.cursor.offset ?? totalBytes
     let workspace = workspaceID.isEmpty ? "" : " of workspace \(workspaceID.debugDescription)"

@@ -18,7 +18,7 @@ extension Session {
   ///   - id: The caller's name for the session.
   ///   - workspaceID: The workspace that it belongs to.
   ///   - capacity: The most payload bytes to retain, up to 1 GiB. With more than 4 MiB the limit on
-  ///     the number of chunks grows too: to one for each 64 bytes.
+  ///     the number of chunks grows too: to about one for each 64 bytes.
   ///   - command: The command and its arguments, for readers of the file.
   ///   - clock: The clock for ``lastActivity``.
   /// - Throws: `RingFileError` if the file exists or cannot be made, as on a full disk, or if the id

@@ -36,6 +36,7 @@ extension SessionReader {
     since cursor: Cursor = .start, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
     let deadline = deadline(limit)
+    if !hasNews(past: cursor) { noteAbandonment() }
     while !hasNews(past: cursor), !Task.isCancelled {
       if let deadline, deadline <= .now { break }
       await wait(past: cursor, until: deadline)
@@ -50,6 +51,7 @@ extension SessionReader {
     since cursor: Cursor = .start, maxBytes: Int? = nil, upTo limit: Duration?
   ) -> Output {
     let deadline = deadline(limit)
+    if !hasNews(past: cursor) { noteAbandonment() }
     while !hasNews(past: cursor) {
       if let deadline, deadline <= .now { break }
       block(past: cursor, until: deadline)
