@@ -81,7 +81,7 @@ let package = Package(
     .target(name: "CBenchmarkShims", path: "Benchmarks/CBenchmarkShims"),
     .executableTarget(
       name: "Fuzz", dependencies: ["ReferenceModel", "Processes", argumentParser],
-      path: "Fuzz", exclude: ["Corpus"], swiftSettings: strict),
+      path: "Fuzz", exclude: ["Corpus", "RegionCorpus"], swiftSettings: strict),
 
     // Tests, and the model that they and Fuzz compare with.
     .target(

@@ -130,7 +130,7 @@ extension RingMemory {
       at: kept < count ? storage.begin(kept) : end, isLapped: kept > 0 || isDamaged, last: last,
       end: end)
     batch.summary.isDamaged = isDamaged
-    guard kept < count || reused == count else { return .lapped }
+    guard kept < count else { return .lapped }
     batch.setChunks(kept..<count, firstSeq: first + kept)
     return .complete
   }

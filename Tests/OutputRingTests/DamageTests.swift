@@ -175,6 +175,7 @@ import Testing
     let batch = reader.read(since: RingCursor(seq: 15))
     #expect(batch.map(\.seq) == Array(seqs))
     #expect(batch.isDamaged == (bytes > 1_000))
+    if batch.isDamaged { #expect(batch.lostBytes == 5_000 - 3 * 8) }
   }
 
   @Test("Lost bytes are within the cap before the end, whatever a descriptor says")
@@ -242,6 +243,50 @@ import Testing
     // The end of both is in doubt, and so is the chunk that begins there.
     #expect(batch.map(\.seq) == Array(12...20))
     #expect(batch.allSatisfy { $0.data.count == 8 })
+  }
+
+  @Test("A chunk without bytes that a limited read begins with is damage, and the next are read")
+  func emptyFirst() {
+    putEnd(80, of: 9)
+    let batch = reader.read(since: RingCursor(seq: 9), maxBytes: 0)
+    #expect(batch.isDamaged)
+    #expect(batch.map(\.seq) == [12])
+    #expect(batch.missedChunks == 2)
+  }
+
+  @Test("An end before the first chunk is damage, also where descriptors were reused before it")
+  func beforeTheFirst() {
+    putEnd(8, of: 8)
+    struct Probe: ReadProbe {
+      var pieceSize: Int { 32_768 }
+      let body: () -> Void
+      func reached(_ step: ReadStep) { if step == .copiedDescriptors { body() } }
+    }
+    var batch = RingBatch()
+    // The slots of seqs 5 to 7 are being reused.
+    let seq = 7 + reader.layout.slotCount
+    reader.read(
+      since: RingCursor(seq: 5), maxBytes: nil, into: &batch,
+      probe: Probe { self.putAnnouncedSeq(seq) })
+    #expect(batch.isDamaged)
+    #expect(batch.map(\.seq) == Array(11...20))
+    #expect(batch.allSatisfy { Array($0.data) == [UInt8](repeating: UInt8($0.seq), count: 8) })
+  }
+
+  // MARK: What the owner left
+
+  @Test(
+    "A count of metadata that is too large is that of their room", arguments: [4_097, UInt64.max])
+  func metadata(count: UInt64) {
+    put(count, at: RingLayout.metadataCountByte)
+    #expect(reader.metadata == [UInt8](repeating: 0, count: 4_096))
+  }
+
+  @Test("A ring of another boot of the machine is told by its header", arguments: [0, 8])
+  func boot(byte: Int) {
+    #expect(reader.isOfThisBoot)
+    put(1, at: RingLayout.bootByte + byte)
+    #expect(!reader.isOfThisBoot)
   }
 
   // MARK: Anything
