@@ -5,7 +5,8 @@ import ReferenceModel
 /// Rounds in which a program records, two others read its recording all the while, and it is killed
 /// at a random moment; see `KillRound`.
 ///
-/// A seed determines all but the moment: how far the producer gets in the time is up to the machine.
+/// A seed determines all but the moment: how far the producer gets in the time is up to the
+/// machine.
 struct KillRounds {
   /// The directory in which a directory for the recordings is made.
   let directory: String
@@ -141,8 +142,8 @@ struct KillRounds {
 }
 
 extension Stress.Checker {
-  /// Takes note of a chunk that is missing after one read of everything, though it was retained when
-  /// the producer ended.
+  /// Takes note of a chunk that is missing after one read of everything, though it was retained
+  /// when the producer ended.
   mutating func checkRetained(isClosed: Bool) {
     let newestMissed = account.missedChunks
     let geometry = stress.geometry
@@ -196,8 +197,8 @@ extension KillRounds {
       (try? FileManager.default.contentsOfDirectory(atPath: directory))?.isEmpty ?? true
     }
 
-    /// Reads what a producer that records in a directory tells, and kills it when the round says so.
-    /// Returns the last seq that it told, or -1 if there was none.
+    /// Reads what a producer that records in a directory tells, and kills it when the round says
+    /// so. Returns the last seq that it told, or -1 if there was none.
     func follow(_ round: KillRound, in directory: String) -> Int {
       _ = fcntl(output, F_SETFL, O_NONBLOCK)
       let clock = ContinuousClock()

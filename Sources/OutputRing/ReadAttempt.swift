@@ -32,8 +32,8 @@ struct ReadAttempt {
     /// The producer reused a descriptor slot that the attempt needed, which says nothing yet. The
     /// batch's summary is unchanged.
     case stale
-    /// The region holds what no producer stores, so that nothing can be read. The batch's summary is
-    /// unchanged.
+    /// The region holds what no producer stores, so that nothing can be read. The batch's summary
+    /// is unchanged.
     case damaged
   }
 }
@@ -218,11 +218,11 @@ extension RingMemory {
 /// they may change at any time. A region whose producer follows the protocol passes every check.
 ///
 /// Seqs select slots by a mask, so they lead nowhere else. Ends of chunks become lengths and
-/// addresses, and are checked before they do: as loaded for the size of the batch, and as copied into
-/// the batch, where they cannot change any more, for the rest.
+/// addresses, and are checked before they do: as loaded for the size of the batch, and as copied
+/// into the batch, where they cannot change any more, for the rest.
 extension RingMemory {
-  /// The seqs that can be published, and the ends of chunks. The sum of one and any geometry does not
-  /// overflow.
+  /// The seqs that can be published, and the ends of chunks. The sum of one and any geometry does
+  /// not overflow.
   static var plausibleCounts: ClosedRange<Int> { 0...(1 << 60) }
 
   /// Returns the plausible count that is nearest to a number from the region.
@@ -231,8 +231,8 @@ extension RingMemory {
     min(max(count, Self.plausibleCounts.lowerBound), Self.plausibleCounts.upperBound)
   }
 
-  /// Whether chunks can begin and end at these offsets: they have some bytes, within the cap, and do
-  /// not end behind the newest chunk.
+  /// Whether chunks can begin and end at these offsets: they have some bytes, within the cap, and
+  /// do not end behind the newest chunk.
   @inline(__always)
   private func isPlausible(begin: Int, end: Int, in window: RetainedWindow) -> Bool {
     1...layout.capacity ~= end - begin && end <= window.end
@@ -241,8 +241,8 @@ extension RingMemory {
   /// Returns the first of the chunks up to `last`, which ends at `end`, that follow each other in
   /// the payload and are within the cap together; `last + 1` if there is none.
   ///
-  /// Where two ends contradict each other, either may be the wrong one: the chunk that begins at the
-  /// second is left out as well.
+  /// Where two ends contradict each other, either may be the wrong one: the chunk that begins at
+  /// the second is left out as well.
   private func intactSuffix(from first: Int, to last: Int, end: Int) -> Int {
     var seq = last + 1
     var nextEnd = end
@@ -258,8 +258,8 @@ extension RingMemory {
 
 extension BatchStorage {
   /// Returns the first of a range of chunks from which on each ends after its predecessor, and the
-  /// last at `end`; the range's upper bound if there is none. Like the ring's own check, this leaves
-  /// out a chunk that begins at an end in doubt.
+  /// last at `end`; the range's upper bound if there is none. Like the ring's own check, this
+  /// leaves out a chunk that begins at an end in doubt.
   fileprivate func intactSuffix(of chunks: Range<Int>, end: Int) -> Int {
     guard begin(chunks.upperBound) == end else { return chunks.upperBound }
     if isInOrder(chunks), begin(chunks.lowerBound) >= begin(0) { return chunks.lowerBound }

@@ -30,8 +30,8 @@ public struct RingBatch: Sendable {
   /// Whether the ring's file holds what no producer stores, as after a crash of the machine.
   ///
   /// The chunks of this batch are then the newest of which the descriptors are plausible, and those
-  /// before them count as missed. Without chunks, the rest of the ring cannot be read. Never true for
-  /// a ring in memory.
+  /// before them count as missed. Without chunks, the rest of the ring cannot be read. Never true
+  /// for a ring in memory.
   public var isDamaged: Bool { summary.isDamaged }
 
   /// The last seq dealt with: where the next read continues.

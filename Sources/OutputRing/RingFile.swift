@@ -27,7 +27,10 @@ package final class RingFile: Sendable {
     self.isProducers = isProducers
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    if isProducers { ring_unlock_file(descriptor) }
+    close(descriptor)
+  }
 
   /// Whether the program that made the file still has it open to write.
   ///
@@ -174,8 +177,8 @@ extension RingFile {
     guard status.isRegular, status.size >= RingLayout.metadataStart else {
       throw RingFileError(path, .notARing)
     }
-    // Before it is mapped: a file of any other kind may be cut short at any time, and must not end this
-    // program by SIGBUS.
+    // Before it is mapped: a file of any other kind may be cut short at any time, and must not end
+    // this program by SIGBUS.
     try checkMagic(file.firstWord(path), path)
     let base = try unsafe file.map(status.size, PROT_READ, path)
     do throws(RingFileError) {

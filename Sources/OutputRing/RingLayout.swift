@@ -76,8 +76,8 @@ public struct RingLayout: Sendable, Hashable {
     self.chunkLimit = min(chunkLimit, capacity)
     self.reservationLimit = reservationLimit
     // A reader also needs the slot before the oldest retained chunk, and the producer one for the
-    // chunk that it appends: without these two, a ring whose producer died in the middle of an append
-    // could never be read. The rest is the reader's head start.
+    // chunk that it appends: without these two, a ring whose producer died in the middle of an
+    // append could never be read. The rest is the reader's head start.
     let needed = self.chunkLimit + max(2, self.chunkLimit / 64)
     var slots = 4
     while slots < needed { slots *= 2 }

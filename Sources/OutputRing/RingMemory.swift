@@ -62,7 +62,8 @@ final class RingMemory: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - file: The file that it is mapped from; nil for anonymous memory.
-  ///   - cachePage: A page of zeros, mapped for a region in a file: readers there must not write it.
+  ///   - cachePage: A page of zeros, mapped for a region in a file: readers there must not write
+  ///     it.
   init(
     _ base: UnsafeMutableRawPointer, _ layout: RingLayout, file: RingFile?,
     cachePage: UnsafeMutableRawPointer?, copyMethod: RingCopyMethod = .current

@@ -85,9 +85,10 @@ public struct RingReader: Sendable {
 extension RingReader {
   /// Attaches to a ring in a file, which another program may be writing.
   ///
-  /// The file is mapped to be read only; no reader can slow or harm the producer. What the file holds
-  /// is not believed: a read returns chunks, gaps or ``RingBatch/isDamaged``, whatever the bytes are.
-  /// The file must not be cut short while it is mapped: reading what is gone raises SIGBUS.
+  /// The file is mapped to be read only; no reader can slow or harm the producer. What the file
+  /// holds is not believed: a read returns chunks, gaps or ``RingBatch/isDamaged``, whatever the
+  /// bytes are. The file must not be cut short while it is mapped: reading what is gone raises
+  /// SIGBUS.
   ///
   /// - Parameter path: The file that ``RingWriter/init(recordingTo:_:metadata:)`` made.
   /// - Throws: ``RingFileError`` if there is no such file, or no ring in it that can be read.
@@ -117,8 +118,8 @@ extension RingReader {
 
   /// Whether the machine still runs that the ring was made on, and has not been started anew.
   ///
-  /// What a ring of an earlier boot holds is what the system had written to the disk by then. Seqs and
-  /// lengths are checked as always. The bytes of a chunk may be older than its descriptor.
+  /// What a ring of an earlier boot holds is what the system had written to the disk by then. Seqs
+  /// and lengths are checked as always. The bytes of a chunk may be older than its descriptor.
   public var isOfThisBoot: Bool { !isInFile || memory.isOfThisBoot }
 
   /// One of the owner's words besides the status.

@@ -54,12 +54,13 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     self.init(memory: try RingMemory(layout))
   }
 
-  /// Creates a ring in a file, which other programs can read while it is written and afterwards, and
-  /// its writer; see ``RingReader/init(attachingTo:)``.
+  /// Creates a ring in a file, which other programs can read while it is written and afterwards,
+  /// and its writer; see ``RingReader/init(attachingTo:)``.
   ///
   /// What was published survives the end of the program, by whatever signal. The file has the mode
-  /// 0600 and all of its room from the beginning, about as much as the capacity and 8 bytes for each
-  /// slot: ``RingLayout/regionSize`` and a page. It appears under its name when it is complete.
+  /// 0600 and all of its room from the beginning, about as much as the capacity and 8 bytes for
+  /// each slot: ``RingLayout/regionSize`` and a page. It appears under its name when it is
+  /// complete.
   ///
   /// A ring has one producer for its whole life: it cannot be opened again to be written.
   ///
@@ -306,13 +307,14 @@ extension RingWriter {
   /// Lets a closure write a chunk's payload straight into the ring, through a span that cannot be
   /// misused.
   ///
-  /// As the form for two buffers, in one piece: where the payload storage wraps, the span is shorter
-  /// than `count`, of one byte at least.
+  /// As the form for two buffers, in one piece: where the payload storage wraps, the span is
+  /// shorter than `count`, of one byte at least.
   ///
   /// - Parameters:
   ///   - count: The most bytes wanted; at most the layout's `reservationLimit` are reserved.
   ///   - tag: One bit for the ring's owner, returned with the chunk.
-  ///   - initializer: Appends bytes to the span. If it appends none or throws, nothing is published.
+  ///   - initializer: Appends bytes to the span. If it appends none or throws, nothing is
+  ///     published.
   /// - Returns: The number of bytes published.
   /// - Throws: What `initializer` throws.
   /// - Precondition: `count` is positive.

@@ -179,7 +179,7 @@ struct Capture: AsyncParsableCommand {
     if arguments.first == "read" {
       if let name = arguments.first(where: { String(validating: $0.bytes, as: UTF8.self) == nil }) {
         complain("\(name) is not UTF-8, and capture read takes no such name: rename the file")
-        exit(66)
+        exit(withError: ExitCode(66))
       }
       return await CaptureRead.main(arguments.dropFirst().map(\.description))
     }

@@ -65,8 +65,8 @@ final class OutputFile: Sendable {
   // MARK: On the thread
 
   private func copy(_ session: Session) {
-    // Reserves room for all that may wait here: output that has been read cannot be overwritten while
-    // it is written.
+    // Reserves room for all that may wait here: output that has been read cannot be overwritten
+    // while it is written.
     let readSize = Session.maxBufferBytes
     var output = Output(reservingBytes: readSize, chunks: Session.maxBufferedChunks)
     var cursor = Cursor.start

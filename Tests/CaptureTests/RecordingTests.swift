@@ -76,7 +76,7 @@ import Testing
     #expect(!info.damaged)
   }
 
-  @Test("[recording-killed] capture read --follow of a capture that is killed ends, says so, and exits with 0")
+  @Test("[recording-killed] A follower of a capture that is killed ends, says so, and exits with 0")
   func killedRecorder() async throws {
     defer { unsafe _ = unlink(path) }
     let recorder = try await Run(
@@ -127,7 +127,7 @@ import Testing
     #expect(second.chunks.map(\.seq) == Array(2...max(2, report.chunks.count)))
   }
 
-  @Test("[recording-capacity] A ring of 8 MiB keeps 8 MiB, all of which capture and capture read write")
+  @Test("[recording-capacity] capture and capture read write all of the 8 MiB of a ring")
   func capacity() async throws {
     defer { unsafe _ = unlink(path) }
     let line = "head -c 9000000 /dev/zero | tr '\\0' x"

@@ -54,8 +54,8 @@
     func processes() async throws {
       // capture may lie where no other user finds it.
       let copy = NSTemporaryDirectory() + "capture-" + UUID().uuidString
-      // Copied by another program: while this one had the copy open to write, children that other tests
-      // start meanwhile could hold it, and it could not be executed.
+      // Copied by another program: while this one had the copy open to write, children that other
+      // tests start meanwhile could hold it, and it could not be executed.
       let copying = try await CommandHost.shared.launch(
         Command("cp", captureExecutable, copy), into: Session())
       #expect(try await copying.waitUntilClosed() == .exited(0))

@@ -2,8 +2,8 @@
 import ReferenceModel
 import Testing
 
-/// Readers that attached to a ring in a file: they agree with the model as any others do, and call no
-/// ring damaged whose producer is honest, wherever it is between their steps.
+/// Readers that attached to a ring in a file: they agree with the model as any others do, and call
+/// no ring damaged whose producer is honest, wherever it is between their steps.
 @Suite struct AttachedReaderTests {
   static let bursts: [[Int]] = [
     [1], [1, 1, 1], [1, 1, 1, 1, 1, 1, 1], [13], [100], [4, 1, 4, 1, 4],
@@ -82,8 +82,8 @@ import Testing
     }
     var batch = RingBatch()
     #expect(harness.read(since: ReadStart(seq: 0), into: &batch, probe) == nil)
-    // Chunk 7 is the oldest retained, so the descriptor of seq 6 is the first that is copied. Its slot
-    // is seq 22's too.
+    // Chunk 7 is the oldest retained, so the descriptor of seq 6 is the first that is copied. Its
+    // slot is seq 22's too.
     #expect(batch.map(\.seq) == Array((6 + appends)...20))
     #expect(batch.missedChunks == 5 + appends)
     #expect(!batch.isDamaged)

@@ -229,8 +229,8 @@ import Testing
     let attached = try RingReader(attachingTo: path)
     let whole = attached.read()
     #expect(whole.count == 20)
-    // An end that is too small contradicts the one before it; one that is too large, the one behind.
-    // Of the two, either may be wrong.
+    // An end that is too small contradicts the one before it; one that is too large, the one
+    // behind. Of the two, either may be wrong.
     for (word, first) in [(0, 12), (1 << 40, 13), (UInt64.max, 13)] {
       try put(word, at: slot(10, writer.layout))
       for reader in [attached, writer.reader, try RingReader(attachingTo: path)] {
@@ -247,7 +247,7 @@ import Testing
     }
   }
 
-  @Test("A seq or an end that cannot be is damage, and nothing is read")
+  @Test("[recording-damaged] A seq or an end that cannot be is damage, and nothing is read")
   func damagedCounters() throws {
     var writer = try RingWriter(recordingTo: path, layout)
     for index in 1...20 { writer.append("chunk \(index)".utf8) }

@@ -3,8 +3,9 @@ import Foundation
 import ReferenceModel
 import Testing
 
-/// Sessions in files, and what other programs read of them. The readers of these tests attach to the
-/// file as another program would; the kernel tells their open file descriptions from the session's.
+/// Sessions in files, and what other programs read of them. The readers of these tests attach to
+/// the file as another program would; the kernel tells their open file descriptions from the
+/// session's.
 @Suite(.timeLimit(.minutes(10))) struct RecordingTests {
   private let path = ScratchFile.newPath()
 

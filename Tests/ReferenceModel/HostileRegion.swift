@@ -3,8 +3,8 @@ import Processes
 
 /// A ring in a file whose bytes are not what a producer stores, and what readers make of them.
 ///
-/// There is no model of what they should make of them. Whatever the bytes are, a read must end after
-/// bounded work, and what it returns must be consistent with itself and with the region.
+/// There is no model of what they should make of them. Whatever the bytes are, a read must end
+/// after bounded work, and what it returns must be consistent with itself and with the region.
 package struct HostileRegion {
   private let file: RegionFile
   private let layout: RingLayout

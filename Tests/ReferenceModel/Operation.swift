@@ -120,8 +120,8 @@ package enum ManagerOperation: Codable, Equatable, Sendable {
 
 /// The numbers that a ring or session is made from.
 package struct Geometry: Codable, Equatable, Sendable {
-  /// A bare ring, a session whose producers take turns, one with a producer of its own, or a ring in
-  /// a file that its readers have attached to.
+  /// A bare ring, a session whose producers take turns, one with a producer of its own, or a ring
+  /// in a file that its readers have attached to.
   package enum Kind: String, Codable, CaseIterable, Sendable {
     case ring, session, producer, attached
   }

@@ -14,8 +14,8 @@ package final class RingHarness {
   /// All statuses so far, and the newest seq when each was set.
   private var statuses: [(status: UInt64, lastSeq: Int)] = [(0, 0)]
 
-  /// - Parameter isAttached: Whether the ring lies in a file, and the reader is one that attached to
-  ///   it, as another program's would.
+  /// - Parameter isAttached: Whether the ring lies in a file, and the reader is one that attached
+  ///   to it, as another program's would.
   package init(_ layout: RingLayout, pieceSize: Int = 32_768, isAttached: Bool = false) {
     self.layout = layout
     var attached: RingReader?

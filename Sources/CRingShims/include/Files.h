@@ -1,5 +1,5 @@
-//! Room and locks for a ring in a file. `mkostemp` and the numbers of open-file-description locks need
-//! _GNU_SOURCE on Linux, which the module is built without; Darwin has no `posix_fallocate`.
+//! Room and locks for a ring in a file. `mkostemp` and the numbers of open-file-description locks
+//! need _GNU_SOURCE on Linux, which the module is built without; Darwin has no `posix_fallocate`.
 #ifndef CRINGSHIMS_FILES_H
 #define CRINGSHIMS_FILES_H
 
@@ -30,11 +30,18 @@ RING_INLINE int ring_make_temporary_file(char *name) { return mkostemp(name, O_C
 
 /// Takes the lock of a whole file for its open file description; 0, or -1 with `errno` set.
 ///
-/// The lock goes with the last descriptor and the last mapping of that description, as at the end of the
-/// program by any signal.
+/// The lock goes with the last descriptor and the last mapping of that description, as at the end
+/// of the program by any signal.
 RING_INLINE int ring_lock_file(int descriptor) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(descriptor, RING_OFD_SETLK, &lock);
+}
+
+/// Releases the lock, also while a child that is being started still holds a copy of the
+/// descriptor.
+RING_INLINE void ring_unlock_file(int descriptor) {
+  struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  fcntl(descriptor, RING_OFD_SETLK, &lock);
 }
 
 /// Whether another open file description has the lock of a file: 1 or 0; -1 with `errno` set.
@@ -44,8 +51,8 @@ RING_INLINE int ring_file_is_locked(int descriptor) {
   return lock.l_type != F_UNLCK;
 }
 
-/// Makes a new file of `size` bytes, all of them zero, whose blocks are allocated: no later store to
-/// a mapping of it can fail for want of room. 0, or the error's number.
+/// Makes a new file of `size` bytes, all of them zero, whose blocks are allocated: no later store
+/// to a mapping of it can fail for want of room. 0, or the error's number.
 RING_INLINE int ring_allocate_file(int descriptor, int64_t size) {
   // Beyond this limit the kernel does not only refuse, but sends a signal that ends the program.
   struct rlimit limit;

@@ -24,7 +24,8 @@ public struct Output: Sendable {
   /// Creates an output to read into, with room, for readers that must not allocate.
   ///
   /// - Parameters:
-  ///   - bytes: The most payload that a read will find; ``SessionReader/capacity`` is always enough.
+  ///   - bytes: The most payload that a read will find; ``SessionReader/capacity`` is always
+  ///     enough.
   ///   - chunks: The most chunks that a read will find; ``Session/maxBufferedChunks`` is always
   ///     enough, except for a recording of more than 4 MiB.
   /// - Precondition: neither is negative.
@@ -87,19 +88,19 @@ public struct Output: Sendable {
   /// the output.
   public var isForgotten: Bool { notes.contains(.forgotten) }
 
-  /// Whether the program that recorded the session had ended, or given the session up, when this read
-  /// began, without closing it: it was killed, or crashed. No more output can ever come.
+  /// Whether the program that recorded the session had ended, or given the session up, when this
+  /// read began, without closing it: it was killed, or crashed. No more output can ever come.
   ///
-  /// Only a ``RecordedSession`` is ever abandoned. A read repeats what the kernel said last, and does
-  /// not ask it: a wait does, and ``RecordedSession/state``. A reader that polls asks for the state
-  /// when it finds nothing, and then polls once more.
+  /// Only a ``RecordedSession`` is ever abandoned. A read repeats what the kernel said last, and
+  /// does not ask it: a wait does, and ``RecordedSession/state``. A reader that polls asks for the
+  /// state when it finds nothing, and then polls once more.
   public var isAbandoned: Bool { notes.contains(.abandoned) }
 
-  /// Whether the file of a ``RecordedSession`` holds what no program of this library stores, as after
-  /// a crash of the machine.
+  /// Whether the file of a ``RecordedSession`` holds what no program of this library stores, as
+  /// after a crash of the machine.
   ///
-  /// The chunks of this output are then the newest that are plausible, and those before them count as
-  /// missed. Without chunks, the rest cannot be read.
+  /// The chunks of this output are then the newest that are plausible, and those before them count
+  /// as missed. Without chunks, the rest cannot be read.
   public var isDamaged: Bool { batch.isDamaged }
 
   /// Whether this reader has reached the end: nothing is left to read, and nothing to wait for,

@@ -3,8 +3,8 @@ import Synchronization
 
 /// A session that another program records in a file, or recorded until it ended.
 ///
-/// It has all that ``SessionReader`` offers, while the output is written and afterwards, also if the
-/// recording program was killed:
+/// It has all that ``SessionReader`` offers, while the output is written and afterwards, also if
+/// the recording program was killed:
 ///
 /// ```swift
 /// let recording = try RecordedSession(at: "/run/builds/7.ring")
@@ -84,7 +84,8 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
 
   /// Whether the machine has not been started anew since the recording began.
   ///
-  /// A recording of an earlier boot has what the system had written to the disk by then. Its seqs and
-  /// lengths are checked like all others. The bytes of a chunk may be older than its descriptor.
+  /// A recording of an earlier boot has what the system had written to the disk by then. Its seqs
+  /// and lengths are checked like all others. The bytes of a chunk may be older than its
+  /// descriptor.
   public var isOfThisBoot: Bool { reader.isOfThisBoot }
 }

@@ -18,8 +18,8 @@ public import OutputRing
 /// try directory.sweep(endedLongerAgoThan: .seconds(3_600))
 /// ```
 ///
-/// Programs may create, read and sweep recordings in the directory at the same time. Other files are
-/// left alone, and so are subdirectories and symbolic links.
+/// Programs may create, read and sweep recordings in the directory at the same time. Other files
+/// are left alone, and so are subdirectories and symbolic links.
 public struct RecordingDirectory: Sendable, Hashable {
   /// The name of the directory.
   public let path: String
@@ -71,8 +71,8 @@ extension RecordingDirectory {
   /// A file that is removed meanwhile is left out.
   ///
   /// - Throws: `RingFileError` if the directory cannot be read.
-  /// - Complexity: O(files · log files). Each file is opened, and its header is read; one file is open
-  ///   and mapped at a time.
+  /// - Complexity: O(files · log files). Each file is opened, and its header is read; one file is
+  ///   open and mapped at a time.
   public func contents() throws(RingFileError) -> Contents {
     var contents = Contents()
     for name in try names(errors: &contents.errors) where !Leftover.hasName(name) {
@@ -105,7 +105,8 @@ extension RecordingDirectory {
     path.hasSuffix("/") ? path + name : path + "/" + name
   }
 
-  /// Returns the names in the directory in their order, and appends an error for each that is no text.
+  /// Returns the names in the directory in their order, and appends an error for each that is no
+  /// text.
   private func names(errors: inout [RingFileError]) throws(RingFileError) -> [String] {
     try RingFile.check(path)
     guard let directory = unsafe opendir(path) else {
@@ -145,16 +146,16 @@ extension RingFileError {
 // MARK: Sweeping
 
 extension RecordingDirectory {
-  /// Removes the recordings that have ended or were abandoned, and whose last activity is longer ago
-  /// than a limit.
+  /// Removes the recordings that have ended or were abandoned, and whose last activity is longer
+  /// ago than a limit.
   ///
   /// A recording that is still being written is never removed, nor a file that is no recording, nor
-  /// one that cannot be read. Readers and producers that have a removed recording open keep it. What a
-  /// program has left that was killed while it created a recording is removed likewise, after a minute
-  /// at the earliest.
+  /// one that cannot be read. Readers and producers that have a removed recording open keep it.
+  /// What a program has left that was killed while it created a recording is removed likewise,
+  /// after a minute at the earliest.
   ///
-  /// The age is the time since ``RecordedSession/lastActivity`` by the wall clock: a recording counts
-  /// as old that was silent for long before it ended.
+  /// The age is the time since ``RecordedSession/lastActivity`` by the wall clock: a recording
+  /// counts as old that was silent for long before it ended.
   ///
   /// Several sweeps may run at once. A file that has been replaced by another under its name stays.
   /// One moment cannot be excluded: if the file is removed and another one made under the same name
@@ -174,8 +175,8 @@ extension RecordingDirectory {
 
   /// Sweeps as of a moment.
   ///
-  /// - Parameter willRemove: Called with the name of each file that has been found to be old, before
-  ///   the last look at it.
+  /// - Parameter willRemove: Called with the name of each file that has been found to be old,
+  ///   before the last look at it.
   func sweep(
     endedLongerAgoThan limit: Duration, at now: Duration, willRemove: (String) -> Void
   ) throws(RingFileError) -> Sweep {

@@ -48,8 +48,8 @@ public struct RecordingInfo: Sendable, Hashable {
 
 // MARK: In the file
 
-/// In the file, the info is a list of fields like those of `/proc/PID/environ`: a name, `=`, a value,
-/// and a zero byte, which no value contains. The command's words come last, a field each.
+/// In the file, the info is a list of fields like those of `/proc/PID/environ`: a name, `=`, a
+/// value, and a zero byte, which no value contains. The command's words come last, a field each.
 extension RecordingInfo {
   /// Returns the fields, with as many of the command's words as have room; more than `limit` bytes
   /// only if not even the other fields have.

@@ -10,8 +10,8 @@ extension Session {
   ///
   /// The session itself is like any other. Its file has mode 0600 and is never written again once
   /// this session is gone. All of the file's room is allocated here: about 1.6 MiB for the default
-  /// capacity, so that a full disk is an error here and nothing later. Appending costs what it costs
-  /// in memory.
+  /// capacity, so that a full disk is an error here and nothing later. Appending costs what it
+  /// costs in memory.
   ///
   /// - Parameters:
   ///   - path: The name of the file, which must not exist.
@@ -21,8 +21,8 @@ extension Session {
   ///     the number of chunks grows too: to about one for each 64 bytes.
   ///   - command: The command and its arguments, for readers of the file.
   ///   - clock: The clock for ``lastActivity``.
-  /// - Throws: `RingFileError` if the file exists or cannot be made, as on a full disk, or if the id
-  ///   and the workspace's are longer than some 3,900 bytes.
+  /// - Throws: `RingFileError` if the file exists or cannot be made, as on a full disk, or if the
+  ///   id and the workspace's are longer than some 3,900 bytes.
   /// - Precondition: `capacity` is from 1 to `RingLayout.maxCapacity`.
   /// - Complexity: O(`capacity`).
   public convenience init(

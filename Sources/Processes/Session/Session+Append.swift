@@ -12,8 +12,8 @@ extension Session {
   ///
   /// A chunk of more than 64 KiB is copied in pieces of 64 KiB. Each piece evicts what it
   /// overwrites when its copy begins. So readers of a chunk of size c have a head start of
-  /// ``SessionReader/capacity`` + 64 KiB − c: they receive it if the producer appends no more than that while
-  /// they copy it.
+  /// ``SessionReader/capacity`` + 64 KiB − c: they receive it if the producer appends no more than
+  /// that while they copy it.
   ///
   /// An append that ends a wait wakes the readers. It wakes blocked threads and up to 8 tasks by
   /// itself, which costs some microseconds and allocations; more tasks are woken by another task.

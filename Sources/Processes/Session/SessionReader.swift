@@ -31,7 +31,8 @@ public class SessionReader: @unchecked Sendable, Identifiable {
 
   /// Waits until there may be news past a cursor, the deadline has passed or the task is cancelled.
   ///
-  /// This waits for what another program writes: nothing wakes the task, so it looks again and again.
+  /// This waits for what another program writes: nothing wakes the task, so it looks again and
+  /// again.
   func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
     var interval = PollInterval()
     noteAbandonment()

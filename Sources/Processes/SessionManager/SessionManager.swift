@@ -77,8 +77,8 @@ public final class SessionManager: Sendable {
   /// - Complexity: O(1).
   public func session(id: String) -> Session? { table.session(id: id) }
 
-  /// Drops a session: it is ``SessionReader/isForgotten``, and waits on it end. A caller that holds it
-  /// can go on reading and appending.
+  /// Drops a session: it is ``SessionReader/isForgotten``, and waits on it end. A caller that holds
+  /// it can go on reading and appending.
   ///
   /// - Returns: The session, so that the caller can terminate its process.
   /// - Complexity: O(1), and a wake-up for each reader that waits.

@@ -7,8 +7,8 @@ struct SessionTable: ~Copyable, @unchecked Sendable {
   /// A power of two.
   private static let shardCount = 256
 
-  /// - Parameter forgetsDropped: Whether a session is forgotten (``SessionReader/isForgotten``) when it
-  ///   leaves the table.
+  /// - Parameter forgetsDropped: Whether a session is forgotten (``SessionReader/isForgotten``)
+  ///   when it leaves the table.
   init(forgetsDropped: Bool) {
     // No array of objects: counting references to a shard would cost as much as its lock.
     unsafe shards = .allocate(capacity: Self.shardCount)

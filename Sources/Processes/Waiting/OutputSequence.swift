@@ -40,8 +40,8 @@ public struct OutputSequence: AsyncSequence, Sendable {
 
 extension SessionReader {
   /// Returns the session's output as it arrives: one element for each read that finds news, until
-  /// the session is closed, dropped by its manager or abandoned by its producer, and all of its output
-  /// has been read.
+  /// the session is closed, dropped by its manager or abandoned by its producer, and all of its
+  /// output has been read.
   ///
   /// ```swift
   /// for await output in session.outputs() {

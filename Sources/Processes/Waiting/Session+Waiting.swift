@@ -1,4 +1,5 @@
-/// How readers wait in the program that captures the output: a producer wakes them; see ``WaitList``.
+/// How readers wait in the program that captures the output: a producer wakes them; see
+/// ``WaitList``.
 extension Session {
   /// Sleeps until there may be news, the deadline has passed or the task is cancelled.
   func sleepUntilWoken(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
