@@ -165,6 +165,15 @@ import Testing
     #expect(batch.missedChunks > 0)
   }
 
+  @Test("A chunk that ends behind the newest, within the capacity, is damage")
+  func littleBehindTheNewest() {
+    putEnd(500, of: 6)
+    let batch = reader.read(since: RingCursor(seq: 5), maxBytes: 8)
+    #expect(batch.isDamaged)
+    #expect(batch.map(\.seq) == [9])
+    #expect(batch.missedChunks == 3)
+  }
+
   @Test(
     "As many bytes as the capacity are no damage, and one more is",
     arguments: [(1_000, 16...20), (1_001, 18...20)])
