@@ -65,10 +65,14 @@ extension Capture {
     it never waits for capture. If the file cannot be written, a line on stderr tells, and COMMAND goes \
     on.
 
-    --ring keeps the output in a new file instead of memory, where capture read can read it while it is \
-    written and afterwards, also if capture was killed; capture read --help tells how. All of the file's \
-    room is allocated at once. --capacity says how much it keeps: with more than 4M, in more chunks too. \
-    If the file exists or cannot be made, the exit status is 125. A command that is named read is run by \
+    --ring keeps the output in a new file instead of memory, where capture read can read it \
+    while it is \
+    written and afterwards, also if capture was killed; capture read --help tells how. All of \
+    the file's \
+    room is allocated at once. --capacity says how much it keeps: with more than 4M, in more \
+    chunks too. \
+    If the file exists or cannot be made, the exit status is 125. A command that is named read \
+    is run by \
     capture -- read.
 
     --generate-completion-script bash (or zsh, fish) writes completions for a shell.

@@ -10,8 +10,10 @@ struct CaptureRead: AsyncParsableCommand {
     abstract: "Read the output that capture --ring keeps in a file.",
     usage: "capture read FILE [options]",
     discussion: """
-      Writes what is retained: stdout to stdout, stderr to stderr, after a line on stderr that tells the \
-      loss, if any. FILE can be read while capture writes it, by any number of readers, and after the end \
+      Writes what is retained: stdout to stdout, stderr to stderr, after a line on stderr that \
+      tells the \
+      loss, if any. FILE can be read while capture writes it, by any number of readers, and \
+      after the end \
       of capture, however it ended. If the program that recorded it was killed, a line on stderr says so.
 
       EXAMPLES:
@@ -22,11 +24,14 @@ struct CaptureRead: AsyncParsableCommand {
 
       A command that is named read is run by: capture -- read
 
-      --json ends with a summary as that of capture --json, and state (recording, ended or abandoned), \
+      --json ends with a summary as that of capture --json, and state (recording, ended or \
+      abandoned), \
       damaged, and cursor, with which --since continues.
 
-      Exit status: 0, also if the recording program was killed; 65 if FILE is damaged, so that not all \
-      could be read; 66 if FILE cannot be read or is no recording; 64 for a usage error; 74 if the output \
+      Exit status: 0, also if the recording program was killed; 65 if FILE is damaged, so that \
+      not all \
+      could be read; 66 if FILE cannot be read or is no recording; 64 for a usage error; 74 if \
+      the output \
       could not be written.
       """)
 

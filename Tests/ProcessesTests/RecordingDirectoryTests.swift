@@ -360,7 +360,7 @@ import Testing
     #expect(unsafe chmod(path("root"), 0) == 0)
     #expect(unsafe chmod(temporary.path, 0o755) == 0)
     await #expect(processExitsWith: .success) { [path = temporary.path as String] in
-      // As a user who has no other's rights.
+      // Root may read everything, so the test needs an ordinary user.
       if geteuid() == 0 { #expect(setuid(65_534) == 0) }
       let secret = RingFileError(path + "/root", .system("open", EACCES))
       #expect(try RecordingDirectory(path).contents().errors == [secret])

@@ -32,7 +32,7 @@ import Testing
   }
 
   @Test(
-    "[recording-readers] A hundred readers in this program, and some in others, follow one recording"
+    "[recording-readers] A hundred readers here, and some in other programs, follow one recording"
   )
   func hundredReaders() async throws {
     let stress = Self.stress
@@ -75,7 +75,7 @@ import Testing
   // MARK: Room
 
   @Test(
-    "[recording-file] A full disk is an error at creation, which leaves nothing, and never a signal later"
+    "[recording-file] A full disk is an error at creation, leaves nothing, and is no signal later"
   )
   func fullDisk() throws {
     let disk = TemporaryDirectory()
