@@ -90,12 +90,15 @@ def main():
             print(f"  {name:<30} at most {most:.0f} MiB; meanwhile {served} others served, {refused} refused", flush=True)
             assert most <= LIMIT, f"more than {LIMIT} MiB"
         call(connection, "DELETE", f"/processes/{small}")
-        for _ in range(300):
+        # A busy machine takes its time over what was sent, and the daemon gives memory back at intervals.
+        for _ in range(3000):
             if daemon.memory() <= before * 1.2:
                 break
             time.sleep(0.1)
         print(f"  {daemon.memory():.0f} MiB after")
-        assert daemon.memory() <= before * 1.2, "the memory did not come back"
+        if daemon.memory() > before * 1.2:
+            print(daemon.metrics())
+            raise AssertionError("the memory did not come back")
         call(connection, "DELETE", f"/processes/{flood}")
 
 

@@ -13,6 +13,7 @@ final class Connections: Sendable {
     var counts: [String: Int] = [:]
     var authenticated = 0
     var lastNumber = 0
+    var closedCount = 0
     var mayWait = true
 
     mutating func leave(_ workspace: String) {
@@ -38,6 +39,9 @@ final class Connections: Sendable {
 
   /// The number of open connections.
   var count: Int { state.withLock { $0.open.count } }
+
+  /// The number of connections that have been closed since the server started.
+  var closedCount: Int { state.withLock(\.closedCount) }
 
   /// The number of entries about open connections.
   var entryCount: Int {
@@ -104,6 +108,7 @@ final class Connections: Sendable {
     connection.noteClosed()
     state.withLock { state in
       state.open[connection.id] = nil
+      state.closedCount += 1
       if let workspace = connection.workspace { state.leave(workspace) }
       connection.workspace = nil
     }

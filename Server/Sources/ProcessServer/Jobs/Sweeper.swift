@@ -11,6 +11,7 @@ import ServiceLifecycle
 /// Removes idle sessions at intervals, and gives back the memory of removed ones.
 struct Sweeper: Service {
   let jobs: JobTable
+  let connections: Connections
   let metrics: Metrics
   let idleTimeout: Duration
 
@@ -23,8 +24,9 @@ struct Sweeper: Service {
       while true {
         try await Task.sleep(for: interval)
         jobs.sweep()
-        let work = jobs.goneCount + metrics.answerCount
-        // Once more after the last work: the buffers of its answers were in use at the time.
+        // A connection that closes frees what it had sent and what it was to be sent.
+        let work = jobs.goneCount + metrics.answerCount + connections.closedCount
+        // Once more after the last work: its buffers may have been in use at the time.
         if work != workBefore || isWarm { releaseUnusedMemory() }
         isWarm = work != workBefore
         workBefore = work
