@@ -63,19 +63,38 @@ extension RingMemory {
     return readChunks(attempt, in: window, status: status, into: &batch, probe: probe)
   }
 
-  /// R3 to R6: Reads the chunks that are due. At least one is, unless an append in flight
-  /// overwrites the whole window.
+  /// R3 to R6: Reads the chunks that are due: of the head first, then of the window. At least one is
+  /// due, unless an append in flight overwrites the whole window.
   @inline(never)
   private func readChunks<Probe: ReadProbe>(
     _ attempt: ReadAttempt, in window: RetainedWindow, status: UInt64,
     into batch: inout RingBatch, probe: Probe
   ) -> ReadAttempt.Outcome {
-    let cursor = attempt.cursor
+    var cursor = attempt.cursor
+    var maxBytes = attempt.maxBytes
     probe.reached(.located)
+
+    let head = head(upTo: window.newestSeq)
+    var isDamaged = head.isDamaged
+    var headPart: HeadPart?
+    if cursor.seq < head.seq {
+      headPart = self.headPart(of: head, since: cursor.seq, maxBytes: maxBytes)
+      if let headPart {
+        cursor = RingCursor(publishedSeq: headPart.last, end: headPart.end)
+        maxBytes = max(0, maxBytes - (headPart.end - headPart.begin))
+      } else {
+        // Counted as missed, like all damage.
+        isDamaged = true
+      }
+    }
+    if let headPart, cursor.seq < head.seq || window.isEmpty {
+      return readHead(headPart, in: window, status: status, into: &batch)
+    }
     if window.isEmpty {
       batch.summary = account(
-        status, window, since: cursor.seq, end(of: cursor), kept: window.newestSeq + 1,
+        status, window, head, since: cursor.seq, end(of: cursor), kept: window.newestSeq + 1,
         at: window.end, isLapped: true, last: window.newestSeq, end: window.end)
+      if isDamaged { batch.summary.isDamaged = true }
       // If the append in flight is complete by now, there is something newer to read.
       return counters.observe() == window.newestSeq ? .complete : .lapped
     }
@@ -84,28 +103,38 @@ extension RingMemory {
     var first = max(cursor.seq + 1, window.oldestSeq)
     let predecessorEnd = descriptor(first - 1).end
     var begin = begin(predecessorEnd: predecessorEnd, end: descriptor(first).end)
-    var last = lastChunk(from: first, begin: begin, in: window, maxBytes: attempt.maxBytes)
+    var last = lastChunk(from: first, begin: begin, in: window, maxBytes: maxBytes)
     var end = last == window.newestSeq ? window.end : descriptor(last).end
     let cursorEnd = descriptor(cursor.seq).end
     probe.reached(.searched)
     let announced = counters.announcedSeqAfterDescriptors()
     guard first - 1 + layout.slotCount > announced else { return .stale }
-    let since = cursor.offset ?? (cursor.seq + layout.slotCount > announced ? cursorEnd : nil)
-    var isDamaged = false
-    if !isTrusted, !isPlausible(begin: begin, end: end, in: window) {
+    let since =
+      cursor.offset ?? (cursor.seq == head.seq ? head.end : nil)
+      ?? (cursor.seq + layout.slotCount > announced ? cursorEnd : nil)
+    if !isTrusted, !isPlausible(begin: begin, end: end, in: window, behind: head) {
       isDamaged = true
-      first = intactSuffix(from: first, to: window.newestSeq, end: window.end)
-      guard first <= window.newestSeq else { return .damaged }
+      first = intactSuffix(from: first, to: window.newestSeq, end: window.end, behind: head)
+      guard first <= window.newestSeq else {
+        return readDamaged(headPart, in: window, status: status, into: &batch)
+      }
       begin = descriptor(first - 1).end
-      last = lastChunk(from: first, begin: begin, in: window, maxBytes: attempt.maxBytes)
+      last = lastChunk(from: first, begin: begin, in: window, maxBytes: maxBytes)
       end = last == window.newestSeq ? window.end : descriptor(last).end
-      guard isPlausible(begin: begin, end: end, in: window) else { return .damaged }
+      guard isPlausible(begin: begin, end: end, in: window, behind: head) else {
+        return readDamaged(headPart, in: window, status: status, into: &batch)
+      }
     }
     probe.reached(.confirmed)
+    // A read has one chunk at least, whatever the limit; with a part of the head it has one.
+    if let headPart, end - begin > maxBytes {
+      return readHead(headPart, in: window, status: status, into: &batch)
+    }
 
     // R4 describe. The number of descriptors and the payload's length are confirmed by now.
     let count = last - first + 1
-    let storage = batch.makeRoom(bytes: end - begin, chunks: count)
+    let storage = batch.makeRoom(
+      bytes: end - begin, chunks: count, head: headPart?.room ?? BatchStorage.Head())
     copyDescriptors(from: first - 1, count: count + 1, to: storage)
     probe.reached(.copiedDescriptors)
     let firstIntactSlot = counters.announcedSeqAfterDescriptors() &- layout.slotCount &+ 1
@@ -115,7 +144,9 @@ extension RingMemory {
     if !isTrusted {
       let intact = storage.intactSuffix(of: reused..<count, end: end)
       // Where the chunks behind these are not read yet, they may be intact.
-      guard intact < count || last < window.newestSeq else { return .damaged }
+      guard intact < count || last < window.newestSeq else {
+        return readDamaged(headPart, in: window, status: status, into: &batch)
+      }
       isDamaged = isDamaged || intact > reused
       reused = max(reused, intact)
     }
@@ -125,8 +156,14 @@ extension RingMemory {
       to: storage, count: count, from: reused, order: attempt.order, probe: probe)
 
     // R6 account.
+    if let headPart {
+      guard kept < count else {
+        return readHead(headPart, in: window, status: status, into: &batch)
+      }
+      guard copyHead(headPart, to: storage, before: kept) else { return .stale }
+    }
     batch.summary = account(
-      status, window, since: cursor.seq, since, kept: first + kept,
+      status, window, head, since: cursor.seq, since, kept: first + kept,
       at: kept < count ? storage.begin(kept) : end, isLapped: kept > 0 || isDamaged, last: last,
       end: end)
     batch.summary.isDamaged = isDamaged
@@ -135,19 +172,46 @@ extension RingMemory {
     return .complete
   }
 
+  /// Reads chunks of the head alone, and leaves what is due behind them for the next read.
+  @inline(never)
+  private func readHead(
+    _ part: HeadPart, in window: RetainedWindow, status: UInt64, into batch: inout RingBatch
+  ) -> ReadAttempt.Outcome {
+    let storage = batch.makeRoom(bytes: 0, chunks: 0, head: part.room)
+    storage.setBegin(part.end)
+    guard copyHead(part, to: storage, before: 0) else { return .stale }
+    batch.summary = account(
+      status, window, HeadExtent(seq: part.last, end: part.end), since: part.last, part.end,
+      kept: part.last + 1, at: part.end, isLapped: false, last: part.last, end: part.end)
+    batch.summary.lostBytes = window.lostBytes
+    batch.setChunks(0..<0, firstSeq: part.last + 1)
+    return .complete
+  }
+
+  /// Reads chunks of the head, if any are due, before a part of a found region that cannot be read.
+  private func readDamaged(
+    _ part: HeadPart?, in window: RetainedWindow, status: UInt64, into batch: inout RingBatch
+  ) -> ReadAttempt.Outcome {
+    guard let part else { return .damaged }
+    let outcome = readHead(part, in: window, status: status, into: &batch)
+    batch.summary.isDamaged = true
+    return outcome
+  }
+
   /// R6: Returns the account of a read after the chunk `seq`, which ended at `since`. The read has
   /// dealt with all chunks up to `last`, which ends at `end`, and has missed those before `kept`,
   /// which begins at `keptBegin`.
   private func account(
-    _ status: UInt64, _ window: RetainedWindow, since seq: Int, _ since: Int?, kept: Int,
-    at keptBegin: Int, isLapped: Bool, last: Int, end: Int
+    _ status: UInt64, _ window: RetainedWindow, _ head: HeadExtent, since seq: Int, _ since: Int?,
+    kept: Int, at keptBegin: Int, isLapped: Bool, last: Int, end: Int
   ) -> ReadSummary {
     var summary = ReadSummary()
     summary.status = status
     // What was overwritten during the read is lost by now, whatever the window said.
-    summary.lostBytes = isLapped ? max(window.lostBytes, keptBegin) : window.lostBytes
+    summary.lostBytes =
+      isLapped ? max(window.lostBytes, keptBegin - head.end) : window.lostBytes
     // What is kept is not lost, whatever a found region says.
-    if !isTrusted { summary.lostBytes = min(summary.lostBytes, keptBegin) }
+    if !isTrusted { summary.lostBytes = min(summary.lostBytes, max(0, keptBegin - head.end)) }
     summary.missedChunks = kept - seq - 1
     summary.missedBytes = since.map { max(0, keptBegin - $0) }
     summary.cursor = RingCursor(publishedSeq: last, end: end)
@@ -231,24 +295,30 @@ extension RingMemory {
     min(max(count, Self.plausibleCounts.lowerBound), Self.plausibleCounts.upperBound)
   }
 
-  /// Whether chunks can begin and end at these offsets: they have some bytes, within the cap, and
-  /// do not end behind the newest chunk.
+  /// Whether chunks can begin and end at these offsets: they have some bytes, within the cap, begin
+  /// behind the head, and do not end behind the newest chunk.
   @inline(__always)
-  private func isPlausible(begin: Int, end: Int, in window: RetainedWindow) -> Bool {
-    1...layout.capacity ~= end - begin && end <= window.end
+  private func isPlausible(
+    begin: Int, end: Int, in window: RetainedWindow, behind head: HeadExtent
+  ) -> Bool {
+    1...layout.capacity ~= end - begin && begin >= head.end && end <= window.end
   }
 
   /// Returns the first of the chunks up to `last`, which ends at `end`, that follow each other in
-  /// the payload and are within the cap together; `last + 1` if there is none.
+  /// the payload behind the head and are within the cap together; `last + 1` if there is none.
   ///
   /// Where two ends contradict each other, either may be the wrong one: the chunk that begins at
   /// the second is left out as well.
-  private func intactSuffix(from first: Int, to last: Int, end: Int) -> Int {
+  private func intactSuffix(
+    from first: Int, to last: Int, end: Int, behind head: HeadExtent
+  ) -> Int {
     var seq = last + 1
     var nextEnd = end
     while seq > first {
       let begin = descriptor(seq - 2).end
-      guard begin < nextEnd, end - begin <= layout.capacity else { return min(seq, last) + 1 }
+      guard begin < nextEnd, begin >= head.end, end - begin <= layout.capacity else {
+        return min(seq, last) + 1
+      }
       nextEnd = begin
       seq -= 1
     }
@@ -276,7 +346,7 @@ extension BatchStorage {
 
 extension BatchStorage {
   /// Returns whether each of a range of chunks ends after its predecessor.
-  private func isInOrder(_ chunks: Range<Int>) -> Bool {
+  func isInOrder(_ chunks: Range<Int>) -> Bool {
     // Without branches, and so by vectors: the sign of each difference must be that of a negative.
     let words = unsafe descriptors
     var differences = -1
@@ -368,7 +438,7 @@ extension RingMemory {
   ) -> Int {
     let position = from % layout.payloadSize
     let beforeWrap = min(to - from, layout.payloadSize - position)
-    let destination = unsafe storage.payload + (from - storage.begin(0))
+    let destination = unsafe storage.payload + (storage.head.byteCount + from - storage.begin(0))
     unsafe ring_copy_out(destination, payload + position, beforeWrap, copyMethod)
     unsafe ring_copy_out(
       destination + beforeWrap, payload, to - from - beforeWrap, copyMethod)

@@ -1,17 +1,18 @@
 import CRingShims
 
-/// The part of a ring that is retained, as of one published seq.
+/// The part of a ring that is retained behind the head, as of one published seq.
 struct RetainedWindow {
   /// The newest published seq.
   var newestSeq: Int
   /// Where that chunk ends: the bytes appended so far.
   var end: Int
-  /// The oldest retained seq; beyond `newestSeq` if an append in flight overwrites all of them.
+  /// The oldest retained seq; beyond `newestSeq` if an append in flight overwrites all of them, or
+  /// if there are none.
   var oldestSeq: Int
-  /// The bytes no longer retained: where the oldest retained chunk begins.
+  /// The bytes no longer retained: where the oldest retained chunk begins, less the head's bytes.
   var lostBytes: Int
 
-  /// Whether an append in flight overwrites everything that was retained.
+  /// Whether an append in flight overwrites everything that was retained, or there was nothing.
   var isEmpty: Bool { oldestSeq > newestSeq }
 
   /// The window of a ring to which nothing was appended.
@@ -59,9 +60,11 @@ extension RingMemory {
     // some of that before it is published; what its pieces have announced counts as evicted.
     let overwritten = counters.announcedOffsetHint() &- layout.payloadSize
     let bound = max(end - layout.capacity, overwritten)
-    let oldest = max(1, newestSeq - layout.chunkLimit + 1)
+    let head = head(upTo: newestSeq)
+    let oldest = max(head.seq + 1, newestSeq - layout.chunkLimit + 1)
     var low = oldest
     if let hint, hint.newestSeq <= newestSeq { low = max(low, min(hint.oldestSeq, newestSeq)) }
+    let hasChunks = low <= newestSeq
 
     // The oldest retained seq is the first whose predecessor ends at or after `bound`. Gallop, then
     // halve.
@@ -78,14 +81,15 @@ extension RingMemory {
       if descriptor(middle - 1).end < bound { left = middle + 1 } else { right = middle }
     }
     var oldestSeq = left
-    var lostBytes = descriptor(oldestSeq - 1).end
-    if oldestSeq > newestSeq, end - layout.capacity >= bound {
+    var begin = descriptor(oldestSeq - 1).end
+    if hasChunks, oldestSeq > newestSeq, end - layout.capacity >= bound {
       // The newest chunk is larger than the cap: its last `capacity` bytes are retained.
       oldestSeq = newestSeq
-      lostBytes = end - layout.capacity
+      begin = end - layout.capacity
     }
     // What is lost is within the cap before the end, whatever a descriptor says.
-    if !isTrusted { lostBytes = min(max(lostBytes, end - layout.capacity, 0), end) }
+    if !isTrusted { begin = min(max(begin, end - layout.capacity, 0), end) }
+    let lostBytes = hasChunks ? max(begin - head.end, 0) : 0
     probe.reached(.searched)
     // RING(descriptors) confirms them all: `low - 1` is the oldest seq that was looked at.
     guard low - 1 + layout.slotCount > counters.announcedSeqAfterDescriptors() else {

@@ -4,8 +4,10 @@
 /// ``payload`` for all their bytes at once.
 public struct RingBatch: Sendable {
   @usableFromInline var storage: BatchStorage?
-  /// The index of the first chunk within the storage; those before it were lapped.
+  /// The index within the storage of the first chunk behind the head, less the number of chunks of
+  /// the head; chunks before it were lapped.
   @usableFromInline var firstIndex = 0
+  /// The seq of the first chunk, if the first chunk behind the head follows on the head's.
   @usableFromInline var firstSeq = 1
   @usableFromInline var chunkCount = 0
   @usableFromInline var summary = ReadSummary()
@@ -21,6 +23,11 @@ public struct RingBatch: Sendable {
   /// How many bytes this reader asked for and can no longer have; nil if the reader gave a cursor
   /// without an offset, and one so old that its chunk's descriptor is gone.
   public var missedBytes: Int? { summary.missedBytes }
+  /// The index of the chunk before which the missed chunks lay: 0, or the number of chunks of the
+  /// ring's head in this batch.
+  ///
+  /// - Complexity: O(1).
+  public var gapIndex: Int { chunkCount == 0 ? 0 : storage!.head.count }
   /// Where the next read continues.
   public var cursor: RingCursor { summary.cursor }
   /// Whether chunks are due that this read left for the next one.
@@ -78,11 +85,35 @@ extension RingBatch: RandomAccessCollection {
   public subscript(index: Int) -> RingChunk {
     precondition(0 <= index && index < count, "chunk \(index) is not among the batch's \(count)")
     let storage = storage!
+    let head = storage.head
+    guard index >= head.count else { return headChunk(index, of: storage) }
     let own = storage.descriptor(firstIndex + index + 1)
     let begin = storage.begin(firstIndex + index)
     return RingChunk(
       seq: firstSeq + index, offset: begin, tag: own.tag,
-      data: ChunkBytes(storage: storage, origin: begin - storage.begin(0), count: own.end - begin))
+      data: ChunkBytes(
+        storage: storage, origin: head.byteCount + begin - storage.begin(0), count: own.end - begin)
+    )
+  }
+
+  /// A chunk of the head. Between the head and what follows lies all that the read has missed.
+  @inline(never)
+  private func headChunk(_ index: Int, of storage: BatchStorage) -> RingChunk {
+    let slot = storage.headStart + index
+    let own = storage.descriptor(slot + 1)
+    let begin = storage.begin(slot)
+    return RingChunk(
+      seq: firstSeq + index - summary.missedChunks, offset: begin, tag: own.tag,
+      data: ChunkBytes(
+        storage: storage,
+        origin: payloadOrigin(of: storage) + begin - storage.begin(storage.headStart),
+        count: own.end - begin))
+  }
+
+  /// Where the first chunk's bytes lie in the storage's payload: the head's lie right before those
+  /// of the first chunk behind it.
+  private func payloadOrigin(of storage: BatchStorage) -> Int {
+    storage.begin(firstIndex + storage.head.count) - storage.begin(0)
   }
 
   /// The payload of all chunks, one behind the other.
@@ -91,10 +122,11 @@ extension RingBatch: RandomAccessCollection {
   public var payload: ChunkBytes {
     guard count > 0 else { return ChunkBytes(storage: nil, origin: 0, count: 0) }
     let storage = storage!
-    let begin = storage.begin(firstIndex)
+    let head = storage.head
+    let begin = storage.begin(firstIndex + head.count)
     return ChunkBytes(
-      storage: storage, origin: begin - storage.begin(0),
-      count: storage.begin(firstIndex + count) - begin)
+      storage: storage, origin: payloadOrigin(of: storage),
+      count: head.byteCount + storage.begin(firstIndex + count) - begin)
   }
 }
 
@@ -107,18 +139,30 @@ extension RingBatch {
 
   /// Returns room for a read: this batch's own memory if nothing else refers to it and it is large
   /// enough, else fresh memory.
-  mutating func makeRoom(bytes: Int, chunks: Int) -> BatchStorage {
-    if storage == nil || !storage!.reuse(bytes: bytes, descriptors: chunks + 1) {
-      storage = BatchStorage(bytes: bytes, descriptors: chunks + 1)
+  ///
+  /// - Parameters:
+  ///   - bytes: The payload of the chunks behind the head.
+  ///   - chunks: The number of these.
+  ///   - head: The head's chunks that the batch is to hold besides.
+  mutating func makeRoom(
+    bytes: Int, chunks: Int, head: BatchStorage.Head = BatchStorage.Head()
+  ) -> BatchStorage {
+    let bytes = head.byteCount + bytes
+    let descriptors = chunks + 1 + head.descriptorCount
+    if storage == nil || !storage!.reuse(bytes: bytes, descriptors: descriptors) {
+      storage = BatchStorage(bytes: bytes, descriptors: descriptors)
     }
+    storage!.setHead(head)
     return storage!
   }
 
-  /// Takes a range of the chunks in the storage that `makeRoom` returned.
+  /// Takes a range of the chunks in the storage that `makeRoom` returned, and the head's before
+  /// them.
   mutating func setChunks(_ indices: Range<Int>, firstSeq: Int) {
-    firstIndex = indices.lowerBound
-    self.firstSeq = firstSeq
-    chunkCount = indices.count
+    let headCount = storage!.head.count
+    firstIndex = indices.lowerBound - headCount
+    self.firstSeq = firstSeq - headCount
+    chunkCount = indices.count + headCount
   }
 }
 
@@ -209,6 +253,10 @@ extension RingBatch {
 ///  └───────────────┴──────────────────────────────────────┴─────────────────────────────┘
 /// ```
 ///
+/// With chunks of a ring's head, the descriptors of these follow those of the other chunks, in the
+/// same form. The payload then begins with as much room as the head's has, which ends up right
+/// before that of the first chunk that was not lapped: all payload is contiguous.
+///
 /// It is written only while one batch alone refers to it. After that, what it holds never changes.
 @safe
 @usableFromInline
@@ -219,6 +267,17 @@ struct BatchStorage: @unchecked Sendable {
     let words: Int
     /// The words in use for descriptors; the payload begins behind them.
     @usableFromInline var descriptors: Int
+    /// The chunks of a ring's head.
+    var head = Head()
+  }
+
+  /// How much of a ring's head a batch holds.
+  struct Head {
+    var count = 0
+    var byteCount = 0
+
+    /// The words for descriptors: where the first chunk begins, then one per chunk.
+    var descriptorCount: Int { count == 0 ? 0 : count + 1 }
   }
 
   @usableFromInline var buffer: ManagedBuffer<Counts, UInt64>
@@ -265,6 +324,24 @@ struct BatchStorage: @unchecked Sendable {
 }
 
 extension BatchStorage {
+  /// The chunks of a ring's head.
+  var head: Head {
+    @inline(__always) get {
+      unsafe buffer.withUnsafeMutablePointerToHeader { unsafe $0.pointee.head }
+    }
+  }
+
+  mutating func setHead(_ head: Head) {
+    unsafe buffer.withUnsafeMutablePointerToHeader { unsafe $0.pointee.head = head }
+  }
+
+  /// The index of the descriptor that says where the head's first chunk begins.
+  var headStart: Int {
+    unsafe buffer.withUnsafeMutablePointerToHeader { header in
+      unsafe header.pointee.descriptors - header.pointee.head.descriptorCount
+    }
+  }
+
   /// The descriptor at an index: 0 for the predecessor of chunk 0, one more for each chunk.
   @inline(__always)
   func descriptor(_ index: Int) -> Descriptor { unsafe Descriptor(word: descriptors[index]) }

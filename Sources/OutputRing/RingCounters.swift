@@ -10,7 +10,9 @@ import CRingShims
 //                                   only grow. A reservation that is not used up is not taken back,
 //                                   because the kernel may have written beyond what it returned.
 //   publishedSeq                    the newest chunk that readers may see
+//   headSeq                         the newest chunk of the head; 0 without one
 //   descriptors, payload            rings; see RingLayout
+//   head's descriptors and payload  areas of which each byte is written once
 //   status                          one word of the owner's, stored by the producer only
 //   window cache, reported loss     words that only readers store; see RetainedWindow
 //
@@ -22,6 +24,9 @@ import CRingShims
 //                a function of the published descriptors, less what the announced pieces of an
 //                append in flight overwrite.
 //   evicted      published and no longer retained; its bytes may still be intact
+//
+//   A chunk of the head stays retained, and cannot be lapped. The window is that of the chunks
+//   behind the head.
 //
 //   Retained is what the contract promises; intact is what a copy must confirm. A reader checks
 //   both. A chunk is lapped if it is overwritten while a reader reads it.
@@ -35,17 +40,22 @@ import CRingShims
 //
 //   A chunk larger than the slack repeats W1 and W2 for each of its pieces. A reservation announces
 //   all of itself in W1, and the caller's closure is W2. W3 and W4 follow if it wrote anything.
+//   While the head has room, W2 copies to the head's payload, and W3 stores the descriptor there as
+//   well and then headSeq.
 //
 // THE READER'S STEPS, for each attempt
 //
 //   R1 observe    load the status; RING(observe): load publishedSeq; load the status again
-//   R2 window     find the oldest retained chunk: in the cache, or by a search of the descriptors,
-//                 confirmed after RING(descriptors)
+//   R2 window     load headSeq; find the oldest retained chunk behind the head: in the cache, or by
+//                 a search of the descriptors, confirmed after RING(descriptors)
 //   R3 select     load the ends of the first and the last chunk to read; confirm them after
 //                 RING(descriptors), and only then use them as bounds
 //   R4 describe   copy the descriptors of these chunks; confirm them after RING(descriptors)
 //   R5 copy       copy their payload piece by piece; confirm each piece after RING(payload)
 //   R6 account    count what was delivered and what was missed
+//
+//   Chunks of the head that are due are copied before R3. They need no confirmation: RING(observe)
+//   makes them visible, and nothing overwrites them.
 //
 //   To confirm descriptors is to load announcedSeq; to confirm payload, announcedOffset. An attempt
 //   ends complete, lapped (all that was due was overwritten in R5) or stale (a slot that R2, R3 or
@@ -83,6 +93,7 @@ struct RingCounters: @unchecked Sendable {
   private var announcedSeq: UnsafeMutablePointer<UInt64> { unsafe words }
   private var announcedOffset: UnsafeMutablePointer<UInt64> { unsafe words + 1 }
   private var publishedSeq: UnsafeMutablePointer<UInt64> { unsafe words + 2 }
+  private var headSeq: UnsafeMutablePointer<UInt64> { unsafe words + 3 }
 }
 
 // MARK: Producer
@@ -96,6 +107,12 @@ extension RingCounters {
     // RING(announce), pairs with RING(descriptors) and RING(payload): no store to the slot or to
     // the payload becomes visible before the announcement.
     ring_fence_release()
+  }
+
+  /// W3: Stores that the head ends with the chunk `seq`, which is about to be published.
+  @inline(__always)
+  func storeHeadSeq(_ seq: Int) {
+    unsafe ring_store_relaxed(headSeq, UInt64(truncatingIfNeeded: seq))
   }
 
   /// W4: Publishes a seq whose descriptor and payload are stored.
@@ -114,6 +131,16 @@ extension RingCounters {
   func observe() -> Int {
     // RING(observe), pairs with RING(publish).
     unsafe Int(truncatingIfNeeded: ring_load_acquire(publishedSeq))
+  }
+
+  /// R2: Returns the newest chunk of the head, as of the observation that precedes the call, or
+  /// later.
+  ///
+  /// Where it is less than the observed seq, it is final: the observed chunk was stored behind the
+  /// head, and so will be all that follow.
+  @inline(__always)
+  func headSeqAfterObserving() -> Int {
+    unsafe Int(truncatingIfNeeded: ring_load_relaxed(headSeq))
   }
 
   /// R2, R3, R4: Returns how far slots may have been overwritten, as seen after the descriptor

@@ -139,6 +139,7 @@ extension RingLayout {
     for (index, word) in header.enumerated().dropFirst() {
       unsafe ring_store_relaxed(words + index, word)
     }
+    unsafe ring_store_relaxed(words + Self.headCapacityByte / 8, UInt64(headCapacity))
     if metadataCapacity > 0 {
       unsafe ring_store_relaxed(words + Self.metadataCountByte / 8, UInt64(metadata.count))
       let boot = Boot.current
@@ -224,13 +225,12 @@ extension RingFile {
     guard header[1] == RingLayout.version else {
       throw RingFileError(path, .otherVersion(header[1]))
     }
-    guard let layout = RingLayout(header: header), layout.regionSize == size else {
-      throw RingFileError(path, .damagedHeader)
-    }
-    for byte in RingLayout.reservedBytes {
-      guard unsafe ring_load_relaxed(words + byte / 8) == 0 else {
-        throw RingFileError(path, .unknownFeature)
-      }
+    let headCapacity = unsafe ring_load_relaxed(words + RingLayout.headCapacityByte / 8)
+    guard let layout = RingLayout(header: header, headCapacity: headCapacity),
+      layout.regionSize == size
+    else { throw RingFileError(path, .damagedHeader) }
+    guard unsafe ring_load_relaxed(words + RingLayout.reservedByte / 8) == 0 else {
+      throw RingFileError(path, .unknownFeature)
     }
     return layout
   }

@@ -11,7 +11,13 @@
 ///  │ magic, version │ announcedSeq    │ notes; else │ (only in │ slotCount words  │ payloadSize  │
 ///  │ geometry       │ announcedOffset │ the window  │ a file)  │                  │ bytes        │
 ///  │ status word    │ publishedSeq    │ cache       │          │                  │              │
+///  │                │ headSeq         │             │          │                  │              │
 ///  └────────────────┴─────────────────┴─────────────┴──────────┴──────────────────┴──────────────┘
+///    headStart, only with a head
+///  ┌──────────────────────┬──────────────────────┐
+///  │ head's descriptors   │ head's payload       │
+///  │ headChunkLimit words │ headCapacity bytes   │
+///  └──────────────────────┴──────────────────────┘
 /// ```
 ///
 /// - A *descriptor* is one word: the offset at which its chunk ends, shifted left by one, and the
@@ -21,6 +27,10 @@
 ///   run of chunks is one contiguous range, or two at the wrap.
 /// - `payloadSize` exceeds `capacity` by `reservationLimit`. What is *retained* is at most
 ///   `capacity` bytes; the slack lets a producer write ahead without touching them.
+/// - The *head* holds the first chunks, which are never evicted: as many as fit in `headCapacity`
+///   bytes and `headChunkLimit` chunks. Each byte of it is written once. The descriptor of seq `s`
+///   is word `s - 1`, the payload byte of offset `o` is byte `o`. The ring has descriptors of these
+///   chunks as well, but not their payload: its first chunk begins where the head ends.
 public struct RingLayout: Sendable, Hashable {
   /// The cap: the most payload bytes ever retained.
   public let capacity: Int
@@ -31,13 +41,20 @@ public struct RingLayout: Sendable, Hashable {
   public let reservationLimit: Int
   /// The number of descriptor slots, a power of two above ``chunkLimit``.
   public let slotCount: Int
+  /// The most bytes of the first chunks that are never evicted; 0 for none.
+  public let headCapacity: Int
   /// The bytes kept for the owner's metadata: 0 in memory, ``metadataRoom`` in a file.
   var metadataCapacity = 0
 
   /// The bytes of payload storage: ``capacity`` and the slack.
   public var payloadSize: Int { capacity + reservationLimit }
+  /// The most chunks that are never evicted: one for each 16 bytes of the head, or 1,024 of a small
+  /// head; 0 without a head.
+  public var headChunkLimit: Int { min(headCapacity, max(1_024, headCapacity / 16)) }
   /// The bytes of the whole region.
-  public var regionSize: Int { payloadStart + payloadSize }
+  public var regionSize: Int {
+    headCapacity == 0 ? payloadStart + payloadSize : headPayloadStart + headCapacity
+  }
 
   /// The largest capacity a ring can have, in bytes: 1 GiB.
   public static let maxCapacity = 1 << 30
@@ -61,8 +78,12 @@ public struct RingLayout: Sendable, Hashable {
   ///     ``defaultChunkLimit(capacity:)``. More than `capacity` has no effect, since no chunk is
   ///     empty.
   ///   - reservationLimit: The most bytes of one reservation, from 1 to ``maxCapacity``.
+  ///   - headCapacity: The most bytes of the first chunks, never to be evicted, that are retained
+  ///     besides `capacity`; from 0 to ``maxCapacity``.
   /// - Precondition: each parameter is within its range.
-  public init(capacity: Int, chunkLimit: Int? = nil, reservationLimit: Int = 65_536) {
+  public init(
+    capacity: Int, chunkLimit: Int? = nil, reservationLimit: Int = 65_536, headCapacity: Int = 0
+  ) {
     let chunkLimit = chunkLimit ?? Self.defaultChunkLimit(capacity: capacity)
     precondition(
       1...Self.maxCapacity ~= capacity,
@@ -72,7 +93,11 @@ public struct RingLayout: Sendable, Hashable {
     precondition(
       1...Self.maxCapacity ~= reservationLimit,
       "ring reservationLimit must be from 1 to \(Self.maxCapacity) bytes, not \(reservationLimit)")
+    precondition(
+      0...Self.maxCapacity ~= headCapacity,
+      "ring headCapacity must be from 0 to \(Self.maxCapacity) bytes, not \(headCapacity)")
     self.capacity = capacity
+    self.headCapacity = headCapacity
     self.chunkLimit = min(chunkLimit, capacity)
     self.reservationLimit = reservationLimit
     // A reader also needs the slot before the oldest retained chunk, and the producer one for the
@@ -92,19 +117,22 @@ extension RingLayout {
   static let version: UInt64 = 2
 
   static let statusByte = 64
-  /// Words of the header that are 0 until there is something for them to describe: an area whose
-  /// chunks are never evicted, and times of chunks.
-  static let reservedBytes = [72, 80]
+  static let headCapacityByte = 72
+  /// A word of the header that is 0 until there is something for it to describe: times of chunks.
+  static let reservedByte = 80
   static let metadataCountByte = 88
   static let bootByte = 96
-  static let controlStart = 128
+  package static let controlStart = 128
   static let ownerLineStart = 256
-  static let metadataStart = 384
+  package static let metadataStart = 384
   /// The room for metadata in a file: a page, so that the payload lies as it does in memory.
   static let metadataRoom = 4_096
 
-  var descriptorStart: Int { Self.metadataStart + metadataCapacity }
-  var payloadStart: Int { descriptorStart + slotCount * 8 }
+  package var descriptorStart: Int { Self.metadataStart + metadataCapacity }
+  package var payloadStart: Int { descriptorStart + slotCount * 8 }
+  /// Where the head's descriptors lie: behind the payload, on a cache line of their own.
+  package var headStart: Int { (payloadStart + payloadSize + 127) & ~127 }
+  package var headPayloadStart: Int { headStart + headChunkLimit * 8 }
 
   /// The words at the beginning of the region, by which a program that maps it knows its contents.
   /// The first is the magic.
@@ -121,16 +149,20 @@ extension RingLayout {
   /// Returns the layout that the words of a file's header describe, or nil if no ring in a file has
   /// such a header.
   ///
-  /// - Parameter header: ``headerCount`` words, which may be any.
-  init?(header: [UInt64]) {
-    guard header.count == Self.headerCount, header[2...7].allSatisfy({ $0 <= 1 << 40 }) else {
-      return nil
-    }
+  /// - Parameters:
+  ///   - header: ``headerCount`` words, which may be any.
+  ///   - headCapacity: The word for the head's capacity, likewise.
+  init?(header: [UInt64], headCapacity: UInt64) {
+    guard header.count == Self.headerCount, header[2...7].allSatisfy({ $0 <= 1 << 40 }),
+      headCapacity <= UInt64(Self.maxCapacity)
+    else { return nil }
     let (capacity, chunkLimit, reservationLimit) = (Int(header[2]), Int(header[3]), Int(header[4]))
     guard 1...Self.maxCapacity ~= capacity, 1...(1 << 28) ~= chunkLimit,
       1...Self.maxCapacity ~= reservationLimit
     else { return nil }
-    self.init(capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit)
+    self.init(
+      capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
+      headCapacity: Int(headCapacity))
     metadataCapacity = Self.metadataRoom
     guard self.header == header else { return nil }
   }

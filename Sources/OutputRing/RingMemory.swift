@@ -102,6 +102,16 @@ final class RingMemory: @unchecked Sendable {
   @inline(__always)
   func begin(predecessorEnd: Int, end: Int) -> Int { max(predecessorEnd, end - layout.capacity) }
 
+  /// The descriptors of the head's chunks, that of seq 1 first.
+  @inline(__always)
+  var headDescriptors: UnsafeMutablePointer<UInt64> {
+    unsafe (base + layout.headStart).assumingMemoryBound(to: UInt64.self)
+  }
+
+  /// The payload of the head's chunks.
+  @inline(__always)
+  var headPayload: UnsafeMutableRawPointer { unsafe base + layout.headPayloadStart }
+
   /// The owner's status word.
   ///
   /// Storing it releases and loading it acquires, so a reader that sees a status also sees every

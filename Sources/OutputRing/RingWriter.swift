@@ -25,8 +25,10 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   private let slotMask: Int
   private let payloadSize: Int
   /// Up to this place in the payload, chunks are copied in one piece by assembly: the payload's
-  /// size, or 0 if the copy must not be assembly.
-  private let inlineLimit: Int
+  /// size, or 0 if the copy must not be assembly, or as long as the head has room.
+  private var inlineLimit: Int
+  /// The bytes that the head has room for; 0 once a chunk did not fit, and without a head.
+  private var headRoom: Int
 
   /// The newest published seq; 0 before the first append.
   public private(set) var lastSeq = 0
@@ -93,7 +95,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     copyMethod = memory.copyMethod
     slotMask = memory.slotMask
     payloadSize = memory.layout.payloadSize
-    inlineLimit = copyMethod == .atomicWords ? 0 : payloadSize
+    headRoom = memory.layout.headCapacity
+    inlineLimit = headRoom > 0 || copyMethod == .atomicWords ? 0 : payloadSize
   }
 
   /// Returns a reader of this ring. Readers are values: copy them, send them anywhere.
@@ -218,6 +221,7 @@ extension RingWriter {
   private mutating func appendInPieces<Probe: WriteProbe>(
     _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
   ) {
+    if headRoom > 0, unsafe appendToHead(source, count, tag, probe: probe) { return }
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
     // Of a chunk larger than the capacity, the last bytes are stored.
@@ -258,13 +262,53 @@ extension RingWriter {
   }
 }
 
+// MARK: Head
+
+extension RingWriter {
+  /// W1 to W4 of a chunk that fits in the head, or nothing: then the head is complete, and the
+  /// chunk goes behind it.
+  @inline(never)
+  private mutating func appendToHead<Probe: WriteProbe>(
+    _ source: UnsafeRawPointer, _ count: Int, _ tag: Bool, probe: Probe
+  ) -> Bool {
+    guard count <= headRoom else {
+      completeHead()
+      return false
+    }
+    announce(seq: lastSeq &+ 1, offset: endOffset &+ count)
+    probe.announcedPiece()
+    // W2. No reader knows of the place yet, so this copy races with none.
+    unsafe (memory.headPayload + endOffset).copyMemory(from: source, byteCount: count)
+    publishInHead(count, tag: tag)
+    return true
+  }
+
+  /// W3 and W4 of a chunk whose payload is in the head.
+  private mutating func publishInHead(_ count: Int, tag: Bool) {
+    let seq = lastSeq &+ 1
+    let end = endOffset &+ count
+    unsafe ring_store_relaxed(memory.headDescriptors + lastSeq, Descriptor(end: end, tag: tag).word)
+    counters.storeHeadSeq(seq)
+    position = end % payloadSize
+    publish(seq: seq, end: end, tag: tag)
+    headRoom &-= count
+    if headRoom == 0 || seq == memory.layout.headChunkLimit { completeHead() }
+  }
+
+  /// Has all further chunks go behind the head.
+  private mutating func completeHead() {
+    headRoom = 0
+    inlineLimit = copyMethod == .atomicWords ? 0 : payloadSize
+  }
+}
+
 // MARK: Reserving
 
 extension RingWriter {
   /// Lets a closure write a chunk's payload straight into the ring, and publishes what it wrote.
   ///
   /// Made for `readv(2)`: the reservation is up to `count` bytes in one piece, or two where the
-  /// payload storage wraps. The closure fills the first piece before the second and returns how
+  /// payload storage wraps; it ends where the head does (``RingLayout/headCapacity``). The closure fills the first piece before the second and returns how
   /// many bytes it wrote. If it returns 0 or throws, nothing is published: no chunk, no seq.
   /// Readers never see what it wrote beyond the count that it returned.
   ///
@@ -345,9 +389,16 @@ extension RingWriter {
   @usableFromInline
   mutating func reserve(_ count: Int) -> Reservation {
     precondition(count > 0, "a reservation must be of at least 1 byte, not \(count)")
-    let count = min(count, memory.layout.reservationLimit)
+    var count = min(count, memory.layout.reservationLimit)
+    // A reservation fills the head to its last byte: a read may stop there and go on behind it.
+    if headRoom > 0 { count = min(count, headRoom) }
     reservedOffset = max(reservedOffset, endOffset &+ count)
     announce(seq: lastSeq &+ 1, offset: reservedOffset)
+    if headRoom > 0 {
+      return unsafe Reservation(
+        first: UnsafeMutableRawBufferPointer(start: memory.headPayload + endOffset, count: count),
+        second: UnsafeMutableRawBufferPointer(start: payload, count: 0))
+    }
     let first = min(count, payloadSize - position)
     return unsafe Reservation(
       first: UnsafeMutableRawBufferPointer(start: payload + position, count: first),
@@ -361,6 +412,7 @@ extension RingWriter {
       0...reservation.count ~= written,
       "a reservation of \(reservation.count) bytes cannot have been filled with \(written)")
     guard written > 0 else { return }
+    if headRoom > 0 { return publishInHead(written, tag: tag) }
     let place = position &+ written
     position = place >= payloadSize ? place &- payloadSize : place
     publish(seq: lastSeq &+ 1, end: endOffset &+ written, tag: tag)

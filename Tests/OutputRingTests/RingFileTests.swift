@@ -177,11 +177,14 @@ import Testing
         try expect(word, at: index, .damagedHeader)
       }
     }
-    for byte in RingLayout.reservedBytes {
-      try put(1, at: byte)
-      #expect(attachError() == .unknownFeature)
-      try put(0, at: byte)
+    for word in [1, 4_096, UInt64(RingLayout.maxCapacity) + 1, .max] {
+      try put(word, at: RingLayout.headCapacityByte)
+      #expect(attachError() == .damagedHeader)
     }
+    try put(0, at: RingLayout.headCapacityByte)
+    try put(1, at: RingLayout.reservedByte)
+    #expect(attachError() == .unknownFeature)
+    try put(0, at: RingLayout.reservedByte)
     #expect(attachError() == nil)
     #expect(writer.lastSeq == 0)
   }

@@ -14,6 +14,20 @@ import Testing
     #expect(session.isClosed)
   }
 
+  @Test("[head] output of a command fills the head to its last byte")
+  func headOfACommandsOutput() async throws {
+    let session = Session(capacity: 5_000, headCapacity: 10_001)
+    let process = try await CommandHost.shared.launch(Command("seq", "100000"), into: session)
+    try await process.waitUntilClosed()
+    let output = session.output()
+    let all = Array((1...100_000).map { "\($0)\n" }.joined().utf8)
+    let payload = Array(output.chunks.payload)
+    #expect(payload.prefix(10_001) == all.prefix(10_001))
+    #expect(payload.dropFirst(10_001) == all.suffix(payload.count - 10_001))
+    #expect(payload.count + session.lostBytes == all.count)
+    #expect(output.missedBytes == session.lostBytes)
+  }
+
   @Test("The command receives its arguments unchanged")
   func argumentsArriveAsTheyAre() async throws {
     let command = Command("printf", "[%s]", "a b", "", "$HOME", "*", "\"'\\", "ä\n")

@@ -303,6 +303,74 @@ import Testing
     #expect(!nothing.hasMore)
   }
 
+  @Test("[head] the first chunks stay, as many as fit")
+  func head() {
+    let session = Session(capacity: 100, headCapacity: 50)
+    #expect(session.headCapacity == 50)
+    for size in [20, 20, 20] { session.append(zeros(size), to: .stdout) }
+    for _ in 0..<1_000 { session.append(zeros(10), to: .stdout) }
+    let output = session.output()
+    #expect(output.chunks.prefix(2).map(\.seq) == [1, 2])
+    // The third did not fit, and nothing after it goes there.
+    #expect(output.chunks[2].seq == 994)
+    #expect(output.chunks.payload.count == 140)
+    #expect(session.lostBytes == session.totalBytes - 140)
+  }
+
+  @Test("[head] without one, nothing stays")
+  func noHead() {
+    let session = Session(capacity: 10)
+    #expect(session.headCapacity == 0)
+    for _ in 0..<3 { session.append(zeros(10), to: .stdout) }
+    #expect(session.output().chunks.map(\.seq) == [3])
+  }
+
+  @Test("[head] a producer of its own, and a session in a file, have one as well")
+  func headElsewhere() throws {
+    var producer = Session.Producer(capacity: 4, headCapacity: 4)
+    for byte in 0..<9 as Range<UInt8> { producer.append([byte], to: .stdout) }
+    #expect(Array(producer.session.output().chunks.payload) == [0, 1, 2, 3, 5, 6, 7, 8])
+    let directory = TemporaryDirectory()
+    let path = directory.path + "/head"
+    let session = try Session(recordingTo: path, capacity: 4, headCapacity: 4)
+    for byte in 0..<9 as Range<UInt8> { session.append([byte], to: .stdout) }
+    let recorded = try RecordedSession(at: path)
+    #expect(recorded.headCapacity == 4)
+    #expect(Array(recorded.output().chunks.payload) == [0, 1, 2, 3, 5, 6, 7, 8])
+  }
+
+  @Test("[head-read] the head, then the newest; what is missed lies between")
+  func headRead() {
+    let session = Session(capacity: 40, headCapacity: 20)
+    for _ in 0..<20 { session.append(zeros(10), to: .stdout) }
+    for since in 0...2 {
+      let output = session.output(since: Cursor(seq: since))
+      #expect(output.chunks.map(\.seq) == Array(since + 1..<3) + Array(17...20))
+      #expect(output.missedChunks == 14)
+      #expect(output.missedBytes == 140)
+      #expect(output.lostBytes == 140)
+      #expect(output.gapIndex == 2 - since)
+    }
+    #expect(session.output(since: 3).gapIndex == 0)
+    #expect(session.output(since: 3).missedChunks == 13)
+  }
+
+  @Test("[head-read] with a limit, the oldest that are due come first")
+  func headReadWithLimit() {
+    let session = Session(capacity: 40, headCapacity: 20)
+    for _ in 0..<20 { session.append(zeros(10), to: .stdout) }
+    for (limit, seqs) in [
+      (0, [1]), (19, [1]), (20, [1, 2]), (29, [1, 2]), (30, [1, 2, 17]), (59, [1, 2, 17, 18, 19]),
+    ] {
+      let output = session.output(maxBytes: limit)
+      #expect(output.chunks.map(\.seq) == seqs)
+      #expect(output.missedChunks == (seqs.count > 2 ? 14 : 0))
+      #expect(output.hasMore)
+      let rest = session.output(since: output.cursor)
+      #expect(seqs + rest.chunks.map(\.seq) == [1, 2, 17, 18, 19, 20])
+    }
+  }
+
   @Test("[raw-bytes] never decoded, split or joined")
   func rawBytes() {
     let session = Session()

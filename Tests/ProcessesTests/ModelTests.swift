@@ -79,8 +79,8 @@ import Testing
       operations.append(.append(Length(.nothing, 1 + index % 3), isError: index % 7 == 0))
       if index % 10_000 == 9_999 {
         operations += [
-          .read(Place(.zero), maxBytes: nil), .read(Place(.head, -1), maxBytes: 5_000),
-          .read(Place(.head, -2), maxBytes: 0), .read(Place(.oldestSlot), maxBytes: nil),
+          .read(Place(.zero), maxBytes: nil), .read(Place(.oldest, -1), maxBytes: 5_000),
+          .read(Place(.oldest, -2), maxBytes: 0), .read(Place(.oldestSlot), maxBytes: nil),
           .read(Place(.oldestSlot, -1), maxBytes: nil),
           .resume(reader: 0, byCursor: true, keeping: true, maxBytes: 70_000),
         ]

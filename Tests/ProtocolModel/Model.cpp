@@ -120,12 +120,18 @@ SCENARIO(12, 2, 2, GEOMETRY(2, 2, 8, 2, 2, 8, 99, 1, true), 0, 5, APPEND(1), APP
 SCENARIO(13, 1, 1, GEOMETRY(4, 1, 8, 4, 2, 1, 99, 2), 0, 6, APPEND(2), APPEND(2), APPEND(2), APPEND(2),
          APPEND(2), APPEND(1))
 
+// A head of two words; the second scenario fills it in part by a reservation.
+SCENARIO(19, 1, 2, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 4, APPEND(1), APPEND(1), APPEND(1),
+         APPEND(1))
+SCENARIO(20, 2, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 3), 0, 3, RESERVE(2, 1), APPEND(1), APPEND(2))
+
 // With as few slots as the source has: two more than the chunks retained.
 FILE_SCENARIO(14, 1, GEOMETRY(1, 1, 3, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
 FILE_SCENARIO(15, 1, GEOMETRY(2, 1, 4, 2), 2, 3, APPEND(1), APPEND(1), APPEND(3))
 FILE_SCENARIO(16, 1, GEOMETRY(1, 2, 3, 1), 0, 3, APPEND(1), RESERVE(2, 1), APPEND(1))
 FILE_SCENARIO(17, 0, GEOMETRY(2, 2, 4, 2), 6, 8, APPEND(1), APPEND(1), RESERVE(2, 1), APPEND(3),
               APPEND(1), APPEND(6), RESERVE(2, 1), APPEND(2))
+FILE_SCENARIO(21, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 3, APPEND(2), APPEND(1), APPEND(1))
 FILE_SCENARIO(18, 0, GEOMETRY(3, 1, 5, 3), 0, 8, APPEND(1), APPEND(1), APPEND(1), APPEND(3),
               APPEND(2), APPEND(1), APPEND(5), APPEND(3))
 
@@ -212,9 +218,12 @@ const Case cases[] = {
     {Part::ring, "the same with chunks of two pieces", simulate<Scenario13, 1>},
     {Part::ring, "a limit on bytes", simulate<Scenario11, 1>},
     {Part::ring, "searches from a cached window, two readers", simulate<Scenario12>, true},
+    {Part::ring, "a head, and chunks behind it", simulate<Scenario19>},
+    {Part::ring, "a head, and a chunk that does not fit, two readers", simulate<Scenario20>},
     {Part::file, "killed, a reader attached: lapped", simulate<Scenario14>},
     {Part::file, "killed, a reader attached: a status, pieces", simulate<Scenario15>},
     {Part::file, "killed, a reader attached: a reservation", simulate<Scenario16>},
+    {Part::file, "killed, a reader attached: a head", simulate<Scenario21>},
     {Part::file, "killed, read later: reservations, a status", simulate<Scenario17>},
     {Part::file, "killed, read later: pieces", simulate<Scenario18>},
     {Part::cache, "the window cache: two store, one loads", simulate<CacheScenario>},

@@ -1,5 +1,6 @@
 // The ring's protocol, as small as it can be and still have everything that Sources/OutputRing has:
-// descriptors that are reused, payload that wraps, slack, reservations, chunks larger than the cap.
+// descriptors that are reused, payload that wraps, slack, reservations, chunks larger than the cap,
+// a head.
 //
 // The steps W1 to W4 and R1 to R6, and the labels of the ordering points, are those of
 // Sources/OutputRing/RingCounters.swift:
@@ -10,7 +11,8 @@
 //   RING(descriptors)  R2, R3, R4  acquire fence   pairs with RING(announce)
 //   RING(payload)      R5          acquire fence   pairs with RING(announce)
 //
-// Descriptors and payload, which race by design, are relaxed atomics here. In the source,
+// Descriptors and payload, which race by design, are relaxed atomics here; those of the head, which
+// do not race, are plain variables. In the source,
 // descriptors are that too, and payload is copied by inline assembly, which the C memory model
 // leaves alone as long as each word is loaded and stored once.
 #pragma once
@@ -32,6 +34,7 @@ struct Geometry {
   int budget = 99;       // payload words that a read returns, or one chunk
   int attempts = 1;      // of a read; the source has sixteen
   bool isCached = false; // whether readers of one process cache windows for each other
+  int head = 0;          // payload words of the first chunks, never evicted
 };
 
 // What the producer does: appends, or fills a reservation in part.
@@ -63,6 +66,7 @@ class Ring {
       const Step& step = script.steps[index];
       ends[index + 1] = ends[index] + (step.written < 0 ? step.count : step.written);
     }
+    while (headCount < script.count && ends[headCount + 1] <= g.head) ++headCount;
   }
 
   void before() {
@@ -74,6 +78,11 @@ class Ring {
     // Seq 0 ends at offset 0.
     descriptors[0]($).store(bias, mo_relaxed);
     for (int place = 0; place < physical(); ++place) payload[place]($).store(junk, mo_relaxed);
+    headSeq($).store(0, mo_relaxed);
+    for (int word = 0; word < g.head; ++word) {
+      headDescriptors[word]($) = junk;
+      headPayload[word]($) = junk;
+    }
     producer = Producer();
     for (int index = 0; index < g.prefilled; ++index) perform(script.steps[index]);
   }
@@ -121,8 +130,10 @@ class Ring {
     const int newestSeq = producer.publishedSeq;
     const int bound = std::max(ends[newestSeq] - g.capacity, producer.announcedOffset - physical());
     const RetainedWindow retained = expectedWindow(newestSeq, bound);
+    const int headEnd = ends[headAt(newestSeq)];
     CHECK(reader.seq == newestSeq && reader.offset == ends[newestSeq]);
-    CHECK(reader.missed - before.missed == std::max(retained.lost - before.offset, 0));
+    CHECK(reader.missed - before.missed ==
+          std::max(headEnd + retained.lost - std::max(before.offset, headEnd), 0));
     CHECK(reader.status == producer.status);
     RetainedWindow window;
     CHECK(retainedWindow(reader, newestSeq, window));
@@ -133,10 +144,16 @@ class Ring {
   const Geometry g;
   const Script script;
   int ends[maxSeq + 1];
+  int headCount = 0;  // the chunks that fit in the head
 
   // Shared.
   rl::atomic<int> announcedSeq, announcedOffset, publishedSeq, status;
   rl::atomic<int> descriptors[maxSlots], payload[maxWords];
+  rl::atomic<int> headSeq;
+  rl::var<int> headDescriptors[maxWords], headPayload[maxWords];
+
+  // The newest chunk of the head, as of a published seq.
+  int headAt(int newestSeq) const { return std::min(newestSeq, headCount); }
 
   int physical() const { return g.capacity + g.slack; }
 
@@ -169,6 +186,7 @@ class Ring {
   void append(int count) {
     const int seq = producer.lastSeq + 1;
     const int end = producer.endOffset + count;
+    if (seq <= headCount) return appendToHead(seq, end);
     // Of a chunk larger than the cap, the last words are stored; in pieces no larger than the
     // slack.
     const int begin = std::max(producer.endOffset, end - g.capacity);
@@ -188,9 +206,23 @@ class Ring {
     if (!is(PublishBeforePayload)) publish(end);
   }
 
+  // W1 to W4 of a chunk of the head.
+  void appendToHead(int seq, int end) {
+    announce(seq, std::max(end, producer.reservedOffset), std::max(end, producer.reservedOffset));
+    if (is(HeadPublishedFirst)) publish(end);
+    for (int offset = ends[seq - 1]; offset < end; ++offset)  // W2
+      producer.storePlain(headPayload[offset]($), stamp(offset));
+    producer.storePlain(headDescriptors[seq - 1]($), bias + end);  // W3
+    if (is(HeadSeqAfterPublish)) publish(end);
+    producer.store(headSeq($), seq, mo_relaxed);
+    if (!is(HeadSeqAfterPublish) && !is(HeadPublishedFirst)) publish(end);
+  }
+
   void reserve(int count, int written) {
     const int begin = producer.endOffset;
     producer.reservedOffset = std::max(producer.reservedOffset, begin + count);
+    // In the head, what the system writes beyond what it returns is not published either.
+    if (producer.lastSeq + 1 <= headCount) return appendToHead(producer.lastSeq + 1, begin + written);
     announce(producer.lastSeq + 1, producer.reservedOffset, producer.reservedOffset);
     // W2: the kernel may write beyond what it returns.
     for (int offset = begin; offset < begin + count; ++offset) {
@@ -224,11 +256,13 @@ class Ring {
   // What an attempt found: ReadSummary.
   struct Summary {
     int received, keptBegin, last, end;
+    int headEnd;  // up to which the reader has everything
   };
 
   // One attempt, R1 to R6: ReadAttempt.run.
   Outcome run(Reader& reader, bool newestFirst, Summary& summary) {
     int newestSeq, seen;
+    const int early = headSeq($).load(mo_relaxed);
     observe(newestSeq, seen);
     reader.status = seen;
     // Status and seq are as of one instant. If the exit is seen, every append made before it is in
@@ -237,13 +271,32 @@ class Ring {
     CHECK(script.statusAfter == 0 || newestSeq <= script.statusAfter || seen == script.statusAfter);
     // Nothing is due.
     if (newestSeq <= reader.seq) {
-      summary = {0, reader.offset, reader.seq, reader.offset};
+      summary = {0, reader.offset, reader.seq, reader.offset, reader.offset};
       return Outcome::complete;
     }
     if (is(FlightAwaited) && announcedSeq($).load(mo_relaxed) > newestSeq) return Outcome::stale;
     RetainedWindow window;
     if (!retainedWindow(reader, newestSeq, window)) return Outcome::stale;
-    return readChunks(reader, window, newestFirst, summary);
+    // The head: RingMemory.observedHead and copyHead.
+    const int loaded = is(HeadSeqEarly) ? early : headSeq($).load(mo_relaxed);
+    const int head = is(HeadSeqAhead) ? loaded : std::min(loaded, newestSeq);
+    CHECK(head == headAt(newestSeq));
+    const int headEnd = std::max(reader.offset, ends[head]);
+    for (int seq = reader.seq + 1; seq <= head; ++seq) {
+      CHECK(headDescriptors[seq - 1]($) == bias + ends[seq]);
+      for (int offset = ends[seq - 1]; offset < ends[seq]; ++offset)
+        CHECK(headPayload[offset]($) == stamp(offset));
+    }
+    const int received = headEnd - reader.offset;
+    if (head == newestSeq) {
+      summary = {received, headEnd, newestSeq, headEnd, headEnd};
+      return Outcome::complete;
+    }
+    const Outcome outcome =
+        readChunks(std::max(reader.seq, head), window, newestFirst, summary);
+    summary.received += received;
+    summary.headEnd = headEnd;
+    return outcome;
   }
 
   // R1: the newest seq and a status that belongs to it: RingMemory.observe. One status is set, so
@@ -279,15 +332,17 @@ class Ring {
     const int end = descriptor(newestSeq);
     const int overwritten = is(FlightIgnored) ? 0 : announcedOffsetHint() - physical();
     const int bound = std::max(end - g.capacity, overwritten);
+    const int head = headAt(newestSeq);
     int low = oldest(newestSeq);
     if (hasHint && (hint.newestSeq <= newestSeq || is(HintAhead)))
       low = std::max(low, std::min(hint.oldestSeq, newestSeq));
+    const bool hasChunks = low <= newestSeq;
     int oldestSeq = low;
     while (oldestSeq <= newestSeq && descriptor(oldestSeq - 1) < bound) ++oldestSeq;
-    int lost = descriptor(oldestSeq - 1);
-    if (oldestSeq > newestSeq && end - g.capacity >= bound) {
+    int lost = descriptor(oldestSeq - 1) - ends[head];
+    if (hasChunks && oldestSeq > newestSeq && end - g.capacity >= bound) {
       oldestSeq = newestSeq;
-      lost = end - g.capacity;
+      lost = end - g.capacity - ends[head];
     }
     const int announced = announcedSeqAfterDescriptors();
     const int confirmed = is(DescriptorsOneEarly) ? low - 2 : low - 1;
@@ -304,7 +359,9 @@ class Ring {
     return true;
   }
 
-  int oldest(int newestSeq) const { return std::max(1, newestSeq - g.chunkLimit + 1); }
+  int oldest(int newestSeq) const {
+    return std::max(headAt(newestSeq) + 1, newestSeq - g.chunkLimit + 1);
+  }
 
   // The window according to what was sent.
   RetainedWindow expectedWindow(int newestSeq, int bound) const {
@@ -313,11 +370,13 @@ class Ring {
     window.newestSeq = newestSeq;
     window.end = ends[newestSeq];
     window.oldestSeq = oldest(newestSeq);
+    const int headEnd = ends[headAt(newestSeq)];
+    const bool hasChunks = !window.isEmpty();
     while (!window.isEmpty() && ends[window.oldestSeq - 1] < bound) ++window.oldestSeq;
-    window.lost = ends[window.oldestSeq - 1];
-    if (window.isEmpty() && window.end - g.capacity >= bound) {
+    window.lost = ends[window.oldestSeq - 1] - headEnd;
+    if (hasChunks && window.isEmpty() && window.end - g.capacity >= bound) {
       window.oldestSeq = newestSeq;
-      window.lost = window.end - g.capacity;
+      window.lost = window.end - g.capacity - headEnd;
     }
     return window;
   }
@@ -345,19 +404,19 @@ class Ring {
     return seq;
   }
 
-  // R3 to R6: reads the chunks that are due, of which there is at least one.
-  Outcome readChunks(Reader& reader, const RetainedWindow& window, bool newestFirst,
+  // R3 to R6: reads the chunks after `since`, of which there is at least one.
+  Outcome readChunks(int since, const RetainedWindow& window, bool newestFirst,
                      Summary& summary) {
     const int newestSeq = window.newestSeq;
     if (window.isEmpty()) {
-      summary = {0, window.end, newestSeq, window.end};
+      summary = {0, window.end, newestSeq, window.end, 0};
       // If the append in flight is complete by now, there is something newer to read.
       return publishedSeq($).load(mo_acquire) == newestSeq ? Outcome::complete : Outcome::lapped;
     }
 
     // R3 select: which chunks, by descriptors that are confirmed together.
     Copied copied;
-    copied.first = std::max(reader.seq + 1, window.oldestSeq);
+    copied.first = std::max(since + 1, window.oldestSeq);
     const int base = descriptor(copied.first - 1);
     const int from = std::max(base, descriptor(copied.first) - g.capacity);
     copied.last = lastChunk(copied.first, from, window);
@@ -384,7 +443,7 @@ class Ring {
 
     // R6 account.
     const int keptBegin = begin(copied, kept);
-    summary = {end - keptBegin, keptBegin, copied.last, end};
+    summary = {end - keptBegin, keptBegin, copied.last, end, 0};
     return kept <= copied.last ? Outcome::complete : Outcome::lapped;
   }
 
@@ -451,7 +510,7 @@ class Ring {
   void account(Reader& reader, const Summary& summary) {
     CHECK(summary.last >= reader.seq && summary.keptBegin >= reader.offset);
     CHECK(summary.keptBegin <= summary.end);
-    reader.missed += summary.keptBegin - reader.offset;
+    reader.missed += summary.keptBegin - std::max(reader.offset, summary.headEnd);
     reader.received += summary.received;
     reader.seq = summary.last;
     reader.offset = summary.end;

@@ -39,6 +39,14 @@ import Testing
     #expect(output.isComplete)
   }
 
+  @Test("The example of a head keeps both ends, and says how much lies between")
+  func headRuns() {
+    let text = summary(of: (1...1_000).map(String.init))
+    #expect(text.hasPrefix("1\n2\n"))
+    #expect(text.hasSuffix("\n999\n1000\n"))
+    #expect(text.contains("… 896 bytes left out …"))
+  }
+
   @Test("[recording-once] The article's recording is read by another, and is not written again")
   func recordingExample() async throws {
     let path = "/tmp/readme-\(UInt64.random(in: 0 ... .max)).ring"

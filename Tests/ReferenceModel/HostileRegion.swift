@@ -165,41 +165,59 @@ extension HostileRegion {
   private func fault(in output: Output, _ since: RingCursor, _ maxBytes: Int?) -> String? {
     _ = (output.description, output.isComplete, output.exitCode)
     for (index, chunk) in output.chunks.enumerated() {
-      guard chunk.seq == output.lastSeq - output.chunks.count + 1 + index, !chunk.data.isEmpty
+      let seq = output.lastSeq - output.chunks.count + 1 + index
+      guard chunk.seq == seq || chunk.seq == seq - output.missedChunks, !chunk.data.isEmpty
       else { return "chunk \(chunk) of \(output)" }
     }
-    return output.chunks.payload.count <= layout.capacity ? nil : "\(output)"
+    return output.chunks.payload.count <= layout.capacity + layout.headCapacity ? nil : "\(output)"
   }
 
   /// Returns what is wrong with a batch, if anything is.
   private func fault(in batch: RingBatch, _ since: RingCursor, _ maxBytes: Int?) -> String? {
     let shown =
       "since \(since), \(batch.count) chunks, \(batch.missedChunks) missed, \(batch.cursor)"
-    guard batch.count <= layout.chunkLimit else { return "too many chunks: \(shown)" }
+    guard batch.count <= layout.chunkLimit + layout.headChunkLimit else {
+      return "too many chunks: \(shown)"
+    }
     guard 0...Self.greatest ~= batch.lostBytes, batch.missedChunks >= 0,
       batch.missedBytes ?? 0 >= 0
     else { return "lost \(batch.lostBytes), missed \(batch.missedBytes ?? -1): \(shown)" }
     var next = batch.first?.offset ?? 0
-    let begin = next
-    for (index, chunk) in batch.enumerated() {
-      guard chunk.seq == batch.lastSeq - batch.count + 1 + index, chunk.seq > since.seq else {
-        return "seq \(chunk.seq): \(shown)"
+    var nextSeq = batch.first?.seq ?? 0
+    var (begin, payload, gaps) = (next, 0, 0)
+    for chunk in batch {
+      if chunk.seq != nextSeq || chunk.offset != next {
+        // What is missed may lie behind the head, as a whole.
+        gaps += 1
+        guard layout.headCapacity > 0, gaps == 1, batch[0].seq == max(since.seq, 0) + 1,
+          chunk.seq - nextSeq == batch.missedChunks, chunk.offset - next == batch.missedBytes
+        else { return "chunk \(chunk.seq) at \(chunk.offset), not \(nextSeq) at \(next): \(shown)" }
+        (next, begin, nextSeq) = (chunk.offset, chunk.offset, chunk.seq)
       }
-      guard chunk.offset == next, !chunk.data.isEmpty else {
-        return "chunk \(chunk.seq) at \(chunk.offset), not \(next): \(shown)"
+      guard chunk.seq > since.seq, !chunk.data.isEmpty else {
+        return "chunk \(chunk.seq): \(shown)"
       }
       next += chunk.data.count
-      guard next - begin <= layout.capacity else { return "beyond the capacity: \(shown)" }
+      nextSeq += 1
+      payload += chunk.data.count
+      guard next - begin <= layout.capacity + layout.headCapacity else {
+        return "beyond the capacity: \(shown)"
+      }
       if isStill, !file.holds(chunk, in: layout) { return "bytes of chunk \(chunk.seq): \(shown)" }
     }
-    if isStill, let maxBytes, batch.count > 1, next - begin > max(maxBytes, 0) {
-      return "\(next - begin) bytes, not \(maxBytes): \(shown)"
+    if isStill, let maxBytes, batch.count > 1, payload > max(maxBytes, 0) {
+      return "\(payload) bytes, not \(maxBytes): \(shown)"
     }
     if !batch.isEmpty {
-      guard next == batch.cursor.offset, next <= Self.greatest, batch.lostBytes <= begin || !isStill
+      // Of the head alone it does not follow how much is lost behind it.
+      let isHeadAlone = layout.headCapacity > 0 && gaps == 0 && batch.hasMore
+      guard next == batch.cursor.offset, next <= Self.greatest,
+        batch.lostBytes <= begin || !isStill || isHeadAlone
       else { return "ends at \(next), lost \(batch.lostBytes): \(shown)" }
     }
-    guard batch.payload.count == next - begin else { return "payload: \(shown)" }
+    guard batch.payload.count == payload, nextSeq == batch.lastSeq + 1 || batch.isEmpty else {
+      return "payload: \(shown)"
+    }
     let dealtWith = batch.count + batch.missedChunks
     guard batch.isCursorAhead || dealtWith == batch.cursor.seq - since.seq || dealtWith == 0 else {
       return "accounts: \(shown)"
@@ -210,7 +228,7 @@ extension HostileRegion {
   /// Follows a region that stays as it is, from its beginning: that comes to an end.
   private func follow(maxBytes: Int?) -> String? {
     var cursor = RingCursor.start
-    for _ in 0...(layout.chunkLimit + 2) {
+    for _ in 0...(layout.chunkLimit + layout.headChunkLimit + 2) {
       let batch = reader.read(since: cursor, maxBytes: maxBytes)
       if let fault = fault(in: batch, cursor, maxBytes) { return fault }
       guard batch.hasMore else { return nil }
@@ -224,7 +242,7 @@ extension HostileRegion {
   private func followSession() -> String? {
     guard let session, session.state != .recording else { return nil }
     var cursor = Cursor.start
-    for _ in 0...(layout.chunkLimit + 2) {
+    for _ in 0...(layout.chunkLimit + layout.headChunkLimit + 2) {
       let output = session.waitForOutput(since: cursor, maxBytes: 1, upTo: nil)
       if output.isComplete { return nil }
       cursor = output.cursor

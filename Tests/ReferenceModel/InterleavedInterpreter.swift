@@ -54,9 +54,9 @@ extension RingHarness {
   fileprivate func perform(_ write: Write, in geometry: Geometry) {
     switch write {
     case .append(let length):
-      append(length.resolved(in: geometry, at: model.totalBytes))
+      append(length.resolved(in: geometry, model))
     case .reserve(let length, let filling):
-      let count = max(1, length.resolved(in: geometry, at: model.totalBytes))
+      let count = max(1, length.resolved(in: geometry, model))
       let most = min(count, geometry.reservationLimit)
       switch filling {
       case .all: reserve(count, commit: most)

@@ -47,6 +47,8 @@ package struct Length: Codable, Equatable, Sendable {
     case nothing, capacity, threeCapacities, reservationLimit, slackAndCapacity
     /// What is left up to the end of the payload storage.
     case toTheWrap
+    /// What the head has room for.
+    case headRoom
   }
 
   package var base: Base
@@ -57,7 +59,11 @@ package struct Length: Codable, Equatable, Sendable {
     self.delta = delta
   }
 
-  package func resolved(in geometry: Geometry, at offset: Int) -> Int {
+  package func resolved(in geometry: Geometry, _ model: SessionModel) -> Int {
+    resolved(in: geometry, at: model.totalBytes, headRoom: model.headRoom)
+  }
+
+  package func resolved(in geometry: Geometry, at offset: Int, headRoom: Int = 0) -> Int {
     let length =
       switch base {
       case .nothing: 0
@@ -66,6 +72,7 @@ package struct Length: Codable, Equatable, Sendable {
       case .reservationLimit: geometry.reservationLimit
       case .slackAndCapacity: geometry.payloadSize
       case .toTheWrap: geometry.payloadSize - offset % geometry.payloadSize
+      case .headRoom: headRoom
       }
     return max(0, length + delta)
   }
@@ -74,7 +81,7 @@ package struct Length: Codable, Equatable, Sendable {
 /// A seq.
 package struct Place: Codable, Equatable, Sendable {
   package enum Base: String, Codable, CaseIterable, Sendable {
-    case zero, head, newest
+    case zero, oldest, newest
     /// The oldest seq whose descriptor a ring still has.
     case oldestSlot
   }
@@ -91,7 +98,7 @@ package struct Place: Codable, Equatable, Sendable {
     let seq =
       switch base {
       case .zero: 0
-      case .head: model.head
+      case .oldest: model.oldestSeq
       case .newest: model.lastSeq
       case .oldestSlot: model.lastSeq - model.slotCount + 1
       }
@@ -130,6 +137,7 @@ package struct Geometry: Codable, Equatable, Sendable {
   package var capacity: Int
   package var chunkLimit: Int
   package var reservationLimit: Int
+  package var headCapacity = 0
 
   package var payloadSize: Int { capacity + reservationLimit }
 

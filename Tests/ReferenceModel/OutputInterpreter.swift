@@ -25,7 +25,8 @@ package struct OutputInterpreter {
     self.geometry = geometry
     subject = geometry.makeSubject()
     model = SessionModel(
-      capacity: geometry.capacity, chunkLimit: geometry.chunkLimit, slotCount: subject.slotCount)
+      capacity: geometry.capacity, chunkLimit: geometry.chunkLimit, slotCount: subject.slotCount,
+      headCapacity: geometry.headCapacity, headChunkLimit: geometry.layout.headChunkLimit)
     readers = [Reader(), Reader(), Reader()]
   }
 
@@ -46,13 +47,13 @@ package struct OutputInterpreter {
   package mutating func run(_ operation: Operation) -> String? {
     switch operation {
     case .append(let length, let isError):
-      let count = length.resolved(in: geometry, at: model.totalBytes)
+      let count = length.resolved(in: geometry, model)
       let bytes = Stamp.bytes(count, at: model.totalBytes)
       unsafe bytes.withUnsafeBytes { unsafe subject.append($0, isError: isError) }
       model.append(bytes, isError: isError)
     case .reserve(let length, let isError, let filling):
       if let details = reserve(
-        max(1, length.resolved(in: geometry, at: model.totalBytes)), isError, filling)
+        max(1, length.resolved(in: geometry, model)), isError, filling)
       {
         return details
       }
@@ -122,7 +123,8 @@ package struct OutputInterpreter {
 
   private mutating func reserve(_ count: Int, _ isError: Bool, _ filling: Filling) -> String? {
     model.reserve()
-    let expected = min(count, geometry.reservationLimit)
+    let room = model.isHeadComplete ? Int.max : model.headRoom
+    let expected = min(count, geometry.reservationLimit, room)
     let offset = model.totalBytes
     var stored: [UInt8] = []
     var difference: String?

@@ -26,7 +26,7 @@ final class RegionFile: @unchecked Sendable {
       // The region of 3,712 bytes of capacity is of whole pages.
       let session = try! Session(
         recordingTo: path, id: "hostile", capacity: choices.pick([1, 50, 3_712, 3_712]),
-        command: ["a", "b"])
+        headCapacity: choices.pick([0, 0, 0, 400]), command: ["a", "b"])
       layout = session.reader.layout
       for (index, size) in sizes.enumerated() {
         session.append(Stamp.bytes(size, at: 0), to: index % 3 == 0 ? .stderr : .stdout)
@@ -38,11 +38,15 @@ final class RegionFile: @unchecked Sendable {
       let least = RingLayout(capacity: capacity, chunkLimit: chunkLimit, reservationLimit: 1)
       // So that the region ends with a page.
       let room = 4_480 + least.slotCount * 8 + capacity
-      var writer = try! RingWriter(
-        recordingTo: path,
+      let reservationLimit = 4_096 - room % 4_096
+      let heads = choices.oneIn(3) ? choices.pick([1, 30, 2_000])...10_000 : 0...0
+      let layouts = heads.lazy.map {
         RingLayout(
-          capacity: capacity, chunkLimit: chunkLimit,
-          reservationLimit: 4_096 - room % 4_096))
+          capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
+          headCapacity: $0)
+      }
+      let fitting = layouts.first { $0.headCapacity == 0 || $0.regionSize % 4_096 == 0 }!
+      var writer = try! RingWriter(recordingTo: path, fitting)
       layout = writer.layout
       for size in sizes {
         unsafe Stamp.bytes(size, at: 0).withUnsafeBytes { unsafe writer.append($0) }
@@ -80,14 +84,20 @@ final class RegionFile: @unchecked Sendable {
     return try body()
   }
 
-  /// Whether the region has a chunk's bytes where the chunk's offset says.
+  /// Whether the region has a chunk's bytes where the chunk's offset says, in the payload or in the
+  /// head.
   func holds(_ chunk: RingChunk, in layout: RingLayout) -> Bool {
-    let payload = unsafe base + (layout.regionSize - layout.payloadSize)
-    for (index, byte) in chunk.data.enumerated() {
+    let isInPayload = chunk.data.enumerated().allSatisfy { index, byte in
       let position = (chunk.offset + index) % layout.payloadSize
-      if unsafe payload.load(fromByteOffset: position, as: UInt8.self) != byte { return false }
+      return unsafe base.load(fromByteOffset: layout.payloadStart + position, as: UInt8.self)
+        == byte
     }
-    return true
+    guard !isInPayload else { return true }
+    return chunk.offset + chunk.data.count <= layout.headCapacity
+      && chunk.data.enumerated().allSatisfy { index, byte in
+        let place = layout.headPayloadStart + chunk.offset + index
+        return unsafe base.load(fromByteOffset: place, as: UInt8.self) == byte
+      }
   }
 }
 
@@ -96,19 +106,22 @@ final class RegionFile: @unchecked Sendable {
 extension RegionFile {
   /// The parts of the region, in bytes from its start.
   private enum Part: CaseIterable {
-    case header, status, control, notes, metadata, descriptors, payload, all
+    case header, status, control, notes, metadata, descriptors, payload, head, all
   }
 
   private func range(of part: Part) -> Range<Int> {
-    let payloadStart = size - layout.payloadSize
+    let payloadStart = layout.payloadStart
+    let payloadEnd = payloadStart + layout.payloadSize
     return switch part {
     case .header: 0..<128
     case .status: 64..<72
-    case .control: 128..<152
+    case .control: 128..<160
     case .notes: 256..<384
     case .metadata: 384..<4_480
     case .descriptors: 4_480..<payloadStart
-    case .payload: payloadStart..<size
+    case .payload: payloadStart..<payloadEnd
+    case .head:
+      layout.headCapacity > 0 ? layout.headStart..<layout.headPayloadStart : 4_480..<payloadStart
     case .all: 128..<size
     }
   }
@@ -117,7 +130,7 @@ extension RegionFile {
   func damage(_ choices: inout some Choices, sparesHeader: Bool) {
     let parts: [Part] = [
       .control, .control, .descriptors, .descriptors, .descriptors, .all, .payload, .notes,
-      .metadata, .status,
+      .metadata, .status, .head, .head,
     ]
     let range = range(of: sparesHeader ? choices.pick(parts) : .header)
     switch choices.below(4) {
@@ -197,13 +210,13 @@ final class Liar: Sendable {
 
 extension RegionFile {
   fileprivate func lie(_ random: inout SplitMix64) {
-    let saved = (0..<3).map {
+    let saved = (0..<4).map {
       unsafe ring_load_relaxed(base.assumingMemoryBound(to: UInt64.self) + 16 + $0)
     }
     for _ in 0..<random.within(1...6) {
       let part = random.pick([
         Part.control, .control, .control, .descriptors, .descriptors, .descriptors, .descriptors,
-        .status, .notes, .metadata, .payload,
+        .status, .notes, .metadata, .payload, .head, .head,
       ])
       storeWord(in: range(of: part), &random)
     }

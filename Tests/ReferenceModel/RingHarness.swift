@@ -23,17 +23,18 @@ package final class RingHarness {
     reader = attached ?? writer.reader
     self.pieceSize = pieceSize
     model = SessionModel(
-      capacity: layout.capacity, chunkLimit: layout.chunkLimit, slotCount: layout.slotCount)
+      capacity: layout.capacity, chunkLimit: layout.chunkLimit, slotCount: layout.slotCount,
+      headCapacity: layout.headCapacity, headChunkLimit: layout.headChunkLimit)
   }
 
   package convenience init(
     capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int = 32_768,
-    isAttached: Bool = false
+    headCapacity: Int = 0, isAttached: Bool = false
   ) {
     self.init(
       RingLayout(
         capacity: capacity, chunkLimit: min(chunkLimit, capacity),
-        reservationLimit: reservationLimit),
+        reservationLimit: reservationLimit, headCapacity: headCapacity),
       pieceSize: pieceSize, isAttached: isAttached)
   }
 
@@ -175,10 +176,13 @@ extension RingHarness {
     if cursor.seq < since { return "cursor \(cursor) before \(since)" }
 
     // Chunks: what the model says was sent, each intact, one after the other.
+    // Those of the head that are due come first, and what is missed lies behind them.
+    let head = batch.prefix { $0.seq <= model.head.count }
     for (index, chunk) in batch.enumerated() {
-      let seq = cursor.seq - batch.count + 1 + index
+      let isOfHead = index < head.count
+      let seq = isOfHead ? since + 1 + index : cursor.seq - batch.count + 1 + index
       let end = model.ends[seq]
-      let begin = max(model.ends[seq - 1], end - layout.capacity)
+      let begin = isOfHead ? model.ends[seq - 1] : max(model.ends[seq - 1], end - layout.capacity)
       if chunk.seq != seq { return "seq \(chunk.seq) instead of \(seq)" }
       if chunk.offset != begin { return "chunk \(seq) at \(chunk.offset), not \(begin)" }
       if chunk.data.count != end - begin { return "chunk \(seq) of \(chunk.data.count) bytes" }
@@ -194,28 +198,35 @@ extension RingHarness {
     }
     let received = batch.reduce(0) { $0 + $1.data.count }
     if let maxBytes, batch.count > 1, received > maxBytes { return "\(received) bytes" }
-    let from = since == 0 ? 0 : start.offset ?? -1
-    if cursor.offset != nil || from >= 0 || cursor.seq > since {
+    let known = since == 0 ? 0 : start.offset ?? -1
+    if cursor.offset != nil || known >= 0 || cursor.seq > since {
       if cursor.offset != model.ends[cursor.seq] { return "cursor \(cursor)" }
     }
     if let missedBytes = batch.missedBytes {
       if cursor.seq > since, received + missedBytes != model.ends[cursor.seq] - model.ends[since] {
         return "\(received) + \(missedBytes) bytes from \(model.ends[since]) to \(cursor)"
       }
-    } else if from >= 0 || since + layout.slotCount > model.lastSeq + 1 {
+    } else if known >= 0 || since + layout.slotCount > model.lastSeq + 1 {
       return "missed bytes not known"
     }
     // A chunk that is retained even now was never in the way of the writer.
-    if batch.missedChunks > 0, since + batch.missedChunks >= model.head {
-      return "missed up to \(since + batch.missedChunks), though \(model.head) is retained"
+    let from = max(since, head.last?.seq ?? 0)
+    if batch.missedChunks > 0, from + batch.missedChunks >= model.oldestSeq {
+      return "missed up to \(from + batch.missedChunks), though \(model.oldestSeq) is retained"
+    }
+    if head.isEmpty, since < before.head.count, !(batch.isEmpty && batch.hasMore) {
+      return "no head, from \(since)"
     }
 
     // Without a limit all that was due is dealt with, unless descriptors were reused at every
-    // attempt.
-    let gaveUp = batch.isEmpty && batch.missedChunks == 0 && batch.hasMore
+    // attempt, or all but the head was overwritten.
+    let gaveUp = batch.count == head.count && batch.missedChunks == 0 && batch.hasMore
     if maxBytes == nil, batch.hasMore, !gaveUp { return "more, beyond \(cursor.seq)" }
     if let fault = fault(inLostBytesOf: batch, gaveUp: gaveUp, before: before) { return fault }
-    if let first = batch.first, since == 0, batch.lostBytes != first.offset {
+    let headEnd = head.last.map { model.ends[$0.seq] } ?? 0
+    if let first = batch.dropFirst(head.count).first, since == 0,
+      batch.lostBytes != first.offset - headEnd
+    {
       return "lost \(batch.lostBytes) but the first chunk is at \(first.offset)"
     }
     return nil

@@ -3,30 +3,34 @@ import Processes
 extension Geometry {
   /// A ring of any geometry.
   package static func ring(
-    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int
+    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int, headCapacity: Int = 0
   ) -> Geometry {
     Geometry(
       kind: .ring, capacity: capacity, chunkLimit: min(chunkLimit, capacity),
-      reservationLimit: reservationLimit)
+      reservationLimit: reservationLimit, headCapacity: headCapacity)
   }
 
   /// A session; all but its capacity is the library's choice.
-  package static func session(capacity: Int, kind: Kind = .session) -> Geometry {
+  package static func session(
+    capacity: Int, kind: Kind = .session, headCapacity: Int = 0
+  ) -> Geometry {
     Geometry(
       kind: kind, capacity: capacity,
       chunkLimit: min(capacity, Session.maxBufferedChunks),
-      reservationLimit: min(max(capacity, 4_096), 65_536))
+      reservationLimit: min(max(capacity, 4_096), 65_536), headCapacity: headCapacity)
   }
 
   fileprivate static func randomRing(_ random: inout some Choices) -> Geometry {
     .ring(
       capacity: random.within(1...40), chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
-      reservationLimit: random.pick([1, 2, 3, 7, 16, 64]))
+      reservationLimit: random.pick([1, 2, 3, 7, 16, 64]),
+      headCapacity: random.pick([0, 0, 0, 1, 5, 30, 200]))
   }
 
   var layout: RingLayout {
     RingLayout(
-      capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit)
+      capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
+      headCapacity: headCapacity)
   }
 }
 
@@ -53,7 +57,7 @@ extension Script {
     case 14..<17:
       let geometry = Geometry.session(
         capacity: random.pick([1, 2, 7, 64, 1_000, 5_000, 70_000]),
-        kind: random.pick([.session, .producer]))
+        kind: random.pick([.session, .producer]), headCapacity: random.pick([0, 0, 3, 500, 9_000]))
       self = .random(in: geometry, count: random.within(1...100), &random)
     case 17:
       self = .randomJSON(count: random.within(0...20), &random)

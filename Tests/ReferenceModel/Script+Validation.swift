@@ -27,6 +27,7 @@ extension Geometry {
     let bound = kind == .ring || kind == .attached ? Script.most : Session.maxBufferBytes
     let isValid =
       1...bound ~= capacity && 1...bound ~= chunkLimit && 1...Script.most ~= reservationLimit
+      && 0...Script.most ~= headCapacity
     return isValid ? nil : "there is no \(kind) of \(self)"
   }
 }

@@ -53,7 +53,14 @@ package struct SessionModel: Sendable {
   /// How many descriptors a ring of this geometry has: all that the contract leaves open is from
   /// when on a bare seq is too old for its missed bytes to be known.
   package let slotCount: Int
+  package let headCapacity: Int
+  package let headChunkLimit: Int
 
+  /// The head: the first chunks, which are never evicted.
+  package private(set) var head: [ModelChunk] = []
+  /// Whether no more chunks go to the head.
+  package private(set) var isHeadComplete: Bool
+  /// The chunks retained behind the head.
   package private(set) var retained: ArraySlice<ModelChunk> = []
   package private(set) var retainedBytes = 0
   package private(set) var lostBytes = 0
@@ -66,21 +73,39 @@ package struct SessionModel: Sendable {
   /// The newest seq whose descriptor's place was claimed, be it by a reservation without a chunk.
   private var claimedSeq = 0
 
-  package init(capacity: Int, chunkLimit: Int, slotCount: Int) {
+  package init(
+    capacity: Int, chunkLimit: Int, slotCount: Int, headCapacity: Int = 0, headChunkLimit: Int = 0
+  ) {
     self.capacity = capacity
     self.chunkLimit = chunkLimit
     self.slotCount = slotCount
+    self.headCapacity = headCapacity
+    self.headChunkLimit = headChunkLimit
+    isHeadComplete = headCapacity == 0
   }
 
   package var lastSeq: Int { ends.count - 1 }
   package var totalBytes: Int { ends[lastSeq] }
-  /// The oldest retained seq.
-  package var head: Int { retained.first?.seq ?? 1 }
+  /// The oldest seq retained behind the head.
+  package var oldestSeq: Int { retained.first?.seq ?? lastSeq + 1 }
+  /// The bytes that the head has room for; 0 once it is complete.
+  package var headRoom: Int { isHeadComplete ? 0 : headCapacity - totalBytes }
 
   // MARK: Writing
 
   package mutating func append(_ bytes: [UInt8], isError: Bool) {
     guard !bytes.isEmpty else { return }
+    if !isHeadComplete {
+      if bytes.count <= headRoom {
+        head.append(
+          ModelChunk(seq: lastSeq + 1, offset: totalBytes, isError: isError, bytes: bytes))
+        ends.append(totalBytes + bytes.count)
+        claimedSeq = max(claimedSeq, lastSeq)
+        isHeadComplete = totalBytes == headCapacity || head.count == headChunkLimit
+        return
+      }
+      isHeadComplete = true
+    }
     // The last `capacity` bytes are kept under one seq; the prefix cut counts as lost.
     let kept = bytes.suffix(capacity)
     lostBytes += bytes.count - kept.count
@@ -91,7 +116,7 @@ package struct SessionModel: Sendable {
     ends.append(end)
     claimedSeq = max(claimedSeq, lastSeq)
     retainedBytes += kept.count
-    // Whole chunks leave at the head.
+    // Whole chunks leave, the oldest first.
     while retainedBytes > capacity || retained.count > chunkLimit {
       let dropped = retained.removeFirst()
       retainedBytes -= dropped.bytes.count
@@ -124,7 +149,8 @@ package struct SessionModel: Sendable {
     }
     let since = max(start.seq, 0)
     // Seqs are consecutive, so those newer than `since` are that many at the end, or all there are.
-    let due = retained.suffix(max(0, lastSeq - min(since, lastSeq)))
+    let headDue = head.suffix(max(0, head.count - min(since, head.count)))
+    let due = headDue + retained.suffix(max(0, lastSeq - min(since, lastSeq)))
     var state = ReadState(
       exitCode: exitCode, isAlive: exitCode == nil, isClosed: isClosed, lostBytes: lostBytes,
       missedChunks: 0, missedBytes: 0, lastSeq: lastSeq, cursorSeq: lastSeq,
@@ -138,9 +164,20 @@ package struct SessionModel: Sendable {
       if let maxBytes, payload > maxBytes { break }
       read = due[due.startIndex...read.endIndex]
     }
+    let last = read[read.endIndex - 1]
     state.missedChunks = first.seq - since - 1
-    if since == 0 {
-      state.missedBytes = first.offset
+    if let headEnd = headDue.last {
+      // What is missed lies between the head and the rest.
+      if last.seq > headEnd.seq {
+        let next = due[due.startIndex + headDue.count]
+        state.missedChunks = next.seq - headEnd.seq - 1
+        state.missedBytes = next.offset - ends[headEnd.seq]
+      }
+    } else if since == 0 || since == head.count {
+      state.missedBytes = first.offset - ends[since]
+      if since > 0, let offset = start.offset, offset >= 0 {
+        state.missedBytes = max(0, first.offset - offset)
+      }
     } else if let offset = start.offset, offset >= 0 {
       // A cursor is whatever a client sends; one that is beyond the chunk has missed nothing.
       state.missedBytes = max(0, first.offset - offset)
@@ -149,7 +186,6 @@ package struct SessionModel: Sendable {
     } else {
       state.missedBytes = nil
     }
-    let last = read[read.endIndex - 1]
     state.lastSeq = last.seq
     state.cursorSeq = last.seq
     state.cursorOffset = last.offset + last.bytes.count

@@ -147,8 +147,10 @@ package struct Stress: Sendable {
     var bytes = [UInt8](repeating: 0, count: max(largest, usual * 8))
     for seq in 1...chunks {
       let plan = Plan(self, seq)
+      // A reservation in the head may be shorter than the chunk.
+      let mayReserve = offset >= geometry.headCapacity
       if plan.abandonsFirst { reserve(subject, plan.size + usual, plan, 0, at: offset) }
-      if let beyond = plan.reservedBeyond {
+      if mayReserve, let beyond = plan.reservedBeyond {
         reserve(subject, plan.size + beyond, plan, plan.size, at: offset)
       } else {
         unsafe bytes.withUnsafeMutableBytes { bytes in
@@ -249,10 +251,14 @@ package struct Stress: Sendable {
     package private(set) var offset = 0
     var lost = 0
     var isComplete = false
+    /// The bytes of the head, as far as this has got; and whether no more belong to it.
+    private var headBytes = 0
+    private var isHeadComplete: Bool
 
     package init(stress: Stress, account: Account) {
       self.stress = stress
       self.account = account
+      isHeadComplete = stress.geometry.headCapacity == 0
     }
 
     /// Takes one read into account; returns false if something is wrong with it.
@@ -273,15 +279,21 @@ package struct Stress: Sendable {
       lost = state.lostBytes
       if state.isCursorAhead { return "told to be ahead at \(seq)" }
 
-      // What was missed, by our own reckoning.
-      let from = offset
-      for _ in 0..<state.missedChunks { step() }
-      var missedBytes = offset - from
+      // What was missed, by our own reckoning. It lies behind the head.
+      var missedBytes = 0
+      var hasPassedGap = false
       for chunk in observed.chunks {
+        let isOfHead = nextIsOfHead
+        var isBehindGap = false
+        if !isOfHead, !hasPassedGap {
+          missedBytes += miss(state.missedChunks)
+          hasPassedGap = true
+          isBehindGap = true
+        }
         let plan = Plan(stress, seq + 1)
-        let kept = min(plan.size, stress.geometry.capacity)
+        let kept = isOfHead ? plan.size : min(plan.size, stress.geometry.capacity)
         let begin = offset + plan.size - kept
-        if chunk.seq == observed.chunks[0].seq { missedBytes += plan.size - kept }
+        if isBehindGap { missedBytes += plan.size - kept }
         guard chunk.seq == seq + 1 else { return "seq \(chunk.seq) after \(seq)" }
         guard chunk.offset == begin else {
           return "chunk \(chunk.seq) at \(chunk.offset), not \(begin)"
@@ -296,6 +308,7 @@ package struct Stress: Sendable {
         account.bytes += kept
         step()
       }
+      if !hasPassedGap { missedBytes += miss(state.missedChunks) }
       account.chunks += observed.chunks.count
       account.missedChunks += state.missedChunks
       account.missedBytes += missedBytes
@@ -317,8 +330,23 @@ package struct Stress: Sendable {
     }
 
     private mutating func step() {
+      if nextIsOfHead { headBytes += Plan(stress, seq + 1).size } else { isHeadComplete = true }
       seq += 1
       offset += Plan(stress, seq).size
+    }
+
+    /// Steps over chunks that were missed; returns their bytes.
+    private mutating func miss(_ count: Int) -> Int {
+      let from = offset
+      for _ in 0..<count { step() }
+      return offset - from
+    }
+
+    /// Whether the next chunk fits in the head.
+    private var nextIsOfHead: Bool {
+      let layout = stress.geometry.layout
+      return !isHeadComplete && seq < layout.headChunkLimit
+        && headBytes + Plan(stress, seq + 1).size <= layout.headCapacity
     }
   }
 }
@@ -338,12 +366,13 @@ extension Stress {
       if random.oneIn(3) {
         .session(
           capacity: random.pick([1, 100, 5_000, 70_000, Session.maxBufferBytes]),
-          kind: random.pick([.session, .producer]))
+          kind: random.pick([.session, .producer]), headCapacity: random.pick([0, 0, 20_000]))
       } else {
         .ring(
           capacity: random.pick([1, 2, 7, 64, 1_000, 40_000]),
           chunkLimit: random.pick([1, 2, 3, 8, 100, 10_000]),
-          reservationLimit: random.pick([1, 4, 64, 4_096]))
+          reservationLimit: random.pick([1, 4, 64, 4_096]),
+          headCapacity: random.pick([0, 0, 10, 3_000]))
       }
     var stress = Stress(
       chunks: random.within(1_000...40_000), geometry: geometry,

@@ -33,8 +33,10 @@ extension Geometry {
     switch kind {
     case .ring: RingSubject(layout, isAttached: false)
     case .attached: RingSubject(layout, isAttached: true)
-    case .session: SessionSubject(Session(id: "model", workspaceID: "tests", capacity: capacity))
-    case .producer: ProducerSubject(capacity: capacity)
+    case .session:
+      SessionSubject(
+        Session(id: "model", workspaceID: "tests", capacity: capacity, headCapacity: headCapacity))
+    case .producer: ProducerSubject(capacity: capacity, headCapacity: headCapacity)
     }
   }
 }
@@ -98,8 +100,9 @@ package final class ProducerSubject: SessionSubject, @unchecked Sendable {
   // Only the one producer touches it.
   private var producer: Session.Producer
 
-  package init(capacity: Int) {
-    let producer = Session.Producer(id: "model", workspaceID: "tests", capacity: capacity)
+  package init(capacity: Int, headCapacity: Int = 0) {
+    let producer = Session.Producer(
+      id: "model", workspaceID: "tests", capacity: capacity, headCapacity: headCapacity)
     let session = producer.session
     self.producer = producer
     super.init(session)

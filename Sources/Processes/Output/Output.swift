@@ -59,6 +59,12 @@ public struct Output: Sendable {
   /// cursor without an offset, such as a bare seq, that is so old that its descriptor is gone too.
   public var missedBytes: Int? { batch.missedBytes }
 
+  /// The index in ``chunks`` before which the missed chunks lay: 0, or, of a session with a head,
+  /// the number of chunks that come from there. See ``SessionReader/headCapacity``.
+  ///
+  /// - Complexity: O(1).
+  public var gapIndex: Int { batch.gapIndex }
+
   /// The last seq that this reader has dealt with.
   @inlinable public var lastSeq: Int { batch.lastSeq }
 

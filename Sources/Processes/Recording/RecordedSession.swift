@@ -29,7 +29,7 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
   /// Attaches to a recording.
   ///
   /// - Parameter path: The file that
-  ///   ``Session/init(recordingTo:id:workspaceID:capacity:command:clock:)`` made.
+  ///   ``Session/init(recordingTo:id:workspaceID:capacity:headCapacity:command:clock:)`` made.
   /// - Throws: `RingFileError` if there is no such file, or none that can be read.
   /// - Complexity: O(1).
   public init(at path: String) throws(RingFileError) {

@@ -25,12 +25,13 @@ extension Session {
     /// Creates a session without output, and its only producer.
     ///
     /// The parameters, the precondition and the complexity are those of
-    /// ``Session/init(id:workspaceID:capacity:clock:)``.
+    /// ``Session/init(id:workspaceID:capacity:headCapacity:clock:)``.
     public init(
       id: String = Session.uniqueID(), workspaceID: String = "",
-      capacity: Int = Session.maxBufferBytes, clock: ActivityClock = .system
+      capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0,
+      clock: ActivityClock = .system
     ) {
-      let writer = RingWriter(Session.layout(capacity: capacity))
+      let writer = RingWriter(Session.layout(capacity: capacity, headCapacity: headCapacity))
       session = Session(
         id: id, workspaceID: workspaceID, clock: clock, reader: writer.reader,
         SharedProducer(writer: nil))

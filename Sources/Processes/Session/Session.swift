@@ -44,16 +44,20 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///     hexadecimal digits.
   ///   - workspaceID: The workspace that it belongs to.
   ///   - capacity: The most payload bytes to retain.
+  ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
+  ///     `capacity`; see ``SessionReader/headCapacity``.
   ///   - clock: The clock for ``lastActivity``.
-  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, and the system has memory for it;
-  ///   see ``init(allocating:workspaceID:capacity:clock:)``.
+  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, `headCapacity` from 0 to
+  ///   `RingLayout.maxCapacity`, and the system has memory for both; see
+  ///   ``init(allocating:workspaceID:capacity:headCapacity:clock:)``.
   /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
-  ///   default capacity at most 1.7 MiB.
+  ///   default capacity at most 1.7 MiB, and at most 1.5 times `headCapacity`, or 8 KiB more than
+  ///   that for a small one.
   public convenience init(
     id: String = uniqueID(), workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
-    clock: ActivityClock = .system
+    headCapacity: Int = 0, clock: ActivityClock = .system
   ) {
-    let writer = RingWriter(Self.layout(capacity: capacity))
+    let writer = RingWriter(Self.layout(capacity: capacity, headCapacity: headCapacity))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader,
@@ -66,15 +70,19 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///   - id: The caller's name for it.
   ///   - workspaceID: The workspace that it belongs to.
   ///   - capacity: The most payload bytes to retain.
+  ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
+  ///     `capacity`; see ``SessionReader/headCapacity``.
   ///   - clock: The clock for ``lastActivity``.
   /// - Throws: `RingAllocationError` if there is no memory or no room for another mapping.
-  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``.
+  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, `headCapacity` from 0 to
+  ///   `RingLayout.maxCapacity`.
   /// - Complexity: O(1).
   public convenience init(
     allocating id: String, workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
-    clock: ActivityClock = .system
+    headCapacity: Int = 0, clock: ActivityClock = .system
   ) throws(RingAllocationError) {
-    let writer = try RingWriter(allocating: Self.layout(capacity: capacity))
+    let writer = try RingWriter(
+      allocating: Self.layout(capacity: capacity, headCapacity: headCapacity))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader,
@@ -108,13 +116,13 @@ public final class Session: SessionReader, @unchecked Sendable {
   }
 
   /// Returns the geometry of a session's ring.
-  static func layout(capacity: Int) -> RingLayout {
+  static func layout(capacity: Int, headCapacity: Int) -> RingLayout {
     precondition(
       1...maxBufferBytes ~= capacity,
       "a session's capacity must be from 1 to \(maxBufferBytes) bytes, not \(capacity)")
     return RingLayout(
       capacity: capacity, chunkLimit: maxBufferedChunks,
-      reservationLimit: reservationLimit(capacity: capacity))
+      reservationLimit: reservationLimit(capacity: capacity), headCapacity: headCapacity)
   }
 
   /// Returns the most bytes that one direct read fills: what a pipe holds, or less for a session

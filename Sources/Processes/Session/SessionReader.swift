@@ -10,7 +10,7 @@ public class SessionReader: @unchecked Sendable, Identifiable {
   public final let id: String
   /// The workspace that the session belongs to; the caller's to interpret.
   public final let workspaceID: String
-  /// The most payload bytes this session retains.
+  /// The most payload bytes this session retains behind its head.
   public final let capacity: Int
 
   /// The reader of the session's ring.
@@ -20,6 +20,14 @@ public class SessionReader: @unchecked Sendable, Identifiable {
   @usableFromInline final let epoch: UInt32
   /// Why there may be nothing to wait for, though the session is not closed.
   @usableFromInline final let endings = Atomic(ReadNotes())
+
+  /// The bytes at the beginning of the output that are never evicted; 0 for none.
+  ///
+  /// The head holds the session's first chunks, as many as fit, and no part of a chunk. Output that
+  /// is read from a process fills it to the last byte. Of many tiny chunks it holds one for each 16
+  /// bytes, or 1,024 if it is small. A read from the start returns the head, then the gap
+  /// (``Output/missedChunks`` and ``Output/missedBytes`` count it), then the newest output.
+  public final var headCapacity: Int { reader.layout.headCapacity }
 
   init(id: String, workspaceID: String, reader: RingReader, epoch: UInt32) {
     self.id = id
