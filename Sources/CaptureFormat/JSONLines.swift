@@ -16,7 +16,7 @@ package struct JSONLines<Failure: Error> {
   }
 
   /// Writes a line for each chunk.
-  package mutating func append(_ chunks: Chunks) throws(Failure) {
+  package mutating func append(_ chunks: some Sequence<Chunk>) throws(Failure) {
     for chunk in chunks {
       append(
         #"{"seq":\#(chunk.seq),"stream":"\#(chunk.stream)","offset":\#(chunk.offset),"data_b64":""#)

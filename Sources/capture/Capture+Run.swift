@@ -99,7 +99,7 @@ extension Capture {
   private func makeSession(_ given: CommandLineSplit) throws -> Session {
     guard let ring = given.ring else {
       do throws(RingAllocationError) {
-        return try Session(allocating: "capture", workspaceID: "")
+        return try Session(allocating: "capture", headCapacity: head ?? 0)
       } catch {
         throw fail("\(error)", status: 125)
       }
@@ -110,7 +110,7 @@ extension Capture {
     do throws(RingFileError) {
       return try Session(
         recordingTo: path, capacity: capacity ?? Session.maxBufferBytes,
-        commandBytes: given.command.map(\.bytes))
+        headCapacity: head ?? 0, commandBytes: given.command.map(\.bytes))
     } catch {
       throw fail("cannot make the file of --ring: \(error)", status: 125)
     }

@@ -113,6 +113,15 @@ struct Capture: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
+      How many bytes of the beginning to keep as well: a number, and K, M or G, up to 1G (default: \
+      none).
+      """, valueName: "size"),
+    transform: parseCapacity)
+  var head: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      """
       Wait this long, after the command's end, for other processes that hold its output open \
       (default: 2s).
       """, valueName: "time"),

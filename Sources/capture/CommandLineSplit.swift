@@ -34,7 +34,7 @@ struct CommandLineSplit: Equatable {
   static let valueOptions = [
     "--timeout": "--timeout", "--kill-after": "--kill-after", "-k": "--kill-after",
     "--signal": "--signal", "-s": "--signal", "--linger": "--linger", "--output": "--output",
-    "--ring": "--ring", "--capacity": "--capacity",
+    "--ring": "--ring", "--capacity": "--capacity", "--head": "--head",
   ]
 
   /// The name of the parser's own option for completion scripts.

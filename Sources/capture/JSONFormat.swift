@@ -5,7 +5,7 @@ import Processes
 struct JSONFormat: OutputFormat {
   private var lines = JSONLines { bytes throws(StreamError) in try Descriptor.stdout.put(bytes) }
 
-  mutating func write(_ chunks: Chunks, skipping skippedBytes: Int) throws(StreamError) {
+  mutating func write(_ chunks: Slice<Chunks>, skipping skippedBytes: Int) throws(StreamError) {
     try lines.append(chunks)
   }
 

@@ -50,12 +50,12 @@ struct OutputWriter {
     // Reserves room for the whole session at once, if it is in memory: output that has been read
     // cannot be overwritten while it is written.
     output = Output(
-      reservingBytes: min(session.capacity, Self.readSize), chunks: Session.maxBufferedChunks)
+      reservingBytes: min(session.capacity + session.headCapacity, Self.readSize),
+      chunks: Session.maxBufferedChunks)
     while true {
       let isLast = isOver()
       read()
-      if output.missedChunks > 0 { writeGap(isLast: false) }
-      writeChunks()
+      writeChunks(isLast: false)
       if isStopped {
         // For other reasons, such as a full disk, the command is not at fault, so it goes on.
         if !hasFailed { onBrokenPipe() }
@@ -80,10 +80,7 @@ struct OutputWriter {
     let last = session.lastSeq
     repeat {
       read()
-      if chunks {
-        if output.missedChunks > 0 { writeGap(isLast: true) }
-        writeChunks()
-      }
+      if chunks { writeChunks(isLast: true) }
     } while output.hasMore && cursor.seq < last
   }
 
@@ -112,7 +109,7 @@ struct OutputWriter {
   private mutating func read() {
     session.read(since: cursor, maxBytes: Self.readSize, into: &output)
     // The bytes to leave out are of the first chunk after the position that was given.
-    if output.missedChunks > 0 { skippedBytes = 0 }
+    if output.missedChunks > 0, output.gapIndex == 0 { skippedBytes = 0 }
     cursor = output.cursor
     isDamaged = isDamaged || output.isDamaged
     isForeign = isForeign || output.isCursorForeign
@@ -123,8 +120,15 @@ struct OutputWriter {
     }
   }
 
-  private mutating func writeChunks() {
-    let chunks = output.chunks
+  /// Writes what was read: the head's chunks, if any, then what was missed, then the rest.
+  private mutating func writeChunks(isLast: Bool) {
+    let gapIndex = output.gapIndex
+    writeChunks(output.chunks[..<gapIndex])
+    if output.missedChunks > 0 { writeGap(isLast: isLast) }
+    writeChunks(output.chunks[gapIndex...])
+  }
+
+  private mutating func writeChunks(_ chunks: Slice<Chunks>) {
     guard !chunks.isEmpty else { return }
     let skipped = skippedBytes
     skippedBytes = 0
@@ -139,10 +143,11 @@ struct OutputWriter {
     write { format throws(StreamError) in try format.writeGap(gap) }
   }
 
-  /// The bytes from the last read's first chunk on.
+  /// The bytes behind what the last read has missed.
   private var remainingBytes: Int {
-    guard output.hasMore, let first = output.chunks.first else {
-      return output.chunks.payload.count
+    let chunks = output.chunks[output.gapIndex...]
+    guard output.hasMore, let first = chunks.first else {
+      return chunks.reduce(0) { $0 + $1.data.count }
     }
     return session.totalBytes - first.offset
   }

@@ -4,20 +4,21 @@ import Processes
 /// Writes the command's own bytes to the streams to which the command wrote them.
 struct PlainFormat: OutputFormat {
   /// Adjacent chunks of one stream are adjacent in memory, and are written together.
-  mutating func write(_ chunks: Chunks, skipping skippedBytes: Int) throws(StreamError) {
+  mutating func write(_ chunks: Slice<Chunks>, skipping skippedBytes: Int) throws(StreamError) {
     guard let first = chunks.first else { return }
-    let origin = first.offset
-    let skippedBytes = min(skippedBytes, first.data.count)
-    let payload = chunks.payload
-    var run = skippedBytes..<skippedBytes
+    let payload = chunks.base.payload
+    var end = chunks.base[..<chunks.startIndex].reduce(0) { $0 + $1.data.count }
+    var run = end + min(skippedBytes, first.data.count)..<end + first.data.count
+    end += first.data.count
     var stream = first.stream
-    for chunk in chunks {
+    for chunk in chunks.dropFirst() {
       if chunk.stream != stream {
         try write(payload[run], to: stream)
-        run = run.upperBound..<run.upperBound
+        run = end..<end
         stream = chunk.stream
       }
-      run = run.lowerBound..<(chunk.offset - origin + chunk.data.count)
+      end += chunk.data.count
+      run = run.lowerBound..<end
     }
     try write(payload[run], to: stream)
   }

@@ -59,6 +59,11 @@ struct RecordingReport {
       ("lost bytes", "lost_bytes", number(output.lostBytes), number(output.lostBytes)),
       ("capacity", "capacity", number(recording.capacity), number(recording.capacity)),
       (
+        "head", "head_capacity",
+        recording.headCapacity > 0 ? number(recording.headCapacity) : nil,
+        number(recording.headCapacity)
+      ),
+      (
         "machine", "this_boot",
         recording.isOfThisBoot ? nil : "started anew since the recording",
         "\(recording.isOfThisBoot)"

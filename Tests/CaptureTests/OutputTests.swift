@@ -20,6 +20,35 @@ import Testing
     #expect(Array(report.chunks.flatMap(\.data_b64)) == Array(0...255))
   }
 
+  @Test("[head] capture --head writes the beginning, how much was lost, and the end")
+  func head() async throws {
+    let result = try await run("--head", "1000", command: ["seq", "1000000"])
+    let all = Array((1...1_000_000).map { "\($0)\n" }.joined().utf8)
+    let rest = result.stdout.count - 1_000
+    #expect(result.stdout.prefix(1_000) == all.prefix(1_000))
+    #expect(result.stdout.suffix(rest) == all.suffix(rest))
+    #expect(result.stderr.hasPrefix("capture: \(all.count - 1_000 - rest) bytes ("))
+    #expect(result.stderr.hasSuffix(" chunks) lost; the last \(rest) follow\n"))
+  }
+
+  @Test("[head] capture --head --json writes the head's chunks first, and counts the rest")
+  func headAsJSON() async throws {
+    let report = try Report(
+      try await run("--head", "1000", "--json", command: ["seq", "1000000"]).stdout)
+    let seqs = report.chunks.map(\.seq)
+    #expect(seqs.first == 1)
+    #expect(zip(seqs, seqs.dropFirst()).filter { $1 != $0 + 1 }.count == 1)
+    #expect(report.chunkBytes + report.summary.lost_bytes == 6_888_896)
+  }
+
+  @Test("A head whose chunks are of both streams goes to both")
+  func headOfBothStreams() async throws {
+    let script = "echo one; sleep 0.05; echo two >&2; sleep 0.05; seq 1000000"
+    let result = try await run("--head", "8", command: shell(script))
+    #expect(result.stdout.prefix(4) == Array("one\n".utf8)[...])
+    #expect(result.stderr.hasPrefix("two\ncapture: "))
+  }
+
   @Test("capture reports the lost bytes before it writes the retained ones")
   func theLossComesFirst() async throws {
     let result = try await run(command: ["seq", "1000000"])

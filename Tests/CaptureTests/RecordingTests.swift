@@ -177,6 +177,7 @@ import Testing
       (["--ring", "x", "--capacity", "2G", "true"], "out of range"),
       (["--ring", "x", "--capacity", "0", "true"], "out of range"),
       (["--ring", "x", "--capacity", "big", "true"], "no size"),
+      (["--head", "0", "true"], "out of range"),
       (["--ring", "x", "--capacity", "99999999999999999999G", "true"], "out of range"),
     ])
   func usageErrors(_ arguments: [String], _ message: String) async throws {
