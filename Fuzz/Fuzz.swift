@@ -44,6 +44,9 @@ struct Fuzz: ParsableCommand {
   @Flag(help: "Instead of scripts: readers of files that hold anything, or that a liar writes.")
   var hostile = false
 
+  @Flag(help: "Instead of scripts: output with escape sequences, as plain text.")
+  var plainText = false
+
   func validate() throws {
     guard seconds.isFinite, seconds >= 0, seconds < 1e9 else {
       throw ValidationError("--seconds must be a number of seconds, from 0")
@@ -62,7 +65,9 @@ struct Fuzz: ParsableCommand {
     var executions = 0
     repeat {
       let seed = seed &+ UInt64(executions)
-      if hostile {
+      if plainText {
+        try runPlainText(seed)
+      } else if hostile {
         try runHostile(seed)
       } else if concurrent {
         try runConcurrently(Stress.random(seed: seed), seed)
@@ -112,6 +117,15 @@ struct Fuzz: ParsableCommand {
     guard let fault else { return }
     print("finding: seed \(seed), \(fault)")
     print("run it again with: swift run Fuzz --hostile --seed \(seed)")
+    throw ExitCode.failure
+  }
+
+  private func runPlainText(_ seed: UInt64) throws {
+    let output = PlainTextChecks.output(seed: seed)
+    guard let fault = PlainTextChecks.fault(in: output) else { return }
+    print("finding: seed \(seed), \(fault)")
+    print(output)
+    print("run it again with: swift run Fuzz --plain-text --seed \(seed)")
     throw ExitCode.failure
   }
 

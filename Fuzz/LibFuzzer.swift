@@ -10,7 +10,8 @@
   ///       Fuzz .build-fuzz/new Fuzz/Corpus -max_total_time=60
   ///
   /// With `FUZZ_REGIONS=1` in the environment, bytes are what is in the file of a ring instead; the
-  /// corpus of these is `Fuzz/RegionCorpus`.
+  /// corpus of these is `Fuzz/RegionCorpus`. With `FUZZ_PLAIN_TEXT=1` they are output to convert to
+  /// plain text.
   ///
   /// What is new goes to the first folder. To take it over, merge: with `-set_cover_merge=1` in
   /// place of the time, and three folders, the first of which is empty and becomes the new corpus.
@@ -19,6 +20,10 @@
     let bytes = unsafe UnsafeBufferPointer(start: data, count: count)
     if isOfRegions {
       if let fault = unsafe HostileRegion.run(bytes: bytes) { fatalError(fault) }
+      return 0
+    }
+    if isOfPlainText {
+      if let fault = unsafe PlainTextChecks.fault(in: Array(bytes)) { fatalError(fault) }
       return 0
     }
     let script = unsafe Script(bytes: bytes)
@@ -30,4 +35,5 @@
   }
 
   private let isOfRegions = ProcessInfo.processInfo.environment["FUZZ_REGIONS"] != nil
+  private let isOfPlainText = ProcessInfo.processInfo.environment["FUZZ_PLAIN_TEXT"] != nil
 #endif
