@@ -9,6 +9,14 @@ import Testing
     #expect(try await buildAndWatch() == 2)
   }
 
+  @Test("The examples of one call and of a wait with a limit run")
+  func runExampleRuns() async throws {
+    await printStatus(of: Command("sh", "-c", "echo fine"))
+    await printStatus(of: Command("no-such-command"))
+    let process = try await CommandHost.shared.launch(Command("true"), into: Session())
+    try await wait(for: process)
+  }
+
   @Test("The dialogue example runs and returns the answer")
   func dialogueRuns() async throws { #expect(try await square(of: 12) == "144\n") }
 

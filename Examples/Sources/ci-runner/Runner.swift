@@ -26,26 +26,26 @@ struct Runner: Sendable {
   func run(_ job: Job) async -> JobResult {
     var result = JobResult(job: job, outcome: .succeeded)
     let session = Session(id: job.name)
+    var command = job.command
+    command.timeLimit = job.timeLimit
+    command.terminationGrace = .seconds(1)  // from SIGTERM to the whole group to SIGKILL
     let process: HostedProcess
     do {
-      process = try await host.launch(job.command, into: session)
+      process = try await host.launch(command, into: session)
     } catch {
       result.outcome = .notStarted("\(error)")
       return result
     }
-    let timer = Task {
-      try await Task.sleep(for: job.timeLimit)
-      process.terminate(grace: .seconds(1))  // SIGTERM to the whole group, then SIGKILL
-    }
-    defer { timer.cancel() }
-    // Cancelling a task does not end its command.
+    // Cancelling a task does not end a command that was launched.
     await withTaskCancellationHandler {
       result.missedBytes = await printOutput(of: session, as: job.name)
       do {
         let exit = try await process.waitUntilClosed()
-        timer.cancel()
-        let isTimeUp = (try? await timer.value) != nil
-        if !exit.isSuccess { result.outcome = isTimeUp ? .timedOut : .failed(exit) }
+        if process.isTimedOut {
+          result.outcome = .timedOut
+        } else if !exit.isSuccess {
+          result.outcome = .failed(exit)
+        }
       } catch {
         result.outcome = .cancelled
       }

@@ -354,6 +354,13 @@ extension EventLoop {
   /// How long to wait after the `SIGKILL` for output that the processes wrote before it.
   private static let drainTimeout: Duration = .milliseconds(100)
 
+  /// Terminates a process, unless it has been released. Gives it up if it cannot be terminated, and
+  /// closes its output if other processes hold it open.
+  func end(_ lifecycle: Lifecycle, grace: Duration) {
+    let outputs = processes.withLock { $0.members[ObjectIdentifier(lifecycle)]?.outputs }
+    if let outputs { end(lifecycle, outputs, grace: grace.upToACentury) }
+  }
+
   private func end(_ lifecycle: Lifecycle, _ outputs: ChildOutput, grace: Duration) {
     lifecycle.terminate(grace: grace)
     // Does not wait for a process that has left the group and holds the output open.

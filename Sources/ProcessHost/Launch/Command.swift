@@ -56,6 +56,21 @@ public struct Command: Sendable, Hashable {
   /// when the last process has closed the command's output.
   public var lingerLimit: Duration? = .seconds(10)
 
+  /// How long the command may run; nil, the default, for no limit. Zero or less ends it as soon as
+  /// it runs.
+  ///
+  /// The time begins when the command has been executed. If the command still runs when it is over,
+  /// its host terminates it as by ``HostedProcess/terminate(with:grace:)`` with
+  /// ``terminationGrace``, and ``HostedProcess/isTimedOut`` is true. A command that ends in time is
+  /// left alone, and so are the processes that it leaves behind.
+  public var timeLimit: Duration?
+
+  /// The time between `SIGTERM` and `SIGKILL` when the command is terminated because its
+  /// ``timeLimit`` is over, or because the task that runs it is cancelled
+  /// (``CommandHost/run(_:timeLimit:capacity:)``); 2 seconds by default. Zero or less sends `SIGKILL` at
+  /// once.
+  public var terminationGrace: Duration = CommandHost.defaultGrace
+
   /// Whether stderr goes to the same pipe as stdout, as with `2>&1` in a shell; false by default.
   ///
   /// All output then arrives as stdout, in the order in which it was written. The order between two

@@ -108,6 +108,9 @@ final class Launch: @unchecked Sendable {
       }
       lifecycle.launched(as: attempt.process, descriptor: descriptor, cgroup: cgroup, input: input)
       eventLoop.register(lifecycle, outputs)
+      if let limit = command.timeLimit {
+        lifecycle.limitTime(to: limit, grace: command.terminationGrace)
+      }
       ExitWatch(process: attempt.process, descriptor: attempt.descriptor, outputs: outputs)
         .start(on: eventLoop)
       answer(.success((attempt.process, lifecycle, outputs, input)))

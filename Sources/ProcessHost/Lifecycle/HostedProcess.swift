@@ -62,6 +62,10 @@ public final class HostedProcess: Sendable, Identifiable {
   /// the exit, as long as the cgroup has processes.
   public var wasOOMKilled: Bool? { lifecycle.wasOOMKilled }
 
+  /// Whether the process still ran when its ``Command/timeLimit`` was over, so that its host
+  /// terminated it. False while the time is not over, and for good if the process ended before.
+  public var isTimedOut: Bool { lifecycle.isTimedOut }
+
   /// Waits until the process has ended.
   ///
   /// The session then has the exit code and all output that the process itself wrote. The session
@@ -70,6 +74,17 @@ public final class HostedProcess: Sendable, Identifiable {
   /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
   public func waitForExit() async throws(CancellationError) -> ProcessExit {
     try await lifecycle.exited.wait()
+  }
+
+  /// Waits until the process has ended, as ``waitForExit()`` does, or a time is up.
+  ///
+  /// - Parameter limit: The longest time to wait; nil for as long as it takes, zero or less not to
+  ///   wait.
+  /// - Returns: How the process ended; nil if it still runs when the time is up. It then runs on;
+  ///   ``Command/timeLimit`` would end it.
+  /// - Throws: `CancellationError` as soon as the waiting task is cancelled. The process runs on.
+  public func waitForExit(upTo limit: Duration?) async throws(CancellationError) -> ProcessExit? {
+    try await lifecycle.exited.wait(upTo: limit)
   }
 
   /// The number of bytes that were written to the process's output after the session had been
@@ -99,6 +114,10 @@ public final class HostedProcess: Sendable, Identifiable {
   /// The end of the host, ``terminate(with:grace:)`` and ``signal(_:)`` reach them. Without a
   /// cgroup, these calls do not reach processes that have left the group.
   public var hasLingeringGroup: Bool { lifecycle.hasRest }
+
+  /// Terminates the process, and waits until nothing is left of it, or the host gives it up, whether
+  /// the task is cancelled or not. Output that other processes hold open is not waited for.
+  func end(grace: Duration) async { await lifecycle.end(grace: grace) }
 
   /// Waits until nothing is left of the process, whether the task is cancelled or not.
   func waitUntilOver() async {

@@ -28,11 +28,34 @@ final class Latch<Value: Sendable>: Sendable {
   ///
   /// - Throws: `CancellationError` as soon as the task is cancelled, unless the value is set.
   func wait() async throws(CancellationError) -> Value {
+    guard let value = await wait(until: nil) else { throw CancellationError() }
+    return value
+  }
+
+  /// Waits until the value is set, or a time is up.
+  ///
+  /// - Parameter limit: The longest time to wait; nil for no limit, zero or less not to wait.
+  /// - Returns: The value; nil if the time was up first.
+  /// - Throws: `CancellationError` as soon as the task is cancelled, unless the value is set.
+  func wait(upTo limit: Duration?) async throws(CancellationError) -> Value? {
+    guard let limit else { return try await wait() }
+    if limit > .zero {
+      if let value = await wait(until: .now + limit.upToACentury) { return value }
+    } else if let value {
+      return value
+    }
+    if Task.isCancelled { throw CancellationError() }
+    return nil
+  }
+
+  /// Waits until the value is set, a time has come, or the task is cancelled.
+  private func wait(until deadline: ContinuousClock.Instant?) async -> Value? {
     if let value { return value }
     let ticket = state.withLock { state in
       state.nextWaiter += 1
       return state.nextWaiter
     }
+    var timer: Task<Void, Never>?
     let value = await withTaskCancellationHandler {
       await withCheckedContinuation { (waiter: CheckedContinuation<Value?, Never>) in
         let answer: Value?? = state.withLock { state in
@@ -42,13 +65,25 @@ final class Latch<Value: Sendable>: Sendable {
           state.waiters[ticket] = waiter
           return nil
         }
-        if let answer { waiter.resume(returning: answer) }
+        if let answer { return waiter.resume(returning: answer) }
+        timer = deadline.map { deadline in
+          Task {
+            // The sleep is cancelled if something else ends the wait first.
+            guard (try? await SteppedSleep.sleep(until: deadline)) != nil else { return }
+            giveUp(ticket)
+          }
+        }
       }
     } onCancel: {
-      let waiter = state.withLock { $0.waiters.removeValue(forKey: ticket) }
-      waiter?.resume(returning: nil)
+      giveUp(ticket)
     }
-    guard let value else { throw CancellationError() }
+    timer?.cancel()
     return value
+  }
+
+  /// Resumes a waiting task without a value, unless it has been resumed.
+  private func giveUp(_ ticket: Int) {
+    let waiter = state.withLock { $0.waiters.removeValue(forKey: ticket) }
+    waiter?.resume(returning: nil)
   }
 }

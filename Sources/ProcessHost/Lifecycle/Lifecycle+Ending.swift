@@ -120,6 +120,36 @@ extension Lifecycle {
     await Task.detached { try? await self.settled.wait() }.value
   }
 
+  /// Terminates the child as a host that is being closed does, and waits until nothing is left of
+  /// it, or until the host gives it up, whether the task is cancelled or not.
+  func end(grace: Duration) async {
+    if let eventLoop = state.withLock({ $0.eventLoop }) { eventLoop.end(self, grace: grace) }
+    await Task.detached { try? await self.settled.wait() }.value
+  }
+
+  /// Terminates the child when it has run for a time.
+  ///
+  /// Checks from time to time whether the timer is still needed: a caller may set any limit, and a
+  /// timer outlives the process that it waits for.
+  func limitTime(to limit: Duration, grace: Duration, after elapsed: Duration = .zero) {
+    guard let eventLoop = state.withLock({ $0.eventLoop }) else { return }
+    let step = SteppedSleep.step(after: elapsed, of: limit)
+    eventLoop.schedule(after: step) { [weak self] in
+      guard let self, exited.value == nil else { return }
+      let elapsed = elapsed + step
+      if elapsed < limit { return limitTime(to: limit, grace: grace, after: elapsed) }
+      let isTimedOut = state.withLock { state in
+        // The child may have ended although the event loop has not noticed it yet.
+        state.isTimedOut = peekState(of: state.process).isRunning
+        return state.isTimedOut
+      }
+      if isTimedOut { terminate(grace: grace) }
+    }
+  }
+
+  /// Whether the child still ran when its time limit was over.
+  var isTimedOut: Bool { state.withLock { $0.isTimedOut } }
+
   /// Schedules to give up the child if it has not ended some time after it was killed.
   ///
   /// - Parameter grace: The time until the child is killed.

@@ -57,6 +57,8 @@ final class Lifecycle: Sendable {
     var ownsPID = false
     /// The host has given up the child.
     var isGivenUp = false
+    /// The child still ran when its time limit was over.
+    var isTimedOut = false
     /// The resources that the child has used; nil before its end, and until it is reaped where the
     /// system reports them only then.
     var usage: ResourceUsage?
