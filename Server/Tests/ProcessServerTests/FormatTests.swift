@@ -46,6 +46,31 @@ import Testing
     }
   }
 
+  @Test("Plain text has no escape sequences, and each line as a terminal would leave it")
+  func plainText() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start(
+        #"printf '\033[32m10%%\r100%%\033[0m\nab\b\377\n'; exit 0"#)
+      let closed = try await server.output(id) { $0.closed }
+      let plain = try await raw(server, id, "format=text&plain=1")
+      #expect(plain.status == 200)
+      #expect(plain.text == "100%\na?\n")
+      #expect(plain.headers["content-type"] == "text/plain; charset=utf-8")
+      #expect(plain.headers["processd-cursor"] == closed.cursor)
+      #expect(plain.headers["processd-exit-code"] == "0")
+      let text = try await raw(server, id, "format=text&plain=0")
+      #expect(text.text == "\u{1b}[32m10%\r100%\u{1b}[0m\nab\u{8}\u{fffd}\n")
+      for query in ["plain=1", "format=raw&plain=1", "format=json&plain=1"] {
+        let wrong = try await raw(server, id, query)
+        #expect(wrong.status == 400, "\(query)")
+        #expect(wrong.text.contains("add format=text"), "\(query)")
+      }
+      #expect(try await raw(server, id, "format=text&plain=2").status == 400)
+      #expect(try await raw(server, id, "format=text&plain=x").status == 400)
+      #expect(try await raw(server, id, "format=json&plain=0").status == 200)
+    }
+  }
+
   @Test("A reader can begin a number of bytes before the end, or at the end")
   func tails() async throws {
     try await TestServer.run { server in

@@ -1,5 +1,3 @@
-import NIOCore
-import NIOPosix
 import ProcessHost
 import Processes
 import Synchronization
@@ -20,14 +18,13 @@ final class Job: Sendable {
   let grant: Grant
   let startedAt: Date
   private let holds = Atomic(0)
-  private let timedOut = Atomic(false)
   private let forgotten = Atomic(false)
 
   var id: String { process.session.id }
   var workspace: String { process.session.workspaceID }
   var session: Session { process.session }
   /// Whether the process was ended because its time was up.
-  var hasTimedOut: Bool { timedOut.load(ordering: .acquiring) }
+  var hasTimedOut: Bool { process.isTimedOut }
   /// Whether the job has been removed: deleted, evicted, or idle for too long.
   var isForgotten: Bool { forgotten.load(ordering: .acquiring) }
   /// Whether a request waits for the job or follows it.
@@ -81,26 +78,6 @@ final class Job: Sendable {
     return try await wait()
   }
 
-  /// Ends the process when its time is up, if it has a time limit.
-  func limitTime(grace: Duration) {
-    guard let limit = order.timeout else { return }
-    // An event loop releases a cancelled timer at once. A task's sleep would occupy memory until
-    // its end, however early the process ends.
-    let amount = TimeAmount(min(limit, .seconds(1 << 32)))
-    let timer = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: amount) {
-      [weak self] in
-      Task {
-        guard let self, self.process.exit == nil else { return }
-        self.timedOut.store(true, ordering: .releasing)
-        self.process.terminate(grace: grace)
-      }
-    }
-    Task { [process] in
-      _ = try? await process.waitForExit()
-      timer.cancel()
-    }
-  }
-
   /// Returns the state to give with an output: how the process ended, if the output includes its
   /// end.
   func ending(for output: Output) async -> Ending {
@@ -121,8 +98,6 @@ final class Job: Sendable {
 struct Order: Sendable {
   let line: CommandLine
   var command: Command
-  /// The time after which the command is ended.
-  var timeout: Duration?
   /// Whether the command is kept however long it is silent.
   var isKeptAlive = false
   /// The name that its workspace gives it.

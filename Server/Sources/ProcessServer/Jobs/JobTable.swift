@@ -128,7 +128,9 @@ final class JobTable: Sendable {
     for job in evicted { evict(job) }
     do throws(LaunchError) {
       let session = try Self.makeSession(in: workspace)
-      let process = try await manager.launch(order.command, into: session)
+      var command = order.command
+      command.terminationGrace = configuration.limits.grace
+      let process = try await manager.launch(command, into: session)
       let job = Job(
         process, order: order, grant: grant, stdinCapacity: configuration.limits.stdinBytes)
       state.withLock { state in
@@ -137,7 +139,6 @@ final class JobTable: Sendable {
         state.workspaces[workspace]?.starting -= 1
       }
       logger.info("started", metadata: job.metadata)
-      job.limitTime(grace: configuration.limits.grace)
       logExit(of: job)
       // Its token may have been revoked since the request arrived.
       if !grant.isInForce, configuration.onRevoke == .end { delete(job) }

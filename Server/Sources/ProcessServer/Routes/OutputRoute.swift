@@ -5,7 +5,7 @@ import ProcessHost
 import Processes
 
 extension API {
-  /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&max_bytes=B][&format=F]`.
+  /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&max_bytes=B][&format=F][&plain=1]`.
   func output(request: Request, context: APIContext) async throws -> Response {
     let start = ContinuousClock.now
     let job = try job(context)
@@ -67,16 +67,23 @@ private enum OutputFormat {
   case raw
   /// The same as UTF-8 text, with U+FFFD for invalid bytes.
   case text
+  /// The same as text without escape sequences: see `PlainText`.
+  case plainText
 
-  init(_ request: Request) throws(APIError) {
-    switch request.uri.queryParameters["format"] {
+  init(_ request: Request) throws {
+    let isPlain = try request.integer("plain", in: 0...1) == 1
+    let format = request.uri.queryParameters["format"]
+    if isPlain, format != "text" {
+      throw APIError.badRequest("plain=1 is for text: add format=text, or leave out plain")
+    }
+    switch format {
     case "json"?: self = .json
     case "raw"?: self = .raw
-    case "text"?: self = .text
+    case "text"?: self = isPlain ? .plainText : .text
     case nil:
       self = request.headers[.accept] == "application/octet-stream" ? .raw : .json
     case let other?:
-      throw .badRequest("format=\(other.prefix(40)): must be json, raw or text")
+      throw APIError.badRequest("format=\(other.prefix(40)): must be json, raw or text")
     }
   }
 
@@ -90,6 +97,8 @@ private enum OutputFormat {
       body.writeBytes(output.chunks.payload)
     case .text:
       body.writeString(output.chunks.payload.description)
+    case .plainText:
+      body.writeBytes(PlainText(output.chunks.payload).bytes)
     }
     var headers: HTTPFields = [
       .contentType: self == .raw ? "application/octet-stream" : "text/plain; charset=utf-8",

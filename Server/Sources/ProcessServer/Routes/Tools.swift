@@ -56,7 +56,8 @@ extension API {
     let start = ContinuousClock.now
     var order = try CommandArguments(arguments, user: configuration.commandUser).order(
       withInput: true, linger: nil)
-    order.timeout = try arguments.integer("timeout_ms", in: 1...(.max)).map { .milliseconds($0) }
+    order.command.timeLimit = try arguments.integer("timeout_ms", in: 1...(.max))
+      .map { .milliseconds($0) }
     order.isKeptAlive = try arguments.bool("keep_alive") ?? false
     order.name = try label(arguments, "name")
     order.idempotencyKey = try label(arguments, "idempotency_key")
@@ -89,7 +90,7 @@ extension API {
     let timeout = min(
       .milliseconds(try arguments.integer("timeout_ms", in: 1...(.max)) ?? 60_000),
       configuration.limits.shellTime)
-    order.timeout = timeout
+    order.command.timeLimit = timeout
     order.command.lingerLimit = order.command.lingerLimit.map { min($0, timeout) }
     let endsBackground = try arguments.bool("end_background") ?? false
     let (job, _) = try await jobs.launch(order, by: context.grant)

@@ -68,6 +68,9 @@ extension Route {
           .query("wait_ms", Schema.integer(0...(.max)), "Wait for news for so long."),
           .query("max_bytes", Schema.integer(1...(.max)), "A limit on the output in the answer."),
           .query("format", ["enum": ["json", "raw", "text"]], "How the answer gives output."),
+          .query(
+            "plain", Schema.integer(0...1),
+            "With format=text: 1 leaves out escape sequences, and resolves what was overwritten."),
         ],
         answers: [
           .json(Schema.output), .text("application/octet-stream"), .text("text/plain"),
