@@ -1,16 +1,16 @@
 import ProcessHost
 
 func buildAndWatch() async throws -> Int32? {
-  let session = Session(id: "build-7")
-  let command = Command("sh", "-c", "echo compiling; echo 'no such file' >&2; exit 2")
-  try await CommandHost.shared.launch(command, into: session)
+  // To its end in one call:
+  let result = try await CommandHost.shared.run(Command("uname", "-s"), timeLimit: .seconds(60))
+  print(result.exit, result.output.chunks.payload)
 
-  // As many readers as you like, each with its own position; the command waits for none of them.
+  // Or watched while it runs, by as many readers as you like: the command waits for none of them.
+  let session = Session(id: "build-7")
+  try await CommandHost.shared.launch(.shell("echo compiling; echo no >&2; exit 2"), into: session)
   var exitCode: Int32?
   for await output in session.outputs() {
-    if output.missedChunks > 0 {
-      print("missed \(output.missedChunks) chunks, \(output.missedBytes ?? 0) bytes")
-    }
+    if output.missedChunks > 0 { print("missed \(output.missedBytes ?? 0) bytes") }
     for chunk in output.chunks {
       print(chunk.seq, chunk.stream, chunk.data)  // data: the raw bytes, never split or joined
     }
