@@ -101,7 +101,8 @@ public final class APIServer: Service {
           interval: configuration.limits.failedLoginInterval),
         jobs: jobs, connections: connections, metrics: metrics, logger: logger))
     let sweeper = Sweeper(
-      jobs: jobs, connections: connections, metrics: metrics, idleTimeout: configuration.idleTimeout)
+      jobs: jobs, connections: connections, metrics: metrics, idleTimeout: configuration.idleTimeout
+    )
     let tcp = application(
       server, at: .hostname(configuration.host, port: configuration.port), services: [sweeper]
     ) { [onRunning] in await onRunning($0.localAddress?.port ?? 0) }
