@@ -36,6 +36,12 @@ public struct ChunkBytes: RandomAccessCollection, Sendable {
     endIndex = bounds.upperBound
   }
 
+  /// Takes a slice, and counts its indices from 0.
+  package init(rebasing slice: ChunkBytes) {
+    self.init(
+      storage: slice.storage, origin: slice.origin + slice.startIndex, count: slice.count)
+  }
+
   /// The byte at an index.
   ///
   /// - Precondition: `index` is within the slice.
@@ -158,7 +164,26 @@ extension ChunkBytes: Equatable {
   }
 }
 
+extension ChunkBytes: Hashable {
+  /// Hashes the bytes, wherever the indices start.
+  ///
+  /// - Complexity: O(`count`).
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(count)
+    unsafe withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+  }
+}
+
 extension ChunkBytes: CustomStringConvertible {
   /// The bytes as text, with U+FFFD for what is not valid UTF-8.
-  public var description: String { String(decoding: self, as: UTF8.self) }
+  public var description: String { String(self) }
+}
+
+extension String {
+  /// Creates a string of bytes as UTF-8, with U+FFFD for what is not valid.
+  ///
+  /// A character of which a chunk holds only a part is not valid in it.
+  ///
+  /// - Complexity: O(`bytes.count`); the bytes are copied once.
+  public init(_ bytes: ChunkBytes) { self.init(decoding: bytes, as: UTF8.self) }
 }

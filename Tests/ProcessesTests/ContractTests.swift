@@ -436,6 +436,43 @@ import Testing
     #expect(session.idleTime == .seconds(4))
   }
 
+  @Test("[chunk-text] Bytes become a string or data, and are equal and hashed by their bytes")
+  func chunkText() {
+    let session = Session()
+    session.append("a\u{e9}".utf8, to: .stdout)
+    session.append([0x61, 0xc3], to: .stdout)
+    session.append([0xa9], to: .stderr)
+    let chunks = session.output().chunks
+    #expect(String(chunks[0].data) == "a\u{e9}")
+    #expect(chunks[0].text == "a\u{e9}")
+    #expect(chunks[1].text == "a\u{fffd}")
+    #expect(Data(chunks[0].data) == Data([0x61, 0xc3, 0xa9]))
+    #expect(Set([chunks[1].data, chunks[0].data.prefix(2), chunks[0].data]).count == 2)
+    #expect(Set([chunks[2].data, chunks[0].data.dropFirst(2)]).count == 1)
+  }
+
+  @Test("[stream-payload] All bytes of one stream in a read, copied only if the other interrupts")
+  func payloadOfAStream() {
+    let session = Session()
+    for (text, stream) in [
+      ("a", StandardStream.stdout), ("b", .stdout), ("1", .stderr), ("c", .stdout), ("2", .stderr),
+    ] {
+      session.append(text.utf8, to: stream)
+    }
+    let output = session.output()
+    #expect(String(output.payload(of: .stdout)) == "abc")
+    #expect(String(output.payload(of: .stderr)) == "12")
+    #expect(output.payload(of: .stdout).startIndex == 0)
+    #expect(Output().payload(of: .stdout).isEmpty)
+    let first = session.output(maxBytes: 3)
+    let addresses = [first.payload(of: .stderr), first.chunks[2].data].map {
+      unsafe $0.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
+    }
+    #expect(addresses[0] == addresses[1])
+    #expect(String(first.payload(of: .stderr)) == "1")
+    #expect(first.payload(of: .stderr).startIndex == 0)
+  }
+
   @Test("[chunk-json] stream and seq, never the data")
   func json() throws {
     let session = Session()

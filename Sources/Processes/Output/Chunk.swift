@@ -20,6 +20,14 @@ public struct Chunk: Sendable {
 
   /// The payload: at least one byte, and at most the session's capacity.
   public var data: ChunkBytes { base.data }
+
+  /// The payload as text, with U+FFFD for what is not valid UTF-8, such as a character of which the
+  /// rest is in the next chunk.
+  ///
+  /// ``SessionReader/lines(of:since:maxLength:)`` never cuts within a character.
+  ///
+  /// - Complexity: O(length of the payload); each access makes a new string.
+  public var text: String { String(data) }
 }
 
 extension Chunk: Encodable {

@@ -36,6 +36,29 @@ public struct Output: Sendable {
   /// The chunks that were due: newer than `since`, and retained.
   public var chunks: Chunks { Chunks(batch: batch) }
 
+  /// Returns the payload of one stream's chunks, concatenated.
+  ///
+  /// - Complexity: O(number of chunks). Nothing is copied if the stream's chunks follow each other;
+  ///   else each byte is copied once.
+  public func payload(of stream: StandardStream) -> ChunkBytes {
+    let all = chunks.payload
+    let base = chunks.first?.offset ?? 0
+    var gathered = GatheredBytes()
+    var run = 0..<0
+    for chunk in chunks where chunk.stream == stream {
+      let start = chunk.offset - base
+      if run.upperBound == start, !run.isEmpty {
+        run = run.lowerBound..<start + chunk.data.count
+      } else {
+        gathered.append(all[run])
+        run = start..<start + chunk.data.count
+      }
+    }
+    if gathered.isEmpty { return ChunkBytes(rebasing: all[run]) }
+    gathered.append(all[run])
+    return gathered.take()
+  }
+
   /// The exit status, as it was given to ``Session/setExit(_:closing:)``; nil while there is none.
   public var exitCode: Int32? { SessionStatus(word: batch.status).exitCode }
 

@@ -15,7 +15,7 @@ public struct OutputSequence: AsyncSequence, Sendable {
   }
 
   /// One reader. It keeps nothing but its position.
-  public struct AsyncIterator: AsyncIteratorProtocol {
+  public struct AsyncIterator: AsyncIteratorProtocol, Sendable {
     let session: SessionReader
     var cursor: Cursor
     let maxBytes: Int?
