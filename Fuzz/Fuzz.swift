@@ -26,6 +26,9 @@ struct Fuzz: ParsableCommand {
   @Option(help: "Where to write the script of a finding.")
   var output = "fuzz-finding.json"
 
+  @Flag(help: "Only scripts that read lines and search for patterns.")
+  var lines = false
+
   @Flag(help: "Instead of scripts: random writers and readers on threads of their own.")
   var concurrent = false
 
@@ -72,7 +75,7 @@ struct Fuzz: ParsableCommand {
       } else if concurrent {
         try runConcurrently(Stress.random(seed: seed), seed)
       } else {
-        try runScript(Script.random(seed: seed), seed)
+        try runScript(lines ? .randomLines(seed: seed) : .random(seed: seed), seed)
       }
       executions += 1
     } while clock.now < end

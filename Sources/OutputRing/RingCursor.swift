@@ -9,18 +9,23 @@ public struct RingCursor: Sendable, Hashable {
   public let seq: Int
   @usableFromInline let knownOffset: KnownCount
 
-  /// The bytes of output up to and including that chunk, both tags counted; nil if not known.
+  /// The bytes of output up to and including that chunk, both tags counted, and more if a part of
+  /// the next chunk has been dealt with; nil if not known.
   @inlinable public var offset: Int? { knownOffset.value }
 
   /// Creates a cursor, such as one that a client has kept.
   ///
   /// - Parameters:
-  ///   - seq: The last chunk read or missed. 0 or less stands for the beginning, at offset 0.
-  ///   - offset: Where that chunk ended; nil, or a negative number, if that is not known.
+  ///   - seq: The last chunk read or missed. 0 or less stands for the beginning.
+  ///   - offset: How many bytes of output the reader has dealt with: where that chunk ended, or
+  ///     more if it has dealt with a part of the next one. Nil, or a negative number, if that is
+  ///     not known; it is 0 at the beginning.
   @inlinable
   public init(seq: Int, offset: Int? = nil) {
     self.seq = max(seq, 0)
-    knownOffset = seq <= 0 ? KnownCount(count: 0) : KnownCount(offset)
+    // Before the first chunk, only a part of it can have been dealt with.
+    knownOffset =
+      seq > 0 ? KnownCount(offset) : KnownCount(count: seq < 0 ? 0 : max(offset ?? 0, 0))
   }
 
   /// Creates a cursor at a chunk that is there, or at the beginning.

@@ -160,40 +160,45 @@ private struct TailStart {
 
   /// Looks for the last lines in what is retained. A last line need not have an end.
   init(lines: Int, of session: SessionReader) {
-    /// A line's first byte: the seq of its chunk, and where it is there.
-    typealias Start = (seq: Int, offset: Int, index: Int)
-    var starts: [Start] = []
-    // The oldest of `starts`, which is used as a ring.
-    var oldest = 0
-    func note(_ start: Start) {
-      if starts.count < lines {
-        starts.append(start)
-      } else if lines > 0 {
-        starts[oldest] = start
-        oldest = (oldest + 1) % lines
+    // A guess, and then ever more: in all, a few times as much is read as the lines have.
+    var size = min(max(lines, 16), 1_024) * 128
+    while true {
+      let output = session.tail(bytes: size)
+      guard let oldest = output.chunks.first else {
+        cursor = .start
+        return
       }
-    }
-    var output = Output()
-    cursor = .start
-    var isAtStart = true
-    let last = session.lastSeq
-    repeat {
-      session.read(since: cursor, maxBytes: Session.maxBufferBytes, into: &output)
-      for chunk in output.chunks {
-        unsafe chunk.data.withUnsafeBytes { bytes in
-          var rest = unsafe bytes[...]
-          while let index = unsafe rest.indices.first {
-            if isAtStart { note((chunk.seq, chunk.offset, index)) }
-            let newline = unsafe rest.firstIndex(of: UInt8(ascii: "\n"))
-            isAtStart = newline != nil
-            unsafe rest = rest[(newline.map { $0 + 1 } ?? bytes.count)...]
-          }
+      guard let start = Self.start(ofLast: lines, in: output.chunks.payload) else {
+        if oldest.offset > output.lostBytes {
+          size *= 4
+          continue
         }
+        cursor = Cursor(seq: oldest.seq - 1, offset: oldest.offset)
+        return
       }
-      cursor = output.cursor
-    } while output.hasMore && cursor.seq < last
-    guard !starts.isEmpty else { return }
-    let first = starts[oldest]
-    (cursor, skipped) = (Cursor(seq: first.seq - 1, offset: first.offset), first.index)
+      let offset = oldest.offset + start
+      guard let first = output.chunks.first(where: { $0.offset + $0.data.count > offset }) else {
+        cursor = output.cursor
+        return
+      }
+      cursor = Cursor(seq: first.seq - 1, offset: first.offset)
+      skipped = offset - first.offset
+      return
+    }
+  }
+
+  /// Returns the index of the first of the last lines; nil if there are not so many.
+  private static func start(ofLast lines: Int, in payload: ChunkBytes) -> Int? {
+    if lines == 0 { return payload.count }
+    return unsafe payload.withUnsafeBytes { bytes in
+      var newlines = 0
+      // The last newline ends a line, and has none behind it.
+      for index in (0..<bytes.count - 1).reversed()
+      where unsafe bytes[index] == UInt8(ascii: "\n") {
+        newlines += 1
+        if newlines == lines { return index + 1 }
+      }
+      return nil
+    }
   }
 }

@@ -40,6 +40,23 @@ import Testing
     #expect(kill(process, 0) != 0)
   }
 
+  @Test("[lines] [tail-lines] The article's examples of lines run")
+  func linesRun() async throws {
+    let session = Session(id: "lines")
+    session.append("one\ntwo", to: .stdout)
+    session.close()
+    await printLines(of: session)
+    await logEnd(of: session)
+  }
+
+  @Test("[wait-for] [wait-for-line] The article's server is waited for")
+  func serverIsWaitedFor() async throws {
+    let server = Command("sh", "-c", "printf 'listening on po'; sleep 0.01; echo 'rt 8080'")
+    #expect(try await startServer(server, into: Session()) == "8080")
+    let failure = Command("sh", "-c", "exit 3")
+    #expect(try await startServer(failure, into: Session()) == nil)
+  }
+
   @Test("The producer example runs and closes its session")
   func producerRuns() {
     let output = countDown(from: 3)

@@ -157,6 +157,8 @@ package enum Script: Codable, Equatable, Sendable {
   case interleaved(Geometry, pieceSize: Int, [InterleavedOperation])
   /// Appends alone, and an exit code, to be written as `capture --json` does.
   case json([Operation], exitCode: Int32?)
+  /// Lines and patterns of a session's output.
+  case lines(LineSetting, [LineOperation])
 
   /// Runs the script, and says where and how the library first differs from the model, if it does.
   package func run() -> Difference? {
@@ -169,6 +171,8 @@ package enum Script: Codable, Equatable, Sendable {
       InterleavedInterpreter.run(operations, in: geometry, pieceSize: pieceSize)
     case .json(let appends, let exitCode):
       JSONInterpreter.run(appends, exitCode: exitCode)
+    case .lines(let setting, let operations):
+      LineInterpreter.run(operations, setting)
     }
   }
 
@@ -178,7 +182,7 @@ package enum Script: Codable, Equatable, Sendable {
     case .output(let geometry, let operations): .output(geometry.attached, operations)
     case .interleaved(let geometry, let pieceSize, let operations):
       .interleaved(geometry.attached, pieceSize: pieceSize, operations)
-    case .manager, .json: self
+    case .manager, .json, .lines: self
     }
   }
 
@@ -203,6 +207,8 @@ package enum Script: Codable, Equatable, Sendable {
         ) { InterleavedInterpreter.run($0, in: geometry, pieceSize: pieceSize) })
     case .json(let appends, let exitCode):
       .json(shrink(appends) { JSONInterpreter.run($0, exitCode: exitCode) }, exitCode: exitCode)
+    case .lines(let setting, let operations):
+      .lines(setting, shrink(operations) { LineInterpreter.run($0, setting) })
     }
   }
 
@@ -212,6 +218,7 @@ package enum Script: Codable, Equatable, Sendable {
     case .manager(_, let operations): operations.count
     case .interleaved(_, _, let operations): operations.count
     case .json(let appends, _): appends.count
+    case .lines(_, let operations): operations.count
     }
   }
 }
@@ -230,6 +237,8 @@ extension Script: CustomStringConvertible {
     case .json(let appends, let exitCode):
       "as JSON, exit code \(exitCode.map(String.init) ?? "none")\n"
         + appends.map { "  \($0)" }.joined(separator: "\n")
+    case .lines(let setting, let operations):
+      "\(setting)\n" + operations.map { "  \($0)" }.joined(separator: "\n")
     }
   }
 }

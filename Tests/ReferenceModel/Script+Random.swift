@@ -41,6 +41,12 @@ extension Script {
     return Script(&random)
   }
 
+  /// The script of lines and patterns that a seed stands for.
+  package static func randomLines(seed: UInt64) -> Script {
+    var random = SplitMix64(seed: seed)
+    return .randomLines(count: random.within(1...150), &random)
+  }
+
   /// The script that a fuzzer's bytes stand for; short ones make short scripts.
   package init(bytes: some Collection<UInt8>) {
     var choices = ByteChoices(bytes)
@@ -61,6 +67,8 @@ extension Script {
       self = .random(in: geometry, count: random.within(1...100), &random)
     case 17:
       self = .randomJSON(count: random.within(0...20), &random)
+    case 18:
+      self = .randomLines(count: random.within(1...150), &random)
     default:
       self = .randomManager(count: random.within(1...150), &random)
     }
@@ -99,6 +107,11 @@ extension Script {
           isError: random.oneIn(2))
       },
       exitCode: random.oneIn(2) ? random.pick([0, 1, 255, .min, .max]) : nil)
+  }
+
+  /// A script of any length for readers of lines and patterns.
+  package static func randomLines(count: Int, _ random: inout some Choices) -> Script {
+    .lines(.random(&random), steps(count, &random) { .random(&$0) })
   }
 
   /// So many steps, but none for bytes that are not there.

@@ -15,6 +15,8 @@ extension Script {
         ?? operations.lazy.flatMap(\.writes).compactMap(\.objection).first
     case .json(let appends, _):
       appends.lazy.compactMap(\.objection).first
+    case .lines(let setting, let operations):
+      setting.objection ?? operations.lazy.compactMap(\.objection).first
     }
   }
 
@@ -29,6 +31,27 @@ extension Geometry {
       1...bound ~= capacity && 1...bound ~= chunkLimit && 1...Script.most ~= reservationLimit
       && 0...Script.most ~= headCapacity
     return isValid ? nil : "there is no \(kind) of \(self)"
+  }
+}
+
+extension LineSetting {
+  fileprivate var objection: String? {
+    let isValid =
+      1...Script.most ~= capacity && 4...Script.most ~= maxLength && !pattern.isEmpty
+    return isValid ? nil : "lines cannot be read with \(self)"
+  }
+}
+
+extension LineOperation {
+  fileprivate var objection: String? {
+    let isValid =
+      switch self {
+      case .append(let pieces, _, _): 0...Script.most ~= pieces
+      case .tail(let lines, _): lines >= 0
+      case .tailBytes(let bytes): bytes >= 0
+      case .read, .resume, .setExit: true
+      }
+    return isValid ? nil : "\(self) cannot be done"
   }
 }
 

@@ -173,15 +173,14 @@ package struct SessionModel: Sendable {
         state.missedChunks = next.seq - headEnd.seq - 1
         state.missedBytes = next.offset - ends[headEnd.seq]
       }
-    } else if since == 0 || since == head.count {
-      state.missedBytes = first.offset - ends[since]
-      if since > 0, let offset = start.offset, offset >= 0 {
-        state.missedBytes = max(0, first.offset - offset)
-      }
+    } else if since == 0 {
+      // Before the first chunk, a part of that may have been dealt with.
+      let dealtWith = start.seq < 0 ? 0 : max(start.offset ?? 0, 0)
+      state.missedBytes = max(0, first.offset - dealtWith)
     } else if let offset = start.offset, offset >= 0 {
       // A cursor is whatever a client sends; one that is beyond the chunk has missed nothing.
       state.missedBytes = max(0, first.offset - offset)
-    } else if since + slotCount > claimedSeq {
+    } else if since + slotCount > claimedSeq || since == head.count {
       state.missedBytes = first.offset - ends[since]
     } else {
       state.missedBytes = nil

@@ -7,6 +7,7 @@
 #include "Barriers.h"
 #include "Descriptors.h"
 #include "Files.h"
+#include "Find.h"
 #include "RacingCopy.h"
 #include "Waiting.h"
 

@@ -20,10 +20,13 @@ public struct Cursor: Sendable {
   @inlinable public var seq: Int { position.seq }
   /// The bytes of output up to and including that chunk, both streams counted; nil if not known,
   /// which makes the cursor as good as its seq.
+  ///
+  /// The cursor of a ``Line`` counts the bytes of the next chunk that are dealt with, too.
   @inlinable public var offset: Int? { position.offset }
 
   @usableFromInline let position: RingCursor
-  /// The session's status word as the read that made this cursor found it; 0 if not known.
+  /// The session's status word as the read that made this cursor found it; 0 if not known. Cursors
+  /// within chunks have other uses for it: see ``Place``.
   let status: UInt64
   /// The epoch of the session whose read made this cursor; 0 if not known. See ``SessionEpoch``.
   @usableFromInline let epoch: UInt32
@@ -33,7 +36,7 @@ public struct Cursor: Sendable {
   /// - Parameters:
   ///   - seq: The last chunk dealt with; 0 or less stands for the beginning.
   ///   - offset: Where it ended, in bytes of the session's output; nil, or less than 0, if that is
-  ///     not known.
+  ///     not known. More than that says that a part of the next chunk has been dealt with.
   public init(seq: Int, offset: Int? = nil) {
     self.init(RingCursor(seq: seq, offset: offset), status: 0, epoch: 0)
   }

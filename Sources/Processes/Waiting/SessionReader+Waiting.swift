@@ -35,13 +35,17 @@ extension SessionReader {
   public func output(
     since cursor: Cursor = .start, maxBytes: Int? = nil, waitingUpTo limit: Duration?
   ) async -> Output {
-    let deadline = deadline(limit)
+    await waitForNews(past: cursor, until: deadline(limit))
+    return output(since: cursor, maxBytes: maxBytes)
+  }
+
+  /// Waits until there is news past a cursor, the deadline has passed or the task is cancelled.
+  func waitForNews(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
     if !hasNews(past: cursor) { noteAbandonment() }
     while !hasNews(past: cursor), !Task.isCancelled {
       if let deadline, deadline <= .now { break }
       await wait(past: cursor, until: deadline)
     }
-    return output(since: cursor, maxBytes: maxBytes)
   }
 
   /// Waits for news like ``output(since:maxBytes:waitingUpTo:)``, for threads that are
@@ -60,7 +64,7 @@ extension SessionReader {
   }
 
   /// Returns when a wait ends at the latest.
-  private func deadline(_ limit: Duration?) -> ContinuousClock.Instant? {
+  func deadline(_ limit: Duration?) -> ContinuousClock.Instant? {
     limit.map { .now + $0.upToACentury }
   }
 
