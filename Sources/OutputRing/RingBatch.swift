@@ -116,6 +116,28 @@ extension RingBatch: RandomAccessCollection {
     storage.begin(firstIndex + storage.head.count) - storage.begin(0)
   }
 
+  /// The seq of the chunk at an index.
+  package func seq(at index: Int) -> Int { firstSeq + index }
+
+  /// The offset at which the chunk at an index begins; for the number of chunks, where the last one
+  /// ends. There must be chunks.
+  package func offset(at index: Int) -> Int { storage!.begin(firstIndex + index) }
+
+  /// The tag of the chunk at an index.
+  package func tag(at index: Int) -> Bool { storage!.descriptor(firstIndex + index + 1).tag }
+
+  /// Returns the index of the first chunk behind one at an index that has another tag; the number
+  /// of chunks if there is none.
+  ///
+  /// - Complexity: O(chunks passed).
+  package func endOfRun(at index: Int) -> Int {
+    guard let storage else { return index }
+    let tag = storage.descriptor(firstIndex + index + 1).tag
+    var next = index + 1
+    while next < count, storage.descriptor(firstIndex + next + 1).tag == tag { next += 1 }
+    return next
+  }
+
   /// The payload of all chunks, one behind the other.
   ///
   /// - Complexity: O(1); nothing is copied.

@@ -176,6 +176,13 @@ import Testing
     #expect(lines.map(\.range) == [0..<2, 2..<8])
   }
 
+  @Test("The largest limit is as good as none")
+  func noLimit() async {
+    append("abc", "def\n", "g")
+    #expect(await lines(maxLength: .max).map(\.text) == ["abcdef", "g"])
+    #expect(session.tail(lines: .max, maxLength: .max).map(\.text) == ["abcdef", "g"])
+  }
+
   @Test("A limit below a character's length ends the program")
   func limits() async {
     await #expect(processExitsWith: .failure) { _ = Session(id: "").lines(maxLength: 3) }

@@ -54,7 +54,8 @@ package struct LineAssembler: Sendable {
   package init(of stream: StandardStream?, maxLength: Int) {
     precondition(maxLength >= 4, "the limit on a line, \(maxLength), must be 4 bytes or more")
     self.stream = stream
-    self.maxLength = maxLength
+    // So that sums with it do not overflow.
+    self.maxLength = min(maxLength, 1 << 60)
   }
 
   /// Takes what the next read returned, once ``next()`` has returned nil.
@@ -121,10 +122,9 @@ package struct LineAssembler: Sendable {
   }
 
   private mutating func enterChunk() {
-    let chunk = chunks[index]
-    chunkSeq = chunk.seq
-    chunkStream = chunk.stream
-    chunkEnd = chunk.offset + chunk.data.count - base
+    chunkSeq = chunks.batch.seq(at: index)
+    chunkStream = StandardStream(tag: chunks.batch.tag(at: index))
+    chunkEnd = chunks.batch.offset(at: index + 1) - base
   }
 
   /// Lets the read's memory go.
@@ -152,6 +152,14 @@ extension LineAssembler {
     // As far as the first byte beyond the limit: if that is no newline, the line is too long.
     let room = maxLength - pending[stream].count
     let newline = newline(in: position..<min(chunkEnd, position + room + 1))
+    if let newline, pending[stream].isEmpty {
+      // Most lines lie within a chunk.
+      let start = position
+      position = newline + 1
+      return emit(
+        stream, ChunkBytes(rebasing: payload[start..<newline]), base + start..<base + newline,
+        .newline)
+    }
     let end = newline ?? min(chunkEnd, position + room)
     if end > position {
       if pending[stream].isEmpty {
@@ -198,10 +206,6 @@ extension LineAssembler {
   /// Returns the pending line of a stream.
   private mutating func line(of stream: StandardStream, _ ending: Line.Ending) -> Line {
     let first = pending[stream].first.offset
-    if pending[stream].isEmpty {
-      let here = base + position - 1
-      return emit(stream, ChunkBytes(rebasing: payload[0..<0]), here..<here, ending)
-    }
     if pending[stream].gathered.isEmpty {
       let slice = pending[stream].slice
       pending[stream].slice = 0..<0
@@ -268,11 +272,16 @@ extension LineAssembler {
       : Place(seq: position == chunkEnd ? chunkSeq : chunkSeq - 1, offset: base + position)
     var places = PerStream(here)
     var continues = PerStream(false)
-    for one in StandardStream.allCases where stream == nil || stream == one {
-      if !pending[one].isEmpty { places[one] = pending[one].first }
+    if stream != .stderr {
+      if !pending.stdout.isEmpty { places.stdout = pending.stdout.first }
       // Up to its beginning, a stream has been dealt with.
-      places[one].offset = max(places[one].offset, beginnings[one])
-      continues[one] = pending[one].isContinuation
+      places.stdout.offset = max(places.stdout.offset, beginnings.stdout)
+      continues.stdout = pending.stdout.isContinuation
+    }
+    if stream != .stdout {
+      if !pending.stderr.isEmpty { places.stderr = pending.stderr.first }
+      places.stderr.offset = max(places.stderr.offset, beginnings.stderr)
+      continues.stderr = pending.stderr.isContinuation
     }
     // A stream of which no lines are wanted must not hold the other one back.
     if let stream { places[stream.other] = places[stream] }

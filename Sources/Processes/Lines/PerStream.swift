@@ -10,7 +10,10 @@ struct PerStream<Value> {
   }
 
   subscript(stream: StandardStream) -> Value {
-    @inline(__always) get { stream == .stdout ? stdout : stderr }
+    // Not `get`, which would copy the value, and count its references.
+    @inline(__always) _read {
+      if stream == .stdout { yield stdout } else { yield stderr }
+    }
     @inline(__always) _modify {
       if stream == .stdout { yield &stdout } else { yield &stderr }
     }

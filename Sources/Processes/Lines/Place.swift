@@ -14,8 +14,8 @@ extension Chunks {
   /// Returns the place of a byte that lies in the chunk at an index, or in one before it.
   func place(_ offset: Int, in index: Int) -> Place {
     var index = index
-    while self[index].offset > offset { index -= 1 }
-    return Place(seq: self[index].seq - 1, offset: offset)
+    while batch.offset(at: index) > offset { index -= 1 }
+    return Place(seq: batch.seq(at: index) - 1, offset: offset)
   }
 }
 

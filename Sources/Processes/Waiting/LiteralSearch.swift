@@ -86,22 +86,14 @@ package struct LiteralSearch: Sendable {
     let payload = chunks.payload
     var index = 0
     while index < chunks.count {
-      let first = chunks[index]
-      var last = first
-      var next = index + 1
-      while next < chunks.count {
-        let chunk = chunks[next]
-        if chunk.stream != first.stream { break }
-        last = chunk
-        next += 1
-      }
-      if stream == nil || stream == first.stream {
+      let next = chunks.batch.endOfRun(at: index)
+      let stream = StandardStream(tag: chunks.batch.tag(at: index))
+      if self.stream == nil || self.stream == stream {
         let run = Run(
-          stream: first.stream, offset: max(first.offset, beginnings[first.stream]),
-          end: last.offset + last.data.count, base: chunks[0].offset, chunks: index..<next)
-        if run.offset < run.end, let match = search(run, of: chunks, payload) {
-          return match
-        }
+          stream: stream, offset: max(chunks.batch.offset(at: index), beginnings[stream]),
+          end: chunks.batch.offset(at: next), base: chunks.batch.offset(at: 0),
+          chunks: index..<next)
+        if run.offset < run.end, let match = search(run, of: chunks, payload) { return match }
       }
       index = next
     }
@@ -204,8 +196,8 @@ extension LiteralSearch {
     var pieces: [(start: Place, count: Int)] = []
     var end = run.end
     for index in run.chunks.reversed() {
-      let start = max(chunks[index].offset, run.end - count, run.offset)
-      pieces.append((Place(seq: chunks[index].seq - 1, offset: start), end - start))
+      let start = max(chunks.batch.offset(at: index), run.end - count, run.offset)
+      pieces.append((Place(seq: chunks.batch.seq(at: index) - 1, offset: start), end - start))
       end = start
       if end == max(run.end - count, run.offset) { break }
     }
@@ -218,10 +210,10 @@ extension LiteralSearch {
   /// where a match of its own may have begun.
   private func cursor(behind end: Int, in run: Run, of chunks: Chunks) -> Cursor {
     var last = run.chunks.lowerBound
-    while chunks[last].offset + chunks[last].data.count < end { last += 1 }
-    let chunk = chunks[last]
-    let isChunkDone = chunk.offset + chunk.data.count == end
-    let here = Place(seq: isChunkDone ? chunk.seq : chunk.seq - 1, offset: end)
+    while chunks.batch.offset(at: last + 1) < end { last += 1 }
+    let isChunkDone = chunks.batch.offset(at: last + 1) == end
+    let seq = chunks.batch.seq(at: last)
+    let here = Place(seq: isChunkDone ? seq : seq - 1, offset: end)
     var places = PerStream(here)
     if stream == nil {
       let other = run.stream.other
