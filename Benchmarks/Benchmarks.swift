@@ -79,7 +79,7 @@ struct Benchmarks: ParsableCommand {
   func run() throws {
     ChildWriter.runIfChild()
     let all =
-      appendCases() + readCases() + togetherCases() + sessionCases() + waitCases()
+      appendCases() + readCases() + togetherCases() + sessionCases() + waitCases() + lineCases()
       + recordCases() + captureCases() + processCases() + launchCases()
     if document || verify { return try document(all) }
     try ReleaseBuild.rerunIfDebug()
