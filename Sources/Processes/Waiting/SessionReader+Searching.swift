@@ -44,8 +44,8 @@ extension SessionReader {
       restart: { search.cursor(from: $0) })
   }
 
-  /// Waits until a stream's output contains a text, byte for byte, as
-  /// ``wait(for:of:since:upTo:)-(Collection<UInt8>,_,_,_)`` does.
+  /// Waits until a stream's output contains a text, as the method that takes bytes waits for the
+  /// text's bytes in UTF-8.
   ///
   /// - Precondition: `text` is not empty.
   public func wait(
@@ -77,6 +77,7 @@ extension SessionReader {
   ///   - limit: The longest time to wait; nil for as long as it takes. What is retained is looked
   ///     at in any case, also if this is zero or less.
   ///   - maxLength: The longest line that comes as a whole, in bytes, without its newline.
+  ///   - isolation: The caller's actor.
   ///   - isMatch: Whether a line is the one to wait for. It is called on the caller's actor.
   /// - Returns: The match, or why there is none, and what was missed. Cancelling the task ends the
   ///   wait promptly, as if the time was up.
