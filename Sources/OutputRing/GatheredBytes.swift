@@ -5,7 +5,6 @@ package struct GatheredBytes: Sendable {
   private var storage: BatchStorage?
   /// The number of bytes.
   package private(set) var count = 0
-  private var room = 0
 
   /// Creates an empty collection, without memory.
   package init() {}
@@ -43,10 +42,9 @@ package struct GatheredBytes: Sendable {
   }
 
   private mutating func makeRoom(for needed: Int) {
-    if storage != nil, needed <= room, storage!.reuse(bytes: needed, descriptors: 0) { return }
+    if storage != nil, storage!.reuse(bytes: needed, descriptors: 0) { return }
     // Twice as much as is needed if there was some already, so that bytes are seldom moved.
-    room = count == 0 ? needed : 2 * needed
-    let fresh = BatchStorage(bytes: room, descriptors: 0)
+    let fresh = BatchStorage(bytes: count == 0 ? needed : 2 * needed, descriptors: 0)
     if count > 0 {
       unsafe fresh.payload.copyMemory(from: storage!.payload, byteCount: count)
     }

@@ -86,4 +86,19 @@ import Testing
     #expect(count == 100)
     #expect(others.count == 64)
   }
+
+  @Test("Gathered bytes are a value: a copy that is appended to leaves the other as it is")
+  func gatheredBytes() {
+    var first = GatheredBytes()
+    for _ in 0..<10 { first.append(bytes(3)) }
+    first.append(bytes(1))
+    var second = first
+    first.append(bytes(2))
+    second.append(bytes(9)[5..<6])
+    #expect(first.count == 33)
+    #expect(Array(first.take().suffix(3)) == [0, 0, 1])
+    #expect(Array(second.take().suffix(2)) == [0, 5])
+    #expect(first.isEmpty)
+    #expect(Array(first.take()).isEmpty)
+  }
 }

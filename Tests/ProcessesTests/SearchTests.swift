@@ -87,6 +87,14 @@ import Testing
     #expect(await find("baab").outcome == .matched(2..<6))
   }
 
+  @Test("[wait-for] A pattern that repeats itself is found across an interruption")
+  func interruptedRepetitions() async {
+    append("aa")
+    append("x", to: .stderr)
+    append("aab")
+    #expect(await find("aaab").outcome == .matched(1..<6))
+  }
+
   @Test("[wait-for] It does not span what was missed, and says how much that was")
   func losses() async {
     for stream in [nil, StandardStream.stdout] {

@@ -93,6 +93,15 @@ import Testing
     #expect(session.tail(lines: 2, of: .stdout).map(\.text) == ["line 19998", "line 19999"])
   }
 
+  @Test("[tail-lines] One line is read from its beginning, too")
+  func oneLongLine() {
+    let session = Session()
+    for _ in 0..<50 { session.append([UInt8](repeating: 0x78, count: 100), to: .stdout) }
+    session.append("\n", to: .stdout)
+    #expect(session.tail(lines: 1).map(\.bytes.count) == [5_000])
+    #expect(session.tail(lines: 1).map(\.followsLoss) == [false])
+  }
+
   @Test("[tail-lines] The first line of what is retained may lack its beginning, and says so")
   func lostBeginning() {
     let session = Session(capacity: 8)

@@ -75,10 +75,7 @@ package struct LineAssembler: Sendable {
     }
     if !found.isNothing {
       endPending(.loss)
-      for stream in StandardStream.allCases {
-        pending[stream].isContinuation = false
-        pending[stream].followsLoss = true
-      }
+      noteEarlierOutput()
       missed += found
       allMissed += found
     }
@@ -93,8 +90,8 @@ package struct LineAssembler: Sendable {
     }
   }
 
-  /// Says that output which no one asked for lies before the read just taken: the first line of
-  /// either stream may lack its beginning.
+  /// Says that output which was not read lies before what comes next: the first line of either
+  /// stream may lack its beginning.
   mutating func noteEarlierOutput() {
     pending.stdout.followsLoss = true
     pending.stderr.followsLoss = true
