@@ -28,6 +28,8 @@ public struct RingBatch: Sendable {
   ///
   /// - Complexity: O(1).
   public var gapIndex: Int { chunkCount == 0 ? 0 : storage!.head.count }
+  /// The payload of the ring's head in this batch, in bytes.
+  package var headByteCount: Int { chunkCount == 0 ? 0 : storage!.head.byteCount }
   /// Where the next read continues.
   public var cursor: RingCursor { summary.cursor }
   /// Whether chunks are due that this read left for the next one.
@@ -117,24 +119,35 @@ extension RingBatch: RandomAccessCollection {
   }
 
   /// The seq of the chunk at an index.
-  package func seq(at index: Int) -> Int { firstSeq + index }
+  package func seq(at index: Int) -> Int {
+    index < gapIndex ? firstSeq + index - summary.missedChunks : firstSeq + index
+  }
 
   /// The offset at which the chunk at an index begins; for the number of chunks, where the last one
   /// ends. There must be chunks.
-  package func offset(at index: Int) -> Int { storage!.begin(firstIndex + index) }
+  package func offset(at index: Int) -> Int {
+    let headCount = gapIndex
+    let isOfHead = index < headCount || index == headCount && headCount == chunkCount
+    return storage!.begin((isOfHead ? storage!.headStart : firstIndex) + index)
+  }
 
   /// The tag of the chunk at an index.
-  package func tag(at index: Int) -> Bool { storage!.descriptor(firstIndex + index + 1).tag }
+  package func tag(at index: Int) -> Bool {
+    storage!.descriptor((index < gapIndex ? storage!.headStart : firstIndex) + index + 1).tag
+  }
 
-  /// Returns the index of the first chunk behind one at an index that has another tag; the number
-  /// of chunks if there is none.
+  /// Returns the index of the first chunk behind one at an index that has another tag, or lies
+  /// behind the head if that one does not; the number of chunks if there is none.
   ///
   /// - Complexity: O(chunks passed).
   package func endOfRun(at index: Int) -> Int {
     guard let storage else { return index }
-    let tag = storage.descriptor(firstIndex + index + 1).tag
+    let headCount = gapIndex
+    let (first, end) =
+      index < headCount ? (storage.headStart, headCount) : (firstIndex, chunkCount)
+    let tag = storage.descriptor(first + index + 1).tag
     var next = index + 1
-    while next < count, storage.descriptor(firstIndex + next + 1).tag == tag { next += 1 }
+    while next < end, storage.descriptor(first + next + 1).tag == tag { next += 1 }
     return next
   }
 

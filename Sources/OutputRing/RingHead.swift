@@ -45,7 +45,7 @@ extension RingMemory {
   }
 
   /// Returns where a chunk of the head ends; 0 for seq 0.
-  private func headEnd(_ seq: Int) -> Int {
+  func headEnd(_ seq: Int) -> Int {
     seq == 0 ? 0 : unsafe Descriptor(word: ring_load_relaxed(headDescriptors + (seq - 1))).end
   }
 

@@ -169,7 +169,7 @@ private struct TailStart {
         return
       }
       guard let start = Self.start(ofLast: lines, in: output.chunks.payload) else {
-        if oldest.offset > output.lostBytes {
+        if !session.isWhole(output), size <= .max / 4 {
           size *= 4
           continue
         }

@@ -18,7 +18,7 @@ package struct LineInterpreter {
 
   package init(_ setting: LineSetting) {
     self.setting = setting
-    session = Session(capacity: setting.capacity)
+    session = Session(capacity: setting.capacity, headCapacity: setting.headCapacity)
     let stream = setting.isError.map { $0 ? StandardStream.stderr : .stdout }
     assembler = LineAssembler(of: stream, maxLength: setting.maxLength)
     lineModel = LineModel(isError: setting.isError, maxLength: setting.maxLength)
@@ -59,7 +59,7 @@ package struct LineInterpreter {
 
   private mutating func readLines(_ maxBytes: Int?) -> String? {
     if isAtEnd { return nil }
-    let output = session.output(since: lineCursor, maxBytes: maxBytes)
+    let output = stretch(since: lineCursor, maxBytes)
     assembler.take(output, since: lineCursor, of: session)
     lineCursor = output.cursor
     var lines: [Line] = []
@@ -135,7 +135,7 @@ package struct LineInterpreter {
 
   private mutating func searchPattern(_ maxBytes: Int?) -> String? {
     let start = patternCursor
-    let output = session.output(since: patternCursor, maxBytes: maxBytes)
+    let output = stretch(since: patternCursor, maxBytes)
     var expected: [Range<Int>] = []
     if output.missedChunks > 0 || output.missedBytes != 0 { patternModel.miss() }
     for chunk in output.chunks {
@@ -178,6 +178,20 @@ package struct LineInterpreter {
     return bytes == 0 ? Output() : session.output(since: cursor, maxBytes: bytes)
   }
 
+  /// Reads what is after a cursor, up to the end of the head if it lies there.
+  private func stretch(since cursor: Cursor, _ maxBytes: Int? = nil) -> Output {
+    var output = Output()
+    session.readStretch(since: cursor, maxBytes: maxBytes ?? .max, into: &output)
+    return output
+  }
+
+  /// The retained chunks behind which nothing is missing.
+  private var newestChunks: Slice<Chunks> {
+    let all = session.output()
+    let isWhole = all.missedChunks == 0 && all.missedBytes == 0
+    return all.chunks[(isWhole ? 0 : all.gapIndex)...]
+  }
+
   // MARK: Going on
 
   /// Compares a reader that goes on from a cursor with one that has never stopped.
@@ -185,9 +199,11 @@ package struct LineInterpreter {
     guard let start = lastLine, let cursor = Cursor(start.description) else { return nil }
     if cursor.description != start.description { return "\(start) became \(cursor)" }
     var old = assembler
-    let oldOutput = session.output(since: lineCursor)
+    let oldOutput = stretch(since: lineCursor)
     var new = LineAssembler(of: stream, maxLength: setting.maxLength)
-    let newOutput = session.output(since: cursor)
+    let newOutput = stretch(since: cursor)
+    // Behind the head both would go on with another read.
+    if newOutput.hasMore || oldOutput.hasMore { return nil }
     new.take(newOutput, since: cursor, of: session)
     var newLines: [Line] = []
     while let line = new.next() { newLines.append(line) }
@@ -213,10 +229,10 @@ package struct LineInterpreter {
 
   private func tail(_ count: Int, _ isError: Bool?) -> String? {
     var model = LineModel(isError: isError, maxLength: setting.maxLength)
-    let all = session.output()
+    let all = newestChunks
     var expected: [ModelLine] = []
-    if let first = all.chunks.first, first.offset > 0 { _ = model.miss(chunks: 0, bytes: 0) }
-    for chunk in all.chunks {
+    if let first = all.first, first.offset > 0 { _ = model.miss(chunks: 0, bytes: 0) }
+    for chunk in all {
       for (index, byte) in zip(0..., chunk.data) {
         expected += model.take(byte, at: chunk.offset + index, isError: chunk.stream == .stderr)
       }
@@ -229,7 +245,7 @@ package struct LineInterpreter {
   }
 
   private func tail(_ count: Int) -> String? {
-    let all = session.output().chunks
+    let all = newestChunks
     let tail = session.tail(bytes: count)
     var expected = 0
     var bytes = 0

@@ -14,6 +14,7 @@ package enum LineOperation: Codable, Equatable, Sendable {
 /// What a script of lines begins with.
 package struct LineSetting: Codable, Equatable, Sendable {
   package var capacity: Int
+  package var headCapacity = 0
   package var isError: Bool?
   package var maxLength: Int
   package var pattern: [UInt8]
@@ -52,6 +53,7 @@ extension LineSetting {
   static func random(_ random: inout some Choices) -> LineSetting {
     LineSetting(
       capacity: random.pick([1, 5, 20, 80, 400, 100_000]),
+      headCapacity: random.pick([0, 0, 0, 5, 60]),
       isError: random.pick([nil, nil, false, true]),
       maxLength: random.pick([4, 5, 7, 16, 1_000]),
       pattern: random.pick(

@@ -40,7 +40,7 @@ public struct LineSequence: AsyncSequence, Sendable {
         if isAtEnd { return nil }
         if !session.hasNews(past: cursor) { await session.waitForNews(past: cursor, until: nil) }
         if Task.isCancelled { return nil }
-        session.read(since: cursor, maxBytes: LineSequence.readSize, into: &output)
+        session.readStretch(since: cursor, maxBytes: LineSequence.readSize, into: &output)
         assembler.take(output, since: cursor, of: session)
         cursor = output.cursor
         isAtEnd = output.isComplete

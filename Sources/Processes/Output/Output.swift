@@ -42,11 +42,12 @@ public struct Output: Sendable {
   ///   else each byte is copied once.
   public func payload(of stream: StandardStream) -> ChunkBytes {
     let all = chunks.payload
-    let base = chunks.first?.offset ?? 0
+    var start = 0
     var gathered = GatheredBytes()
     var run = 0..<0
-    for chunk in chunks where chunk.stream == stream {
-      let start = chunk.offset - base
+    for chunk in chunks {
+      defer { start += chunk.data.count }
+      guard chunk.stream == stream else { continue }
       if run.upperBound == start, !run.isEmpty {
         run = run.lowerBound..<start + chunk.data.count
       } else {

@@ -37,6 +37,16 @@ extension SessionReader {
       into: &output.batch)
   }
 
+  /// Reads as ``read(since:maxBytes:into:)`` does, and leaves what lies behind the head for the next
+  /// read: what was missed then lies before the first chunk, and the chunks' payload follows their
+  /// offsets.
+  package func readStretch(since cursor: Cursor, maxBytes: Int, into output: inout Output) {
+    read(since: cursor, maxBytes: maxBytes, into: &output)
+    guard output.gapIndex > 0, output.gapIndex < output.chunks.count else { return }
+    // The head does not change, so this returns exactly its chunks.
+    read(since: cursor, maxBytes: output.batch.headByteCount, into: &output)
+  }
+
   /// Returns what the ring does not know of a read, before the read. So a reader that finds the
   /// session abandoned has all that was ever published.
   @inlinable @inline(__always)

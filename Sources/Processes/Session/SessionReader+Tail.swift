@@ -58,7 +58,7 @@ extension SessionReader {
     while true {
       let output = tail(bytes: size)
       guard let first = output.chunks.first else { return [] }
-      let hasAll = first.offset <= output.lostBytes
+      let hasAll = size == .max || isWhole(output)
       var assembler = LineAssembler(of: stream, maxLength: maxLength)
       assembler.take(output, since: Cursor(seq: first.seq - 1), of: self)
       if first.offset > 0 { assembler.noteEarlierOutput() }
@@ -69,6 +69,15 @@ extension SessionReader {
       if hasAll || lines.beginnings(ofLast: count) { return lines.suffix(count) }
       size = size > .max / 4 ? .max : size * 4
     }
+  }
+}
+
+extension SessionReader {
+  /// Returns whether a tail that is not empty begins with the output, or right behind what is lost:
+  /// a longer one would have nothing more.
+  package func isWhole(_ tail: Output) -> Bool {
+    let offset = tail.chunks[0].offset
+    return offset == 0 || tail.lostBytes > 0 && offset <= tail.lostBytes + reader.headEnd
   }
 }
 

@@ -145,7 +145,7 @@ extension SessionReader {
     }
 
     while true {
-      read(since: cursor, maxBytes: LineSequence.readSize, into: &output)
+      readStretch(since: cursor, maxBytes: LineSequence.readSize, into: &output)
       if let found = try search(output, cursor, &missed) {
         return result(.matched(found.range), found.cursor, line: found.line)
       }
