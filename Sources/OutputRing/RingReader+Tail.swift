@@ -67,7 +67,8 @@ extension RingMemory {
       let middle = (left + right) / 2
       if end(of: middle - 1) < bound { left = middle + 1 } else { right = middle }
     }
-    guard max(oldest - 1, head.seq) + layout.slotCount > counters.announcedSeqAfterDescriptors() else {
+    guard max(oldest - 1, head.seq) + layout.slotCount > counters.announcedSeqAfterDescriptors()
+    else {
       return nil
     }
     return right - 1

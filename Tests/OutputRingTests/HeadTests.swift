@@ -65,7 +65,7 @@ import Testing
   }
 
   /// Every short sequence of appends, and every position to read from, with every limit.
-  @Test("Reads with a head agree with the model", arguments: [1, 2, 3, 5, 7], [1, 4, 6])
+  @Test("Reads with a head agree with the model", arguments: [1, 3, 6], [1, 4])
   func sequences(headCapacity: Int, capacity: Int) {
     func extend(_ sizes: [Int]) {
       let harness = RingHarness(
@@ -74,12 +74,12 @@ import Testing
       let total = harness.model.totalBytes
       for seq in 0...harness.model.lastSeq {
         for start in [ReadStart(seq: seq), ReadStart(seq: seq, offset: harness.model.ends[seq])] {
-          for maxBytes in [nil, 0, 1, 2, 3, headCapacity, headCapacity + 1, total] {
+          for maxBytes in [nil, 1, headCapacity, headCapacity + 2, total] {
             harness.expectExact(since: start, maxBytes: maxBytes)
           }
         }
       }
-      if sizes.count < 5 { for size in [1, 2, 4, 9] { extend(sizes + [size]) } }
+      if sizes.count < 4 { for size in [1, 2, 4, 9] { extend(sizes + [size]) } }
     }
     extend([])
   }

@@ -51,12 +51,9 @@ import Testing
     Shape(
       capacity: 64, chunkLimit: 6, reservationLimit: 64, sizes: [1, 2, 1, 2, 1, 2, 1, 2]),
     Shape(capacity: 12, chunkLimit: 12, reservationLimit: 1, sizes: [4, 4, 4, 4]),
-    // With a head: full, with room left, and with all chunks in it.
-    Shape(
-      capacity: 8, chunkLimit: 8, reservationLimit: 4, headCapacity: 6,
-      sizes: [2, 4, 3, 3, 2, 1, 1]),
+    // With a head: complete, and with all chunks in it.
     Shape(capacity: 5, chunkLimit: 2, reservationLimit: 2, headCapacity: 9, sizes: [3, 3, 8, 1]),
-    Shape(capacity: 4, chunkLimit: 4, reservationLimit: 1, headCapacity: 20, sizes: [2, 2, 2, 2]),
+    Shape(capacity: 4, chunkLimit: 4, reservationLimit: 1, headCapacity: 12, sizes: [2, 2, 2]),
   ]
 
   static let bursts: [[Int]] =
