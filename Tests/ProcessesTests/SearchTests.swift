@@ -161,7 +161,7 @@ import Testing
 
   // MARK: Ends
 
-  @Test("[wait-for-exit] The exit ends a wait once all before it was searched; a match comes first")
+  @Test("[pattern-exit] The exit ends a wait once all before it was searched; a match comes first")
   func exits() async {
     append("steady")
     session.setExit(3, closing: false)
@@ -171,7 +171,7 @@ import Testing
     #expect(await task.value.outcome == .exited(3))
   }
 
-  @Test("[wait-for-exit] With the result's cursor, the next wait is for late output, and the close")
+  @Test("[pattern-exit] With the result's cursor, the next wait is for late output, and the close")
   func lateOutput() async {
     session.setExit(3, closing: false)
     let exit = await session.wait(for: "late", upTo: nil)
@@ -187,7 +187,7 @@ import Testing
     #expect(await last.value.outcome == .closed)
   }
 
-  @Test("[wait-for-exit] A match does not hide the exit from the next wait")
+  @Test("[pattern-exit] A match does not hide the exit from the next wait")
   func theExitBehindAMatch() async {
     append("ready")
     session.setExit(3)
@@ -197,7 +197,7 @@ import Testing
     #expect(await session.wait(for: "go", since: exit.cursor, upTo: nil).outcome == .closed)
   }
 
-  @Test("[wait-for-exit] A close without an exit code ends a wait, and so does a manager")
+  @Test("[pattern-exit] A close without an exit code ends a wait, and so does a manager")
   func closeAndForget() async {
     let manager = SessionManager(idleTimeout: .seconds(1))
     manager.register(session)
@@ -209,7 +209,7 @@ import Testing
     #expect(await session.wait(for: "ready", upTo: nil).outcome == .closed)
   }
 
-  @Test("[wait-for-exit] The end of the recording program ends a wait")
+  @Test("[pattern-exit] The end of the recording program ends a wait")
   func abandoned() async throws {
     let path = ScratchFile.newPath()
     var session: Session? = try Session(recordingTo: path)
