@@ -47,7 +47,8 @@ import Testing
 
   @Test("Terminating with a grace of zero kills the process at once")
   func noGraceIsAKill() async throws {
-    let (process, _) = try await start("trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+    let (process, _) = try await start(
+      "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
     process.terminate(grace: .zero)
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
