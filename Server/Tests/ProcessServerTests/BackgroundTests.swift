@@ -61,16 +61,18 @@ import Testing
   func departing() async throws {
     try await TestServer.run {
       $0.sessionsPerWorkspace = 1
-      $0.limits.grace = .seconds(5)
+      $0.limits.grace = .seconds(3_600)
     } _: { server in
       let id = try await server.start(
-        "trap '' TERM; echo ready; while :; do sleep 0.05; done")
-      _ = try await server.output(id) { !$0.chunks.isEmpty }
+        "trap '' TERM; echo $$; while :; do sleep 0.05; done")
+      let output = try await server.output(id) { !$0.chunks.isEmpty }
+      let pid = try #require(Int32(output.text.dropLast()))
       try await server.request("DELETE", "/api/sdk/processes/\(id)")
       #expect(try await server.get("processes").text == #"{"processes":[]}"#)
       #expect(try await server.metric("sessions_running") == 1)
       let call = #"{"tool":"exec_command","arguments":{"command":"true"}}"#
       #expect(try await server.post("envs/local/tool/call", call).status == 429)
+      #expect(kill(pid, SIGKILL) == 0)
       try await until {
         try await server.post("envs/local/tool/call", call).status == 200
       }
