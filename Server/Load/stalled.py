@@ -90,7 +90,8 @@ def main():
             print(f"  {name:<30} at most {most:.0f} MiB; meanwhile {served} others served, {refused} refused", flush=True)
             assert most <= LIMIT, f"more than {LIMIT} MiB"
         call(connection, "DELETE", f"/processes/{small}")
-        # A busy machine takes its time over what was sent, and the daemon gives memory back at intervals.
+        # A busy machine takes its time over what was sent, and the daemon gives memory back at
+        # intervals.
         for _ in range(3000):
             if daemon.memory() <= before * 1.2:
                 break

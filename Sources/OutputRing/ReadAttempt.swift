@@ -63,8 +63,8 @@ extension RingMemory {
     return readChunks(attempt, in: window, status: status, into: &batch, probe: probe)
   }
 
-  /// R3 to R6: Reads the chunks that are due: of the head first, then of the window. At least one is
-  /// due, unless an append in flight overwrites the whole window.
+  /// R3 to R6: Reads the chunks that are due: of the head first, then of the window. At least one
+  /// is due, unless an append in flight overwrites the whole window.
   @inline(never)
   private func readChunks<Probe: ReadProbe>(
     _ attempt: ReadAttempt, in window: RetainedWindow, status: UInt64,

@@ -1,7 +1,8 @@
 import CRingShims
 
 // A ring's head: its first chunks, which are never evicted. Each byte of it is written once, before
-// the chunk is published, so a reader that observes the chunk copies it without confirming anything.
+// the chunk is published, so a reader that observes the chunk copies it without confirming
+// anything.
 
 /// The head, as of one published seq.
 struct HeadExtent {

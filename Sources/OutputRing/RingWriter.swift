@@ -308,9 +308,10 @@ extension RingWriter {
   /// Lets a closure write a chunk's payload straight into the ring, and publishes what it wrote.
   ///
   /// Made for `readv(2)`: the reservation is up to `count` bytes in one piece, or two where the
-  /// payload storage wraps; it ends where the head does (``RingLayout/headCapacity``). The closure fills the first piece before the second and returns how
-  /// many bytes it wrote. If it returns 0 or throws, nothing is published: no chunk, no seq.
-  /// Readers never see what it wrote beyond the count that it returned.
+  /// payload storage wraps; it ends where the head does (``RingLayout/headCapacity``). The closure
+  /// fills the first piece before the second and returns how many bytes it wrote. If it returns 0
+  /// or throws, nothing is published: no chunk, no seq. Readers never see what it wrote beyond the
+  /// count that it returned.
   ///
   /// ```swift
   /// let read = writer.append(reserving: 65_536) { first, second in

@@ -4,7 +4,7 @@ extension CommandHost {
   /// Runs a command to its end, and returns how it ended and what it wrote.
   ///
   /// ```swift
-  /// let result = try await CommandHost.shared.run(Command("git", "status"), timeLimit: .seconds(10))
+  /// let result = try await CommandHost.shared.run(Command("date"), timeLimit: .seconds(10))
   /// print(result.exit, result.output.chunks.payload)
   /// ```
   ///

@@ -75,8 +75,8 @@ extension Capture {
     is run by \
     capture -- read.
 
-    --head keeps the beginning of the output as well, besides the last 1 MiB or the --capacity. What \
-    lies between is lost; the line on stderr that says so comes where it was.
+    --head keeps the beginning of the output as well, besides the last 1 MiB or the --capacity. \
+    What lies between is lost; the line on stderr that says so comes where it was.
 
     --generate-completion-script bash (or zsh, fish) writes completions for a shell.
     """

@@ -3,8 +3,8 @@ import Processes
 
 /// A format in which output is written.
 protocol OutputFormat {
-  /// Writes chunks of one read, of the first of them without its first bytes where the format has no whole
-  /// chunks.
+  /// Writes chunks of one read, of the first of them without its first bytes where the format has
+  /// no whole chunks.
   mutating func write(_ chunks: Slice<Chunks>, skipping skippedBytes: Int) throws(StreamError)
   /// Writes that output is missing before the next chunks.
   mutating func writeGap(_ gap: Gap) throws(StreamError)

@@ -121,9 +121,10 @@ SCENARIO(13, 1, 1, GEOMETRY(4, 1, 8, 4, 2, 1, 99, 2), 0, 6, APPEND(2), APPEND(2)
          APPEND(2), APPEND(1))
 
 // A head of two words; the second scenario fills it in part by a reservation.
-SCENARIO(19, 1, 2, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 4, APPEND(1), APPEND(1), APPEND(1),
-         APPEND(1))
-SCENARIO(20, 2, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 3), 0, 3, RESERVE(2, 1), APPEND(1), APPEND(2))
+SCENARIO(19, 1, 2, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 4, APPEND(1), APPEND(1),
+         APPEND(1), APPEND(1))
+SCENARIO(20, 2, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 3), 0, 3, RESERVE(2, 1), APPEND(1),
+         APPEND(2))
 
 // With as few slots as the source has: two more than the chunks retained.
 FILE_SCENARIO(14, 1, GEOMETRY(1, 1, 3, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
@@ -131,7 +132,8 @@ FILE_SCENARIO(15, 1, GEOMETRY(2, 1, 4, 2), 2, 3, APPEND(1), APPEND(1), APPEND(3)
 FILE_SCENARIO(16, 1, GEOMETRY(1, 2, 3, 1), 0, 3, APPEND(1), RESERVE(2, 1), APPEND(1))
 FILE_SCENARIO(17, 0, GEOMETRY(2, 2, 4, 2), 6, 8, APPEND(1), APPEND(1), RESERVE(2, 1), APPEND(3),
               APPEND(1), APPEND(6), RESERVE(2, 1), APPEND(2))
-FILE_SCENARIO(21, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 3, APPEND(2), APPEND(1), APPEND(1))
+FILE_SCENARIO(21, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 3, APPEND(2), APPEND(1),
+              APPEND(1))
 FILE_SCENARIO(18, 0, GEOMETRY(3, 1, 5, 3), 0, 8, APPEND(1), APPEND(1), APPEND(1), APPEND(3),
               APPEND(2), APPEND(1), APPEND(5), APPEND(3))
 

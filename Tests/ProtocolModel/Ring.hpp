@@ -222,7 +222,8 @@ class Ring {
     const int begin = producer.endOffset;
     producer.reservedOffset = std::max(producer.reservedOffset, begin + count);
     // In the head, what the system writes beyond what it returns is not published either.
-    if (producer.lastSeq + 1 <= headCount) return appendToHead(producer.lastSeq + 1, begin + written);
+    const int seq = producer.lastSeq + 1;
+    if (seq <= headCount) return appendToHead(seq, begin + written);
     announce(producer.lastSeq + 1, producer.reservedOffset, producer.reservedOffset);
     // W2: the kernel may write beyond what it returns.
     for (int offset = begin; offset < begin + count; ++offset) {

@@ -67,8 +67,8 @@ public struct Command: Sendable, Hashable {
 
   /// The time between `SIGTERM` and `SIGKILL` when the command is terminated because its
   /// ``timeLimit`` is over, or because the task that runs it is cancelled
-  /// (``CommandHost/run(_:timeLimit:capacity:)``); 2 seconds by default. Zero or less sends `SIGKILL` at
-  /// once.
+  /// (``CommandHost/run(_:timeLimit:capacity:)``); 2 seconds by default. Zero or less sends
+  /// `SIGKILL` at once.
   public var terminationGrace: Duration = CommandHost.defaultGrace
 
   /// Whether stderr goes to the same pipe as stdout, as with `2>&1` in a shell; false by default.

@@ -115,8 +115,8 @@ public final class HostedProcess: Sendable, Identifiable {
   /// cgroup, these calls do not reach processes that have left the group.
   public var hasLingeringGroup: Bool { lifecycle.hasRest }
 
-  /// Terminates the process, and waits until nothing is left of it, or the host gives it up, whether
-  /// the task is cancelled or not. Output that other processes hold open is not waited for.
+  /// Terminates the process, and waits until nothing is left of it, or the host gives it up,
+  /// whether the task is cancelled or not. Output that other processes hold open is not waited for.
   func end(grace: Duration) async { await lifecycle.end(grace: grace) }
 
   /// Waits until nothing is left of the process, whether the task is cancelled or not.

@@ -37,9 +37,9 @@ extension SessionReader {
       into: &output.batch)
   }
 
-  /// Reads as ``read(since:maxBytes:into:)`` does, and leaves what lies behind the head for the next
-  /// read: what was missed then lies before the first chunk, and the chunks' payload follows their
-  /// offsets.
+  /// Reads as ``read(since:maxBytes:into:)`` does, and leaves what lies behind the head for the
+  /// next read: what was missed then lies before the first chunk, and the chunks' payload follows
+  /// their offsets.
   package func readStretch(since cursor: Cursor, maxBytes: Int, into output: inout Output) {
     read(since: cursor, maxBytes: maxBytes, into: &output)
     guard output.gapIndex > 0, output.gapIndex < output.chunks.count else { return }

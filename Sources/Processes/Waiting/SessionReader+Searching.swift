@@ -125,7 +125,8 @@ extension SessionReader {
   ///
   /// - Parameters:
   ///   - search: Searches what a read with a cursor returned, and says what was missed so far.
-  ///   - restart: Returns where a search that goes on must begin, if the last read ended at a place.
+  ///   - restart: Returns where a search that goes on must begin, if the last read ended at a
+  ///     place.
   private func wait<Failure: Error>(
     since start: Cursor, upTo limit: Duration?, isolation: isolated (any Actor)?,
     searching search: (Output, Cursor, inout Missed) throws(Failure) -> Found?,
