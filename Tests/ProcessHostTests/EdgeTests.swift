@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// Durations without an end, numbers that are no signals, and children that change their group.
-@Suite(.timeLimit(.minutes(2))) struct EdgeTests {
+@Suite(.timeLimit(.minutes(10))) struct EdgeTests {
   /// Starts a command, and waits for its first line.
   private func start(_ command: Command, on host: CommandHost = .shared) async throws
     -> HostedProcess

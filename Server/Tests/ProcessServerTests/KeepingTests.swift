@@ -5,7 +5,7 @@ import Testing
 @testable import ProcessServer
 
 /// What is kept of sessions, connections and keys that are gone: nothing.
-@Suite(.timeLimit(.minutes(5))) struct KeepingTests {
+@Suite(.timeLimit(.minutes(10))) struct KeepingTests {
   private struct Weak {
     weak var job: Job?
   }
