@@ -110,7 +110,7 @@ let package = Package(
         "ProcessHost", .product(name: "Subprocess", package: "swift-subprocess"),
       ]),
     .testTarget(
-      name: "ReadmeTests", dependencies: ["ProcessHost"], swiftSettings: strict),
+      name: "ReadmeTests", dependencies: ["OutputRing", "ProcessHost"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -247,7 +247,7 @@ extension RingMemory {
 
 extension RingMemory {
   /// Returns where a cursor's chunk ended, if the cursor or its descriptor still says so.
-  private func end(of cursor: RingCursor) -> Int? {
+  func end(of cursor: RingCursor) -> Int? {
     if let offset = cursor.offset { return offset }
     let end = descriptor(cursor.seq).end
     let announced = counters.announcedSeqAfterDescriptors()
@@ -255,7 +255,7 @@ extension RingMemory {
   }
 
   /// Returns the last chunk that a read of at most `maxBytes` includes; at least the first.
-  private func lastChunk(
+  func lastChunk(
     from first: Int, begin: Int, in window: RetainedWindow, maxBytes: Int
   ) -> Int {
     if window.end - begin <= maxBytes { return window.newestSeq }
@@ -298,7 +298,7 @@ extension RingMemory {
   /// Whether chunks can begin and end at these offsets: they have some bytes, within the cap, begin
   /// behind the head, and do not end behind the newest chunk.
   @inline(__always)
-  private func isPlausible(
+  func isPlausible(
     begin: Int, end: Int, in window: RetainedWindow, behind head: HeadExtent
   ) -> Bool {
     1...layout.capacity ~= end - begin && begin >= head.end && end <= window.end

@@ -47,7 +47,12 @@ extension RingMemory {
 
   /// Returns where a chunk of the head ends; 0 for seq 0.
   func headEnd(_ seq: Int) -> Int {
-    seq == 0 ? 0 : unsafe Descriptor(word: ring_load_relaxed(headDescriptors + (seq - 1))).end
+    seq == 0 ? 0 : headDescriptor(seq).end
+  }
+
+  /// The descriptor of a chunk of the head.
+  func headDescriptor(_ seq: Int) -> Descriptor {
+    unsafe Descriptor(word: ring_load_relaxed(headDescriptors + (seq - 1)))
   }
 
   /// Returns the chunks of the head that a read after a cursor includes, of which there is one at

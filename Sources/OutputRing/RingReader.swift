@@ -156,7 +156,7 @@ extension RingReader {
 
 extension RingReader {
   /// How many attempts a read makes before it settles for reporting what it missed.
-  private static var attemptLimit: Int { 16 }
+  static var attemptLimit: Int { 16 }
 
   /// Makes attempts until one is complete.
   ///

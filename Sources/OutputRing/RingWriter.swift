@@ -20,7 +20,7 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   // no cache line from a reader.
   let counters: RingCounters
   private let descriptors: UnsafeMutablePointer<UInt64>
-  private let payload: UnsafeMutableRawPointer
+  let payload: UnsafeMutableRawPointer
   private let copyMethod: RingCopyMethod
   private let slotMask: Int
   private let payloadSize: Int
@@ -28,17 +28,17 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   /// size, or 0 if the copy must not be assembly, or as long as the head has room.
   private var inlineLimit: Int
   /// The bytes that the head has room for; 0 once a chunk did not fit, and without a head.
-  private var headRoom: Int
+  private(set) var headRoom: Int
 
   /// The newest published seq; 0 before the first append.
-  public private(set) var lastSeq = 0
+  public internal(set) var lastSeq = 0
   /// The bytes appended so far: the offset at which the next chunk begins.
-  public private(set) var endOffset = 0
+  public internal(set) var endOffset = 0
   /// How far reservations have announced; what is announced is never taken back, so it may be more
   /// than `endOffset`.
   private var reservedOffset = 0
   /// Where `endOffset` lies in the payload: `endOffset mod payloadSize`.
-  private var position = 0
+  var position = 0
 
   /// Creates a ring and its writer.
   ///
@@ -180,7 +180,7 @@ extension RingWriter {
 
   /// Whether the next chunk's place does not wrap, and the copy may be assembly.
   @inline(__always)
-  private func fitsInOnePiece(_ count: Int) -> Bool { position &+ count < inlineLimit }
+  func fitsInOnePiece(_ count: Int) -> Bool { position &+ count < inlineLimit }
 
   /// Appends a chunk of more than RING_COPY_SMALL bytes, whose copy is worth a call.
   @inline(never)
@@ -234,29 +234,40 @@ extension RingWriter {
       offset &+= piece
       announce(seq: seq, offset: offset)
       probe.announcedPiece()
-      // W2
-      let beforeWrap = min(piece, payloadSize - position)
-      unsafe ring_copy_in(payload + position, from, beforeWrap, copyMethod)
-      unsafe ring_copy_in(payload, from + beforeWrap, piece - beforeWrap, copyMethod)
+      unsafe copyPayload(from, piece)
       unsafe from += piece
-      position &+= piece
-      if position >= payloadSize { position &-= payloadSize }
     }
     publish(seq: seq, end: end, tag: tag)
   }
 
   /// W1: Announces a seq, and payload up to an offset or as far as a reservation has announced it.
   @inline(__always)
-  private func announce(seq: Int, offset: Int) {
+  func announce(seq: Int, offset: Int) {
     counters.announce(seq: seq, offset: max(offset, reservedOffset))
+  }
+
+  /// W2: Copies payload to its place, in two pieces where the payload storage wraps.
+  @inline(__always)
+  mutating func copyPayload(_ source: UnsafeRawPointer, _ count: Int) {
+    let beforeWrap = min(count, payloadSize - position)
+    unsafe ring_copy_in(payload + position, source, beforeWrap, copyMethod)
+    unsafe ring_copy_in(payload, source + beforeWrap, count - beforeWrap, copyMethod)
+    position &+= count
+    if position >= payloadSize { position &-= payloadSize }
+  }
+
+  /// W3: Stores the descriptor of a chunk whose payload is in place.
+  @inline(__always)
+  func describe(seq: Int, end: Int, tag: Bool) {
+    let descriptor = Descriptor(end: end, tag: tag)
+    unsafe ring_store_relaxed(descriptors + (seq & slotMask), descriptor.word)
   }
 
   /// W3 and W4: Stores the descriptor of a chunk whose payload is in place, and publishes it.
   @inline(__always)
   private mutating func publish(seq: Int, end: Int, tag: Bool) {
-    let descriptor = Descriptor(end: end, tag: tag)
-    unsafe ring_store_relaxed(descriptors + (seq & slotMask), descriptor.word)  // W3
-    counters.publish(seq: seq)  // W4
+    describe(seq: seq, end: end, tag: tag)
+    counters.publish(seq: seq)
     lastSeq = seq
     endOffset = end
   }

@@ -32,23 +32,47 @@ extension CommandHost {
     try await launch(command, into: session) { _ in }
   }
 
+  /// Starts a command that waits for a reader which must get all of its output.
+  ///
+  /// As ``launch(_:into:)``, but the host does not read from the command's pipes as long as more
+  /// than a quarter of what the session retains waits for the reader; see ``LosslessReader``.
+  ///
+  /// - Parameters:
+  ///   - command: The command to run.
+  ///   - session: The session that receives its output.
+  ///   - reader: The reader, which serves this command alone.
+  /// - Returns: The process, which is running or has just ended.
+  /// - Throws: ``LaunchError`` if the command could not be started.
+  /// - Precondition: the session's capacity is at least `Session.maxBufferBytes`: a smaller one
+  ///   cannot hold what the command's pipes do.
+  @discardableResult
+  public func launch(
+    _ command: Command, into session: Session, waitingFor reader: LosslessReader
+  ) async throws(LaunchError) -> HostedProcess {
+    precondition(
+      session.capacity >= Session.maxBufferBytes,
+      "a lossless reader needs a session of \(Session.maxBufferBytes) bytes at least, not"
+        + " \(session.capacity)")
+    return try await launch(command, into: session, heldUpBy: [reader.gate])
+  }
+
   /// Starts a command, and holds it up while its output waits for a reader.
   package func launch(
-    _ command: Command, into session: Session, heldUpBy gate: OutputGate?
+    _ command: Command, into session: Session, heldUpBy gates: [OutputGate]
   ) async throws(LaunchError) -> HostedProcess {
-    try await launch(command, into: session, heldUpBy: gate) { _ in }
+    try await launch(command, into: session, heldUpBy: gates) { _ in }
   }
 
   /// Starts a command, and passes the launch to a closure before it begins, so that it can be
   /// cancelled.
   func launch(
-    _ command: Command, into session: Session, heldUpBy gate: OutputGate? = nil,
+    _ command: Command, into session: Session, heldUpBy gates: [OutputGate] = [],
     willBegin: (Launch) -> Void
   ) async throws(LaunchError) -> HostedProcess {
     try command.validate()
     if Task.isCancelled { throw .cancelled }
     let eventLoop = try runningEventLoop()
-    guard let sink = OutputSink(session, heldUpBy: gate) else {
+    guard let sink = OutputSink(session, heldUpBy: gates) else {
       throw .sessionInUse(id: session.id)
     }
     let launch: Launch

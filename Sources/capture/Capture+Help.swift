@@ -16,6 +16,8 @@ extension Capture {
       capture --timeout 10m -k 30s ./nightly    SIGTERM after 10 minutes, SIGKILL 30 seconds later
       capture --output build.log --json make    everything to a file, the last 1 MiB as JSON
       capture --foreground sh -c 'read -p "Name: " x </dev/tty; echo $x'
+      capture --tail 20 make                    the last 20 lines
+      capture --lossless make | tee all.log     all of it, at the pace of the pipeline
       capture --tty vim notes.txt               in a terminal, key by key
       capture --ring build.ring make            into a file; from elsewhere: capture read build.ring
       tar c . | capture --stdin gzip > t.gz     in a pipeline
@@ -61,21 +63,28 @@ extension Capture {
     is {"error":"..."}.
 
     --output writes all of both streams to the file, in the order of capture. If COMMAND writes faster \
-    than the file takes it, COMMAND has to wait, as it would if it wrote there itself; without --output \
-    it never waits for capture. If the file cannot be written, a line on stderr tells, and COMMAND goes \
-    on.
+    than the file takes it, COMMAND has to wait, as it would if it wrote there itself. If the file \
+    cannot be written, a line on stderr tells, and COMMAND goes on.
+
+    --lossless does the same for stdout: output is written as it comes, COMMAND waits while \
+    whatever reads it is slow, and nothing is missed. Without --output or --lossless COMMAND \
+    never waits for capture.
+
+    --tail writes the last lines of what is kept, in the order of capture, and no line about \
+    the loss.
 
     --ring keeps the output in a new file instead of memory, where capture read can read it \
     while it is \
     written and afterwards, also if capture was killed; capture read --help tells how. All of \
     the file's \
-    room is allocated at once. --capacity says how much it keeps: with more than 4M, in more \
-    chunks too. \
+    room is allocated at once. \
     If the file exists or cannot be made, the exit status is 125. A command that is named read \
     is run by \
     capture -- read.
 
-    --head keeps the beginning of the output as well, besides the last 1 MiB or the --capacity. \
+    --capacity says how much of the output is kept, in the file of --ring or in memory: with \
+    more than 4M, in more chunks too. --head keeps the beginning of the output as well, besides \
+    the last 1 MiB or the --capacity. \
     What lies between is lost; the line on stderr that says so comes where it was.
 
     --generate-completion-script bash (or zsh, fish) writes completions for a shell.

@@ -25,10 +25,12 @@ extension Capture {
     ignoreBrokenPipes()
     let session = try makeSession(given)
     try startCopying(session, to: file)
+    let liveGate = lossless ? OutputGate() : nil
     let start = ContinuousClock.now
     let process: HostedProcess
     do {
-      process = try await launch(given.command, into: session, heldUpBy: file?.gate)
+      process = try await launch(
+        given.command, into: session, heldUpBy: [file?.gate, liveGate].compactMap(\.self))
     } catch {
       // Nothing was recorded, and the next attempt may use the name.
       if let ring { unsafe unlink(ring) }
@@ -45,7 +47,7 @@ extension Capture {
 
     var writer = OutputWriter(session: session, format: format)
     if isLive {
-      await writer.follow(until: { wait.end != nil }) {
+      await writer.follow(until: { wait.end != nil }, heldUpBy: liveGate) {
         // The command gets the signal that it would have got if it had written to the pipe itself.
         // SIGTERM follows for a command that ignores SIGPIPE and checks for a write error, which it
         // does not get here.
@@ -59,6 +61,11 @@ extension Capture {
     let isTimedOut = timer?.isExpired ?? false
     terminal.giveBack()
 
+    if let tail {
+      let start = TailStart(lines: tail, of: session)
+      writer = OutputWriter(
+        session: session, since: start.cursor, skipping: start.skipped, format: format)
+    }
     if !isLive { writer.writeRetained(chunks: !onFailure || !exit.isSuccess || isTimedOut) }
     let fileProblem = file?.finish()
     if let fileProblem { complain(fileProblem) }
@@ -99,7 +106,9 @@ extension Capture {
   private func makeSession(_ given: CommandLineSplit) throws -> Session {
     guard let ring = given.ring else {
       do throws(RingAllocationError) {
-        return try Session(allocating: "capture", headCapacity: head ?? 0)
+        return try Session(
+          allocating: "capture", capacity: capacity ?? Session.maxBufferBytes,
+          headCapacity: head ?? 0)
       } catch {
         throw fail("\(error)", status: 125)
       }
@@ -126,7 +135,7 @@ extension Capture {
 
   @MainActor
   private func launch(
-    _ words: [Command.Text], into session: Session, heldUpBy gate: OutputGate?
+    _ words: [Command.Text], into session: Session, heldUpBy gates: [OutputGate]
   ) async throws -> HostedProcess {
     // Many captures may run at the same time. They share the capacity of the user's pipes with all
     // other programs.
@@ -144,7 +153,7 @@ extension Capture {
       if !outlive { command.parentDeathSignal = .kill }
     #endif
     do throws(LaunchError) {
-      return try await host.launch(command, into: session, heldUpBy: gate)
+      return try await host.launch(command, into: session, heldUpBy: gates)
     } catch {
       throw fail("\(error)", status: error.exitStatus)
     }

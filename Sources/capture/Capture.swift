@@ -27,8 +27,22 @@ struct Capture: AsyncParsableCommand {
       """)
   var live: Bool?
 
+  @Flag(
+    help: """
+      Write output as it comes, and have the command wait while stdout takes less than the command \
+      writes, so that nothing is missed.
+      """)
+  var lossless = false
+
   @Flag(help: "Write output only if the command fails or its time is up.")
   var onFailure = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the last lines only, so many, of both streams (with --json: from their first chunk).",
+      valueName: "lines"),
+    transform: parseLineCount)
+  var tail: Int?
 
   @Flag(help: "Write chunks and a summary as JSON, one object a line, to stdout.")
   var json = false
@@ -105,7 +119,7 @@ struct Capture: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How many bytes the ring keeps: a number, and K, M or G, up to 1G (default: 1M).",
+      "How many bytes to keep: a number, and K, M or G, up to 1G (default: 1M).",
       valueName: "size"),
     transform: parseCapacity)
   var capacity: Int?
@@ -146,12 +160,18 @@ struct Capture: AsyncParsableCommand {
         "--tty and --foreground exclude each other: a command in a terminal of its own is in no"
           + " group of capture's")
     }
-    if capacity != nil, ring == nil {
-      throw ValidationError("--capacity says more about --ring, which is missing")
-    }
-    if let capacity, capacity < Session.maxBufferBytes, output != nil {
+    if lossless, live == false || onFailure {
       throw ValidationError(
-        "--output needs a --capacity of 1M at least: all that it writes waits there for its turn")
+        "--lossless writes output as it comes: it excludes --no-live and --on-failure")
+    }
+    if tail != nil, lossless || live == true {
+      throw ValidationError(
+        "--tail excludes --live and --lossless: which lines are the last is known at the end")
+    }
+    if let capacity, capacity < Session.maxBufferBytes, output != nil || lossless {
+      throw ValidationError(
+        "\(output == nil ? "--lossless" : "--output") needs a --capacity of 1M at least: all that"
+          + " it writes waits there for its turn")
     }
     if timeout == nil {
       let dependents = [
@@ -165,7 +185,9 @@ struct Capture: AsyncParsableCommand {
   }
 
   /// Whether output is written as it arrives.
-  var isLive: Bool { live ?? (!onFailure && !json && isatty(1) == 1) }
+  var isLive: Bool {
+    live ?? (lossless || !onFailure && !json && tail == nil && isatty(1) == 1)
+  }
 
   /// Whether stdin is forwarded to the command.
   var forwardsInput: Bool { stdin || (tty && isLive && isatty(0) == 1 && isatty(1) == 1) }

@@ -35,6 +35,7 @@ struct CommandLineSplit: Equatable {
     "--timeout": "--timeout", "--kill-after": "--kill-after", "-k": "--kill-after",
     "--signal": "--signal", "-s": "--signal", "--linger": "--linger", "--output": "--output",
     "--ring": "--ring", "--capacity": "--capacity", "--head": "--head",
+    "--tail": "--tail",
   ]
 
   /// The name of the parser's own option for completion scripts.

@@ -76,9 +76,7 @@ final class OutputFile: Sendable {
       session.read(since: cursor, maxBytes: readSize, into: &output)
       // Output that has been read cannot be overwritten, so the command may go on.
       let missing = output.missedBytes ?? 0
-      gate.took(
-        bytes: output.chunks.payload.count + missing,
-        chunks: output.chunks.count + output.missedChunks)
+      gate.took(output)
       cursor = output.cursor
       if missing > 0 { result.withLock { $0.missingBytes += missing } }
       do throws(WriteError) { try write(output.chunks.payload) } catch let failure {

@@ -1,4 +1,5 @@
 import CaptureFormat
+import ProcessHost
 import Processes
 
 /// Reads a session, and writes its output in some format.
@@ -44,9 +45,13 @@ struct OutputWriter {
   ///
   /// - Parameters:
   ///   - isOver: Whether to stop before the session is closed.
+  ///   - gate: The gate that holds up the command while this writer is behind.
   ///   - onBrokenPipe: Called if writing stops because no process reads the output.
   @MainActor
-  mutating func follow(until isOver: () -> Bool, onBrokenPipe: () -> Void) async {
+  mutating func follow(
+    until isOver: () -> Bool, heldUpBy gate: OutputGate? = nil, onBrokenPipe: () -> Void
+  ) async {
+    defer { gate?.open() }
     // Reserves room for the whole session at once, if it is in memory: output that has been read
     // cannot be overwritten while it is written.
     output = Output(
@@ -55,6 +60,8 @@ struct OutputWriter {
     while true {
       let isLast = isOver()
       read()
+      // Output that has been read cannot be overwritten, so the command may go on.
+      gate?.took(output)
       writeChunks(isLast: false)
       if isStopped {
         // For other reasons, such as a full disk, the command is not at fault, so it goes on.

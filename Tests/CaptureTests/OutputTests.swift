@@ -1,4 +1,5 @@
 import Foundation
+import Processes
 import Testing
 
 /// What `capture` writes.
@@ -43,8 +44,17 @@ import Testing
 
   @Test("A head whose chunks are of both streams goes to both")
   func headOfBothStreams() async throws {
-    let script = "echo one; sleep 0.05; echo two >&2; sleep 0.05; seq 1000000"
-    let result = try await run("--head", "8", command: shell(script))
+    let ring = NSTemporaryDirectory() + "capture-head-" + UUID().uuidString
+    let go = ring + ".go"
+    defer { for path in [ring, go] { try? FileManager.default.removeItem(atPath: path) } }
+    // The flood begins when the head is complete: otherwise it could get ahead of the other stream.
+    let script = """
+      echo one; echo two >&2; while ! test -e '\(go)'; do sleep 0.01; done; seq 1000000
+      """
+    let capture = try await Run("--head", "8", "--ring", ring, command: shell(script))
+    #expect(await eventually { (try? RecordedSession(at: ring))?.totalBytes == 8 })
+    #expect(FileManager.default.createFile(atPath: go, contents: nil))
+    let result = try await capture.result()
     #expect(Array(result.stdout.prefix(4)) == Array("one\n".utf8))
     #expect(result.stderr.hasPrefix("two\ncapture: "))
   }

@@ -124,7 +124,7 @@ import Testing
     #expect(rest.chunks.isEmpty)
     #expect(rest.summary.missed_bytes == 0)
     let second = try Report(try await read("--json", "--since", "1").stdout)
-    #expect(second.chunks.map(\.seq) == Array(2...max(2, report.chunks.count)))
+    #expect(second.chunks.map(\.seq) == report.chunks.map(\.seq).filter { $0 > 1 })
   }
 
   @Test("[recording-capacity] capture and capture read write all of the 8 MiB of a ring")
@@ -173,7 +173,6 @@ import Testing
       (["read", "x", "--tail", "1", "--since", "1"], "exclude each other"),
       (["read", "x", "--since", "abc"], "no position"),
       (["read", "x", "--info", "--follow"], "--info writes no output"),
-      (["--capacity", "1M", "true"], "--ring, which is missing"),
       (["--ring", "x", "--capacity", "2G", "true"], "out of range"),
       (["--ring", "x", "--capacity", "0", "true"], "out of range"),
       (["--ring", "x", "--capacity", "big", "true"], "no size"),

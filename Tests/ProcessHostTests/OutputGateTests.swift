@@ -36,7 +36,7 @@ import Testing
   @Test("Many small chunks shut a gate, and nothing shuts it once it was opened for good")
   func chunks() {
     let gate = OutputGate()
-    for _ in 0..<32_001 { gate.received(1) }
+    for _ in 0...Session.maxBufferedChunks / 2 { gate.received(1) }
     #expect(gate.isShut)
     gate.open()
     gate.received(1 << 30)
@@ -47,7 +47,7 @@ import Testing
   func commandIsHeldUp() async throws {
     let (gate, session) = (OutputGate(), freshSession())
     let command = Command("head", "-c", "3000000", "/dev/zero")
-    let process = try await CommandHost.shared.launch(command, into: session, heldUpBy: gate)
+    let process = try await CommandHost.shared.launch(command, into: session, heldUpBy: [gate])
     #expect(await eventually { gate.isShut })
     var cursor = Cursor.start
     var total = 0
@@ -63,11 +63,21 @@ import Testing
     #expect(try await process.waitUntilClosed() == .exited(0))
   }
 
+  @Test("How much may wait grows with the session")
+  func limits() {
+    let gate = OutputGate()
+    gate.setLimits(for: Session(capacity: 1 << 24))
+    gate.received(1 << 22)
+    #expect(!gate.isShut)
+    gate.received(1)
+    #expect(gate.isShut)
+  }
+
   @Test("A command that waits for its gate can be terminated, and its host can be closed")
   func endingWhileHeldUp() async throws {
     let (gate, host, session) = (OutputGate(), CommandHost(), freshSession())
     let command = Command.shell("cat /dev/zero & exec cat /dev/zero")
-    let process = try await host.launch(command, into: session, heldUpBy: gate)
+    let process = try await host.launch(command, into: session, heldUpBy: [gate])
     #expect(await eventually { gate.isShut })
     process.terminate(grace: .seconds(1))
     #expect(try await process.waitForExit() == .signaled(SIGTERM))

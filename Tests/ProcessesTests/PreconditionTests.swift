@@ -1,4 +1,5 @@
 import Foundation
+import OutputRing
 import Processes
 import Testing
 
@@ -30,7 +31,7 @@ private func reserve(_ count: Int, filling written: Int) {
   @Test("A capacity or a sweep interval out of bounds ends the program")
   func sessions() async {
     await #expect(processExitsWith: .failure) {
-      _ = Session(id: "", workspaceID: "", capacity: Session.maxBufferBytes + 1)
+      _ = Session(id: "", workspaceID: "", capacity: RingLayout.maxCapacity + 1)
     }
     await #expect(processExitsWith: .failure) {
       _ = SessionManager(idleTimeout: .zero, sweepInterval: .zero)

@@ -101,6 +101,7 @@ struct FileScenario : rl::test_suite<FileScenario<Scenario, AttachedCount>, Atta
 #define GEOMETRY(...) (Geometry{__VA_ARGS__})
 #define APPEND(count) Step{count, -1}
 #define RESERVE(count, written) Step{count, written}
+#define GROUP(count, chunks) Step{count, -1, chunks}
 
 SCENARIO(1, 1, 2, GEOMETRY(1, 1, 2, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
 SCENARIO(2, 2, 1, GEOMETRY(1, 1, 2, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
@@ -125,6 +126,12 @@ SCENARIO(19, 1, 2, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 4, APPEND(1),
          APPEND(1), APPEND(1))
 SCENARIO(20, 2, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 3), 0, 3, RESERVE(2, 1), APPEND(1),
          APPEND(2))
+
+// Chunks that are published at once. In the first scenario the second chunk of the group is the one
+// that reuses the slot of a reader that is a chunk behind.
+SCENARIO(22, 1, 2, GEOMETRY(2, 2, 4, 1), 0, 3, APPEND(1), APPEND(1), GROUP(1, 2))
+SCENARIO(23, 1, 2, GEOMETRY(2, 2, 6, 2), 0, 3, APPEND(1), GROUP(1, 2), GROUP(1, 2))
+FILE_SCENARIO(24, 1, GEOMETRY(2, 2, 6, 2), 0, 3, APPEND(1), RESERVE(2, 1), GROUP(1, 2))
 
 // With as few slots as the source has: two more than the chunks retained.
 FILE_SCENARIO(14, 1, GEOMETRY(1, 1, 3, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
@@ -222,10 +229,13 @@ const Case cases[] = {
     {Part::ring, "searches from a cached window, two readers", simulate<Scenario12>, true},
     {Part::ring, "a head, and chunks behind it", simulate<Scenario19>},
     {Part::ring, "a head, and a chunk that does not fit, two readers", simulate<Scenario20>},
+    {Part::ring, "a group reuses the slot of a reader", simulate<Scenario22>},
+    {Part::ring, "groups overwrite what a reader copies", simulate<Scenario23>},
     {Part::file, "killed, a reader attached: lapped", simulate<Scenario14>},
     {Part::file, "killed, a reader attached: a status, pieces", simulate<Scenario15>},
     {Part::file, "killed, a reader attached: a reservation", simulate<Scenario16>},
     {Part::file, "killed, a reader attached: a head", simulate<Scenario21>},
+    {Part::file, "killed, a reader attached: reservation, group", simulate<Scenario24>},
     {Part::file, "killed, read later: reservations, a status", simulate<Scenario17>},
     {Part::file, "killed, read later: pieces", simulate<Scenario18>},
     {Part::cache, "the window cache: two store, one loads", simulate<CacheScenario>},

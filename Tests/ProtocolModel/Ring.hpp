@@ -1,6 +1,6 @@
 // The ring's protocol, as small as it can be and still have everything that Sources/OutputRing has:
 // descriptors that are reused, payload that wraps, slack, reservations, chunks larger than the cap,
-// a head.
+// groups of chunks, a head.
 //
 // The steps W1 to W4 and R1 to R6, and the labels of the ordering points, are those of
 // Sources/OutputRing/RingCounters.swift:
@@ -39,8 +39,9 @@ struct Geometry {
 
 // What the producer does: appends, or fills a reservation in part.
 struct Step {
-  int count;     // words appended, or reserved
-  int written;   // of a reservation; -1 for an append
+  int count;       // words appended, or reserved
+  int written;     // of a reservation; -1 for an append
+  int chunks = 1;  // so many of `count` words each, published at once
 };
 
 // The most that any scenario needs.
@@ -62,11 +63,13 @@ class Ring {
  public:
   Ring(const Geometry& geometry, const Script& script) : g(geometry), script(script) {
     ends[0] = 0;
+    int seq = 0;
     for (int index = 0; index < script.count; ++index) {
       const Step& step = script.steps[index];
-      ends[index + 1] = ends[index] + (step.written < 0 ? step.count : step.written);
+      for (int chunk = 0; chunk < step.chunks; ++chunk, ++seq)
+        ends[seq + 1] = ends[seq] + (step.written < 0 ? step.count : step.written);
     }
-    while (headCount < script.count && ends[headCount + 1] <= g.head) ++headCount;
+    while (headCount < seq && ends[headCount + 1] <= g.head) ++headCount;
   }
 
   void before() {
@@ -206,6 +209,26 @@ class Ring {
     if (!is(PublishBeforePayload)) publish(end);
   }
 
+  // W1 for several chunks, W2 and W3 for each, W4 for all.
+  void appendGroup(int count, int chunks) {
+    const int first = producer.lastSeq + 1, last = producer.lastSeq + chunks;
+    const int begin = producer.endOffset;
+    const int expected = std::max(begin + chunks * count, producer.reservedOffset);
+    announce(is(GroupSeqInPart) ? first : last,
+             is(GroupOffsetInPart) ? std::max(begin + count, producer.reservedOffset) : expected,
+             expected);
+    for (int seq = first; seq <= last; ++seq) {
+      const int end = begin + (seq - first + 1) * count;
+      if (is(GroupPublishedEarly) && seq == last) storePublished(last);
+      for (int offset = end - count; offset < end; ++offset)  // W2
+        producer.store(payload[offset % physical()]($), stamp(offset), mo_relaxed);
+      producer.store(descriptors[seq % g.slots]($), bias + end, mo_relaxed);  // W3
+    }
+    if (!is(GroupPublishedEarly)) storePublished(last);
+    producer.lastSeq = last;
+    producer.endOffset = begin + chunks * count;
+  }
+
   // W1 to W4 of a chunk of the head.
   void appendToHead(int seq, int end) {
     announce(seq, std::max(end, producer.reservedOffset), std::max(end, producer.reservedOffset));
@@ -238,7 +261,8 @@ class Ring {
   }
 
   void perform(const Step& step) {
-    if (step.written < 0) append(step.count);
+    if (step.chunks > 1) appendGroup(step.count, step.chunks);
+    else if (step.written < 0) append(step.count);
     else reserve(step.count, step.written);
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import OutputRing
 import ProcessHost
 import Testing
 
@@ -70,6 +71,19 @@ import Testing
     #expect(text.hasPrefix("1\n2\n"))
     #expect(text.hasSuffix("\n999\n1000\n"))
     #expect(text.contains("… 896 bytes left out …"))
+  }
+
+  @Test("The example of a visit counts newlines, and the example of a lossless reader gets all")
+  func ringAndLossless() async throws {
+    var writer = RingWriter(RingLayout(capacity: 1_000))
+    writer.append(contentsOf: ["one\n", "two\nthree\n"].map(\.utf8))
+    let counts = countNewlines(in: writer.reader)
+    #expect(counts.newlines == 3)
+    #expect(counts.unknownBytes == 0)
+    var size = 0
+    let missed = try await export(Command("seq", "1000000")) { size += $0.count }
+    #expect(missed == 0)
+    #expect(size == 6_888_896)
   }
 
   @Test("[recording-once] The article's recording is read by another, and is not written again")

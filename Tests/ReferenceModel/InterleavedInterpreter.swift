@@ -55,6 +55,8 @@ extension RingHarness {
     switch write {
     case .append(let length):
       append(length.resolved(in: geometry, model))
+    case .appendGroup(let lengths):
+      append(group: lengths.map { $0.resolved(in: geometry, model) })
     case .reserve(let length, let filling):
       let count = max(1, length.resolved(in: geometry, model))
       let most = min(count, geometry.reservationLimit)

@@ -11,6 +11,7 @@ package enum InterleavedOperation: Codable, Equatable, Sendable {
 /// One thing that the producer does.
 package enum Write: Codable, Equatable, Sendable {
   case append(Length)
+  case appendGroup([Length])
   case reserve(Length, Filling)
   case setExit(Int32, closing: Bool)
 }

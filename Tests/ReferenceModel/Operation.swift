@@ -4,6 +4,8 @@
 /// keeps its meaning when steps before it are taken out.
 package enum Operation: Codable, Equatable, Sendable {
   case append(Length, isError: Bool)
+  /// Several appends that are published at once.
+  case appendGroup([Length], isError: Bool)
   case reserve(Length, isError: Bool, filling: Filling)
   /// A read by seq, into fresh memory.
   case read(Place, maxBytes: Int?)

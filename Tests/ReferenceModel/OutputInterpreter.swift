@@ -51,6 +51,13 @@ package struct OutputInterpreter {
       let bytes = Stamp.bytes(count, at: model.totalBytes)
       unsafe bytes.withUnsafeBytes { unsafe subject.append($0, isError: isError) }
       model.append(bytes, isError: isError)
+    case .appendGroup(let lengths, let isError):
+      var chunks: [[UInt8]] = []
+      for length in lengths {
+        chunks.append(Stamp.bytes(length.resolved(in: geometry, model), at: model.totalBytes))
+        model.append(chunks[chunks.count - 1], isError: isError)
+      }
+      subject.append(contentsOf: chunks, isError: isError)
     case .reserve(let length, let isError, let filling):
       if let details = reserve(
         max(1, length.resolved(in: geometry, model)), isError, filling)

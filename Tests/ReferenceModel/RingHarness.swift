@@ -38,14 +38,29 @@ package final class RingHarness {
       pieceSize: pieceSize, isAttached: isAttached)
   }
 
+  /// The tags of chunks that were appended in groups, by seq.
+  private var groupTags: [Int: Bool] = [:]
+
   /// Whether the chunk of a seq has its tag set.
-  package static func tag(_ seq: Int) -> Bool { seq % 3 == 0 }
+  private func tag(_ seq: Int) -> Bool { groupTags[seq] ?? (seq % 3 == 0) }
 
   package func append(_ size: Int) {
     let bytes = Stamp.bytes(size, at: model.totalBytes)
-    let tag = Self.tag(model.lastSeq + 1)
+    let tag = tag(model.lastSeq + 1)
     unsafe bytes.withUnsafeBytes { unsafe writer.append($0, tag: tag) }
     model.append(bytes, isError: tag)
+  }
+
+  /// Appends several chunks that are published at once.
+  package func append(group sizes: [Int]) {
+    let tag = tag(model.lastSeq + 1)
+    var chunks: [[UInt8]] = []
+    for size in sizes {
+      chunks.append(Stamp.bytes(size, at: model.totalBytes))
+      if size > 0 { groupTags[model.lastSeq + 1] = tag }
+      model.append(chunks[chunks.count - 1], isError: tag)
+    }
+    writer.append(contentsOf: chunks, tag: tag)
   }
 
   private struct Meanwhile: WriteProbe {
@@ -56,7 +71,7 @@ package final class RingHarness {
   /// Appends in pieces, and calls a closure when each has been announced.
   package func append(_ size: Int, meanwhile: @escaping () -> Void) {
     let bytes = Stamp.bytes(size, at: model.totalBytes)
-    let tag = Self.tag(model.lastSeq + 1)
+    let tag = tag(model.lastSeq + 1)
     unsafe bytes.withUnsafeBytes {
       unsafe writer.append($0, tag: tag, probe: Meanwhile(body: meanwhile))
     }
@@ -67,7 +82,7 @@ package final class RingHarness {
   @discardableResult
   package func reserve(_ count: Int, commit: Int?, meanwhile: () -> Void = {}) -> Int {
     struct Failure: Error {}
-    let tag = Self.tag(model.lastSeq + 1)
+    let tag = tag(model.lastSeq + 1)
     let offset = model.totalBytes
     model.reserve()
     var reserved = 0
@@ -186,7 +201,7 @@ extension RingHarness {
       if chunk.seq != seq { return "seq \(chunk.seq) instead of \(seq)" }
       if chunk.offset != begin { return "chunk \(seq) at \(chunk.offset), not \(begin)" }
       if chunk.data.count != end - begin { return "chunk \(seq) of \(chunk.data.count) bytes" }
-      if chunk.tag != Self.tag(seq) { return "tag of chunk \(seq)" }
+      if chunk.tag != tag(seq) { return "tag of chunk \(seq)" }
       guard unsafe chunk.data.withUnsafeBytes({ unsafe Stamp.matches($0, at: begin) }) else {
         return "chunk \(seq) is torn"
       }

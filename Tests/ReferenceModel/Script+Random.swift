@@ -127,8 +127,10 @@ extension Script {
 extension Operation {
   fileprivate static func random(in geometry: Geometry, _ random: inout some Choices) -> Operation {
     switch random.below(100) {
-    case 0..<45:
+    case 0..<40:
       .append(.random(in: geometry, &random), isError: random.oneIn(2))
+    case 40..<45:
+      .appendGroup(Length.randomGroup(in: geometry, &random), isError: random.oneIn(2))
     case 45..<60:
       .reserve(
         .random(in: geometry, &random), isError: random.oneIn(2),
@@ -203,6 +205,7 @@ extension Write {
         .random(in: geometry, &random),
         random.pick([.all, .less(1), .less(5), .nothing, .failure]))
     case 1: .append(.random(in: geometry, &random))
+    case 3 where random.oneIn(2): .appendGroup(Length.randomGroup(in: geometry, &random))
     case 2 where random.oneIn(4):
       .setExit(random.pick([0, 1, 255, .min]), closing: random.oneIn(2))
     default: .append(Length(.nothing, random.within(1...3)))
@@ -218,6 +221,19 @@ extension Length {
     case 6: Length(.nothing, random.within(0...geometry.capacity))
     default: Length(random.pick(Base.allCases), random.within(-1...1))
     }
+  }
+}
+
+extension Length {
+  /// The chunks of a group: some few, or more than a group can have.
+  fileprivate static func randomGroup(
+    in geometry: Geometry, _ random: inout some Choices
+  ) -> [Length] {
+    if random.oneIn(16) {
+      let length = Length(.nothing, random.within(1...2))
+      return Array(repeating: length, count: random.within(1...1_200))
+    }
+    return (0..<random.within(0...6)).map { _ in .random(in: geometry, &random) }
   }
 }
 

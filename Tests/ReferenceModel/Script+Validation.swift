@@ -26,10 +26,9 @@ extension Script {
 
 extension Geometry {
   fileprivate var objection: String? {
-    let bound = kind == .ring || kind == .attached ? Script.most : Session.maxBufferBytes
     let isValid =
-      1...bound ~= capacity && 1...bound ~= chunkLimit && 1...Script.most ~= reservationLimit
-      && 0...Script.most ~= headCapacity
+      1...Script.most ~= capacity && 1...Script.most ~= chunkLimit
+      && 1...Script.most ~= reservationLimit && 0...Script.most ~= headCapacity
     return isValid ? nil : "there is no \(kind) of \(self)"
   }
 }
@@ -60,6 +59,7 @@ extension Operation {
     let isValid =
       switch self {
       case .append(let length, _): length.isValid
+      case .appendGroup(let lengths, _): lengths.allSatisfy(\.isValid)
       case .reserve(let length, _, .less(let less)): length.isValid && less >= 0
       case .reserve(let length, _, _): length.isValid
       case .resume(let reader, _, _, _): reader >= 0
@@ -74,6 +74,7 @@ extension Write {
     let isValid =
       switch self {
       case .append(let length): length.isValid
+      case .appendGroup(let lengths): lengths.allSatisfy(\.isValid)
       case .reserve(let length, .less(let less)): length.isValid && less >= 0
       case .reserve(let length, _): length.isValid
       case .setExit: true

@@ -5,6 +5,7 @@ package import Processes
 /// One thread at a time may call what writes; any number may read.
 package protocol Subject: AnyObject, Sendable {
   func append(_ bytes: UnsafeRawBufferPointer, isError: Bool)
+  func append(contentsOf chunks: [[UInt8]], isError: Bool)
   @discardableResult
   func append(
     reserving count: Int, isError: Bool,
@@ -52,6 +53,10 @@ package class SessionSubject: Subject, @unchecked Sendable {
 
   package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
     unsafe itself.append(bytes, to: isError ? .stderr : .stdout)
+  }
+
+  package func append(contentsOf chunks: [[UInt8]], isError: Bool) {
+    itself.append(contentsOf: chunks, to: isError ? .stderr : .stdout)
   }
 
   package func append(
@@ -118,6 +123,10 @@ package final class ProducerSubject: SessionSubject, @unchecked Sendable {
     unsafe producer.append(bytes, to: isError ? .stderr : .stdout)
   }
 
+  package override func append(contentsOf chunks: [[UInt8]], isError: Bool) {
+    producer.append(contentsOf: chunks, to: isError ? .stderr : .stdout)
+  }
+
   package override func append(
     reserving count: Int, isError: Bool,
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
@@ -149,6 +158,10 @@ package final class RingSubject: Subject, @unchecked Sendable {
 
   package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
     unsafe writer.append(bytes, tag: isError)
+  }
+
+  package func append(contentsOf chunks: [[UInt8]], isError: Bool) {
+    writer.append(contentsOf: chunks, tag: isError)
   }
 
   package func append(

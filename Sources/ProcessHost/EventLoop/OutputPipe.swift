@@ -55,14 +55,16 @@ final class OutputPipe: EventSource, @unchecked Sendable {
 
   func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
-  /// Whether the gate holds up the pipe. A pipe that has ended is not held up.
-  private var isHeldUp: Bool { !hasEnded && lifecycle.sink.gate?.isShut == true }
+  /// Whether a gate holds up the pipe. A pipe that has ended is not held up.
+  private var isHeldUp: Bool { !hasEnded && lifecycle.sink.gates.contains(where: \.isShut) }
 
   func handleEvent() -> EventLoop.Next {
-    if !hasEnded, let gate = lifecycle.sink.gate,
-      gate.holdsUp(until: { [weak self] in self?.resume() })
-    {
-      return .hold
+    if !hasEnded {
+      for gate in lifecycle.sink.gates
+      where gate.holdsUp(until: { [weak self] in self?.resume() }) {
+        gate.limitStall(on: eventLoop)
+        return .hold
+      }
     }
     let (count, isEmptied) = takeTurn()
     if hasEnded { return .finish }
@@ -144,7 +146,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
         }
       }
     receivedBytes += count
-    if count > 0, !isDropping { lifecycle.sink.gate?.received(count) }
+    if count > 0, !isDropping { for gate in lifecycle.sink.gates { gate.received(count) } }
     if width?.adapt(to: count) == true { watchWidth() }
     return count
   }

@@ -6,15 +6,16 @@ import Processes
 /// Once the process runs, only the event loop's thread uses it.
 final class OutputSink: @unchecked Sendable {
   let session: Session
-  /// The gate that holds the process up; nil if readers never hold it up.
-  let gate: OutputGate?
+  /// The gates that hold the process up, one for each reader that must get everything.
+  let gates: [OutputGate]
   private var producer: Session.Producer?
 
   /// Takes a session's producer; nil if another process or another part of the program has taken it
   /// before.
-  init?(_ session: Session, heldUpBy gate: OutputGate? = nil) {
+  init?(_ session: Session, heldUpBy gates: [OutputGate] = []) {
     self.session = session
-    self.gate = gate
+    self.gates = gates
+    for gate in gates { gate.setLimits(for: session) }
     guard let producer = session.takeProducer() else { return nil }
     self.producer = consume producer
   }

@@ -8,7 +8,7 @@ public enum StandardStream: String, Sendable, Codable, CaseIterable {
 
 extension StandardStream {
   /// The bit that the ring keeps with each chunk.
-  var tag: Bool { self == .stderr }
+  @inlinable var tag: Bool { self == .stderr }
 
   init(tag: Bool) { self = tag ? .stderr : .stdout }
 }

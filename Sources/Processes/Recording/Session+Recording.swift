@@ -48,22 +48,12 @@ extension Session {
     let info = RecordingInfo(
       id: id, workspaceID: workspaceID, commandBytes: commandBytes, epoch: epoch)
     let writer = try RingWriter(
-      recordingTo: path, Self.recordingLayout(capacity: capacity, headCapacity: headCapacity),
+      recordingTo: path, Self.layout(capacity: capacity, headCapacity: headCapacity),
       metadata: info.encoded(upTo: RingFileError.metadataLimit))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader, epoch: epoch,
       SharedProducer(writer: writer))
-  }
-
-  /// Returns the geometry of a recorded session's ring.
-  private static func recordingLayout(capacity: Int, headCapacity: Int) -> RingLayout {
-    precondition(
-      1...RingLayout.maxCapacity ~= capacity,
-      "a recording's capacity must be from 1 to \(RingLayout.maxCapacity) bytes, not \(capacity)")
-    return RingLayout(
-      capacity: capacity, reservationLimit: reservationLimit(capacity: capacity),
-      headCapacity: headCapacity)
   }
 
   /// Whether the session's output lies in a file.

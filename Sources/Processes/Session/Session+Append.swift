@@ -1,4 +1,4 @@
-import OutputRing
+public import OutputRing
 
 extension Session {
   /// Appends one chunk.
@@ -65,6 +65,34 @@ extension Session {
     append(text.utf8, to: stream)
   }
 
+  /// Appends several chunks, and publishes up to 512 of them at once.
+  ///
+  /// A reader sees all chunks of such a group, or none yet. One lock, one look at the clock and one
+  /// wake-up serve all of them; see `RingWriter.append(contentsOf:tag:)` for how they are grouped.
+  ///
+  /// - Parameters:
+  ///   - chunks: The chunks' payloads, in order. The collection is iterated twice.
+  ///   - stream: The stream that they were written to.
+  /// - Precondition: the collections do not change during the call, and do not use this session;
+  ///   the session has no ``Producer`` of its own.
+  /// - Complexity: O(bytes + chunks), and O(blocked threads) if readers wait.
+  @inlinable
+  public func append<Bytes: Collection<UInt8>>(
+    contentsOf chunks: some Collection<Bytes>, to stream: StandardStream
+  ) {
+    appendGroups { $0.append(contentsOf: chunks, tag: stream.tag) }
+  }
+
+  /// Lets a closure append any number of chunks.
+  @usableFromInline
+  func appendGroups(_ body: (inout RingWriter) -> Void) {
+    let hasAppended = producers.withLock { producers in
+      producers.withWriter(of: id) { $0.appends(body) }
+    }
+    noteActivity()
+    if hasAppended { waiters.wakeIfAwaited() }
+  }
+
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`
   /// can.
   ///
@@ -126,5 +154,14 @@ extension Session {
       try initializer(&span)
       return unsafe span.finalize(for: first)
     }
+  }
+}
+
+extension RingWriter {
+  /// Calls a closure, and returns whether it has appended any chunk.
+  mutating func appends(_ body: (inout RingWriter) -> Void) -> Bool {
+    let seq = lastSeq
+    body(&self)
+    return lastSeq > seq
   }
 }

@@ -1,4 +1,4 @@
-import OutputRing
+public import OutputRing
 
 extension Session {
   /// The only producer of a session: appends, and sets its exit, without a lock.
@@ -125,6 +125,32 @@ extension Session.Producer {
     at time: ActivityClock.Instant? = nil
   ) {
     append(text.utf8, to: stream, at: time)
+  }
+
+  /// Appends several chunks, and publishes up to 512 of them at once; see
+  /// ``Session/append(contentsOf:to:)``.
+  ///
+  /// - Parameters:
+  ///   - chunks: The chunks' payloads, in order. The collection is iterated twice.
+  ///   - stream: The stream that they were written to.
+  ///   - time: The present, as the session's clock has it; nil to read that clock.
+  /// - Precondition: the collections do not change during the call.
+  /// - Complexity: O(bytes + chunks); no lock, and no allocation unless readers wait.
+  @inlinable
+  public mutating func append<Bytes: Collection<UInt8>>(
+    contentsOf chunks: some Collection<Bytes>, to stream: StandardStream,
+    at time: ActivityClock.Instant? = nil
+  ) {
+    appendGroups(at: time) { $0.append(contentsOf: chunks, tag: stream.tag) }
+  }
+
+  @usableFromInline
+  mutating func appendGroups(
+    at time: ActivityClock.Instant?, _ body: (inout RingWriter) -> Void
+  ) {
+    let hasAppended = writer!.appends(body)
+    let now = time ?? session.now
+    if hasAppended { noteAppend(at: now) } else { session.noteActivity(at: now) }
   }
 
   /// Lets a closure write one chunk's payload straight into the session's memory, as `readv(2)`

@@ -20,12 +20,13 @@ import Synchronization
 /// let later = session.output(since: output.cursor)
 /// ```
 public final class Session: SessionReader, @unchecked Sendable {
-  /// The cap: a session retains at most 1 MiB of payload.
+  /// The cap: a session retains at most 1 MiB of payload, unless it is made with another capacity.
   public static let maxBufferBytes = 1 << 20
 
   /// The most chunks that a session retains, whatever their size, so that many tiny ones are
   /// bounded in memory as well. The oldest beyond it are evicted and counted exactly like those
-  /// beyond the cap.
+  /// beyond the cap. A session of more than 4 MiB retains more of them
+  /// (`RingLayout.defaultChunkLimit(capacity:)`).
   public static let maxBufferedChunks = RingLayout.defaultChunkLimit(capacity: maxBufferBytes)
 
   // What producers write lies at least a cache line away from what readers read.
@@ -47,12 +48,13 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
   ///     `capacity`; see ``SessionReader/headCapacity``.
   ///   - clock: The clock for ``lastActivity``.
-  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, `headCapacity` from 0 to
-  ///   `RingLayout.maxCapacity`, and the system has memory for both; see
+  /// - Precondition: `capacity` is from 1 to `RingLayout.maxCapacity` (1 GiB), `headCapacity` from
+  ///   0 to that, and the system has memory for both; see
   ///   ``init(allocating:workspaceID:capacity:headCapacity:clock:)``.
-  /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
-  ///   default capacity at most 1.7 MiB, and at most 1.5 times `headCapacity`, or 8 KiB more than
-  ///   that for a small one.
+  /// - Complexity: O(1). An empty session occupies about one page of memory. A full one occupies at
+  ///   most 1.7 MiB if it has the default capacity; a larger one at most 1.25 times its capacity
+  ///   and 0.6 MiB. To that comes at most 1.5 times `headCapacity`, or 8 KiB more than that for a
+  ///   small head.
   public convenience init(
     id: String = uniqueID(), workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
     headCapacity: Int = 0, clock: ActivityClock = .system
@@ -74,8 +76,8 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///     `capacity`; see ``SessionReader/headCapacity``.
   ///   - clock: The clock for ``lastActivity``.
   /// - Throws: `RingAllocationError` if there is no memory or no room for another mapping.
-  /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, `headCapacity` from 0 to
-  ///   `RingLayout.maxCapacity`.
+  /// - Precondition: `capacity` is from 1 to `RingLayout.maxCapacity` (1 GiB), `headCapacity` from
+  ///   0 to that.
   /// - Complexity: O(1).
   public convenience init(
     allocating id: String, workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
@@ -117,11 +119,8 @@ public final class Session: SessionReader, @unchecked Sendable {
 
   /// Returns the geometry of a session's ring.
   static func layout(capacity: Int, headCapacity: Int) -> RingLayout {
-    precondition(
-      1...maxBufferBytes ~= capacity,
-      "a session's capacity must be from 1 to \(maxBufferBytes) bytes, not \(capacity)")
-    return RingLayout(
-      capacity: capacity, chunkLimit: maxBufferedChunks,
+    RingLayout(
+      capacity: capacity, chunkLimit: RingLayout.defaultChunkLimit(capacity: capacity),
       reservationLimit: reservationLimit(capacity: capacity), headCapacity: headCapacity)
   }
 

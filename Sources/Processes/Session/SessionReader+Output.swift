@@ -59,6 +59,19 @@ extension SessionReader {
   @inlinable @inline(__always)
   func isForeign(_ cursor: Cursor) -> Bool { cursor.epoch != 0 && cursor.epoch != epoch }
 
+  /// Returns how far a reader with a cursor is behind the newest chunk, and how much of that is no
+  /// longer retained. Copies no output.
+  ///
+  /// A reader whose lag comes close to ``capacity`` is about to miss output.
+  ///
+  /// - Parameter cursor: Where the reader's last read ended. A cursor of another session counts as
+  ///   the start, as in a read.
+  /// - Complexity: O(1) if nothing was appended since any reader last read, else O(log chunks); no
+  ///   allocation.
+  public func lag(since cursor: Cursor) -> RingLag {
+    reader.lag(since: isForeign(cursor) ? .start : cursor.position)
+  }
+
   /// The bytes that are no longer retained, since the session began.
   ///
   /// - Complexity: O(1) if nothing was appended since any reader last asked, else O(log chunks).

@@ -1,0 +1,122 @@
+import CRingShims
+
+extension RingWriter {
+  /// Appends several chunks and publishes them at once: a reader sees all of them, or none yet.
+  ///
+  /// Made for a producer that has many small chunks at a time, such as lines: one announcement and
+  /// one publication serve them all.
+  ///
+  /// A group that overwrote many slots or many bytes at once would take them from the readers that
+  /// are about to read them. So a group has at most half of the spare slots
+  /// (``RingLayout/slotCount`` − ``RingLayout/chunkLimit``), which is 512 chunks in a ring of the
+  /// default chunk limit, and at most ``RingLayout/reservationLimit`` bytes. More chunks are
+  /// published in several groups, one after the other. A chunk of more bytes is published on its
+  /// own, and so is each chunk as long as the head has room. Elements without bytes make no chunk.
+  ///
+  /// ```swift
+  /// writer.append(contentsOf: ["one\n".utf8, "two\n".utf8])
+  /// ```
+  ///
+  /// - Parameters:
+  ///   - chunks: The chunks' payloads, in order. The collection is iterated twice.
+  ///   - tag: One bit for the ring's owner, returned with each of the chunks.
+  /// - Precondition: the collections do not change during the call.
+  /// - Complexity: O(bytes + chunks), and a copy of each payload that is not contiguous in memory;
+  ///   wait-free.
+  @inlinable
+  public mutating func append<Bytes: Collection<UInt8>>(
+    contentsOf chunks: some Collection<Bytes>, tag: Bool = false
+  ) {
+    var start = chunks.startIndex
+    while start < chunks.endIndex {
+      var group = emptyGroup
+      var end = start
+      while end < chunks.endIndex, group.takes(chunks[end].count) {
+        end = chunks.index(after: end)
+      }
+      if end == start {
+        append(chunks[start], tag: tag)
+        start = chunks.index(after: start)
+        continue
+      }
+      announce(group)
+      for bytes in chunks[start..<end] {
+        let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+          unsafe place(UnsafeRawBufferPointer(buffer), of: group, tag: tag)
+        }
+        if done == nil {
+          unsafe Array(bytes).withUnsafeBytes { unsafe place($0, of: group, tag: tag) }
+        }
+      }
+      publish(group)
+      start = end
+    }
+  }
+
+  /// Chunks that are published at once.
+  @usableFromInline
+  struct Group {
+    /// The last chunk's seq.
+    var seq: Int
+    /// Where the last chunk ends.
+    var end: Int
+    /// How many more chunks and bytes the group may have.
+    var chunkRoom: Int
+    var byteRoom: Int
+
+    /// Adds a chunk of so many bytes, if there is room.
+    @usableFromInline
+    mutating func takes(_ count: Int) -> Bool {
+      if count == 0 { return true }
+      guard chunkRoom > 0, count <= byteRoom else { return false }
+      seq &+= 1
+      end &+= count
+      chunkRoom &-= 1
+      byteRoom &-= count
+      return true
+    }
+  }
+
+  /// The group of no chunks, behind the newest. It has no room as long as the head has some.
+  @usableFromInline
+  var emptyGroup: Group {
+    // The other half of the spare slots is the head start of readers.
+    let chunkRoom = max(1, (layout.slotCount - layout.chunkLimit) / 2)
+    return Group(
+      seq: lastSeq, end: endOffset, chunkRoom: headRoom > 0 ? 0 : chunkRoom,
+      byteRoom: min(layout.reservationLimit, layout.capacity))
+  }
+
+  /// W1 of a group.
+  @usableFromInline
+  func announce(_ group: Group) {
+    if group.seq > lastSeq { announce(seq: group.seq, offset: group.end) }
+  }
+
+  /// W2 and W3 of a chunk of a group.
+  @usableFromInline
+  mutating func place(_ bytes: UnsafeRawBufferPointer, of group: Group, tag: Bool) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    precondition(
+      lastSeq < group.seq && bytes.count <= group.end - endOffset,
+      "the chunks changed while they were being appended")
+    if bytes.count <= RING_COPY_SMALL, fitsInOnePiece(bytes.count) {
+      unsafe ring_copy_in_small(payload + position, source, bytes.count)
+      position &+= bytes.count
+    } else {
+      unsafe copyPayload(source, bytes.count)
+    }
+    lastSeq &+= 1
+    endOffset &+= bytes.count
+    describe(seq: lastSeq, end: endOffset, tag: tag)
+  }
+
+  /// W4 of a group.
+  @usableFromInline
+  func publish(_ group: Group) {
+    precondition(
+      lastSeq == group.seq && endOffset == group.end,
+      "the chunks changed while they were being appended")
+    counters.publish(seq: group.seq)
+  }
+}

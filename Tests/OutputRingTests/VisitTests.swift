@@ -1,0 +1,159 @@
+import OutputRing
+import ReferenceModel
+import Testing
+
+/// What a reader learns without copying payload: its lag, the next chunk, and the bytes in place.
+@Suite struct VisitTests {
+  struct Shape: CustomTestStringConvertible {
+    var capacity: Int
+    var chunkLimit: Int
+    var reservationLimit: Int
+    var headCapacity = 0
+    var testDescription: String {
+      "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity)"
+    }
+
+    func harness() -> RingHarness {
+      RingHarness(
+        capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
+        headCapacity: headCapacity)
+    }
+  }
+
+  static let shapes = [
+    Shape(capacity: 20, chunkLimit: 20, reservationLimit: 4),
+    Shape(capacity: 20, chunkLimit: 3, reservationLimit: 20),
+    Shape(capacity: 7, chunkLimit: 7, reservationLimit: 1),
+    Shape(capacity: 20, chunkLimit: 20, reservationLimit: 4, headCapacity: 11),
+    Shape(capacity: 5, chunkLimit: 2, reservationLimit: 2, headCapacity: 9),
+  ]
+
+  /// Appends chunks of many sizes, and calls a closure after each with cursors of all kinds.
+  private func atManyCursors(
+    _ shape: Shape, _ body: (RingReader, RingCursor, SessionModel) -> Void
+  ) {
+    let harness = shape.harness()
+    body(harness.reader, .start, harness.model)
+    for size in [1, 3, 2, 5, 1, 1, 8, 4, 30, 2, 2, 7, 1, 3, 20, 6, 6, 1] {
+      harness.append(size)
+      for seq in -1...harness.model.lastSeq + 1 {
+        body(harness.reader, RingCursor(seq: seq), harness.model)
+        if 0...harness.model.lastSeq ~= seq {
+          body(harness.reader, RingCursor(seq: seq, offset: harness.model.ends[seq]), harness.model)
+        }
+      }
+    }
+  }
+
+  @Test("[lag] A reader's lag is what its next read finds and misses", arguments: shapes)
+  func lag(shape: Shape) {
+    atManyCursors(shape) { reader, cursor, _ in
+      let batch = reader.read(since: cursor)
+      let lag = reader.lag(since: cursor)
+      #expect(lag.chunks == batch.count + batch.missedChunks)
+      #expect(lag.bytes == batch.missedBytes.map { batch.payload.count + $0 })
+      #expect(lag.missedChunks == batch.missedChunks)
+      #expect(lag.missedBytes == batch.missedBytes)
+    }
+  }
+
+  @Test("A cursor beyond the newest chunk has no lag")
+  func lagAhead() {
+    let harness = RingHarness(capacity: 20)
+    harness.append(3)
+    #expect(harness.reader.lag(since: 9) == RingLag())
+  }
+
+  @Test("A peek says of the next chunk what a read does", arguments: shapes)
+  func peek(shape: Shape) {
+    atManyCursors(shape) { reader, cursor, _ in
+      let chunk = reader.read(since: cursor).first
+      let info = reader.peek(since: cursor)
+      #expect(info?.seq == chunk?.seq)
+      #expect(info?.offset == chunk?.offset)
+      #expect(info?.count == chunk?.data.count)
+      #expect(info?.tag == chunk?.tag)
+    }
+  }
+
+  @Test("[visit] Visits give a closure the bytes that reads copy", arguments: shapes)
+  func visitsAsReads(shape: Shape) {
+    atManyCursors(shape) { reader, start, model in
+      for maxBytes in [nil, 0, 4, 11] {
+        let batch = reader.read(since: start)
+        var cursor = start
+        var bytes: [UInt8] = []
+        var missed = (chunks: 0, bytes: Int?(0))
+        var chunks = 0
+        var hasMore = true
+        while hasMore {
+          let before = cursor
+          let visit = unsafe reader.visit(since: cursor, maxBytes: maxBytes) { piece, offset in
+            #expect(unsafe Stamp.matches(piece, at: offset))
+            unsafe bytes.append(contentsOf: piece)
+          }
+          #expect(visit.isIntact)
+          missed.chunks += visit.missedChunks
+          missed.bytes = missed.bytes.flatMap { sum in visit.missedBytes.map { sum + $0 } }
+          cursor = visit.cursor
+          hasMore = visit.hasMore
+          chunks += cursor.seq - min(max(before.seq, 0), cursor.seq) - visit.missedChunks
+          if let maxBytes, chunks > 0, !visit.range.isEmpty {
+            let isOneChunk = cursor.seq - before.seq - visit.missedChunks == 1
+            #expect(visit.range.count <= maxBytes || isOneChunk)
+          }
+        }
+        #expect(bytes == Array(batch.payload))
+        #expect(chunks == batch.count)
+        #expect(missed.chunks == batch.missedChunks)
+        #expect(missed.bytes == batch.missedBytes)
+        #expect(cursor.seq == model.lastSeq)
+      }
+    }
+  }
+
+  @Test("A visit tells which bytes the producer overwrote meanwhile")
+  func lapped() {
+    for size in 1...140 {
+      let harness = RingHarness(capacity: 100, reservationLimit: 20)
+      for _ in 0..<15 { harness.append(10) }
+      var intact: [UInt8] = []
+      var pieces: [(UnsafeRawBufferPointer, Int)] = []
+      let visit = unsafe harness.reader.visit(since: 5) { piece, offset in
+        unsafe pieces.append((piece, offset))
+        if pieces.count == 1 { harness.append(size) }
+      }
+      #expect(visit.range == 50..<150)
+      for (piece, offset) in unsafe pieces {
+        for (index, byte) in unsafe piece.enumerated()
+        where visit.intactRange.contains(offset + index) {
+          intact.append(byte)
+        }
+      }
+      #expect(intact == Stamp.bytes(visit.intactRange.count, at: visit.intactRange.lowerBound))
+      // The producer has announced up to 150 + size, and has 120 bytes of storage.
+      #expect(visit.intactRange == min(max(50, 30 + size), 150)..<150)
+      #expect(visit.isIntact == (size <= 20))
+    }
+  }
+
+  @Test("An error that the closure throws ends the visit")
+  func failing() {
+    struct Failure: Error {}
+    let harness = RingHarness(capacity: 100)
+    harness.append(3)
+    #expect(throws: Failure.self) {
+      try unsafe harness.reader.visit { _, _ throws(Failure) in throw Failure() }
+    }
+  }
+
+  @Test("A visit that finds nothing new does not call the closure")
+  func nothingNew() {
+    let harness = RingHarness(capacity: 100)
+    harness.append(3)
+    let visit = unsafe harness.reader.visit(since: 1) { _, _ in Issue.record("called") }
+    #expect(visit.cursor == RingCursor(seq: 1, offset: 3))
+    #expect(visit.range.isEmpty)
+    #expect(!visit.hasMore)
+  }
+}
