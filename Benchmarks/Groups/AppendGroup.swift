@@ -1,5 +1,6 @@
 import BenchmarkContenders
 import BenchmarkHarness
+import OutputRing
 import Processes
 import Synchronization
 
@@ -24,7 +25,7 @@ func appendCases() -> [Case] {
       contenders { Payload(size: size, jitter: 7) }
     }
   }
-  return plain + [partsCase()] + jittered
+  return plain + [partsCase()] + jittered + groupCases()
 }
 
 /// What appending to a session consists of, each part by itself.
@@ -44,6 +45,33 @@ private func partsCase() -> Case {
         Contender("lock") { count in for _ in 0..<count { lock.withLock { $0 &+= 1 } } },
         Contender("clock") { count in for _ in 0..<count { consume(ActivityClock.system.now) } },
       ] + whole.filter { ["producer", "producer, clock", "session"].contains($0.name) }
+  }
+}
+
+/// Sixty-four chunks a time: one by one, and published at once.
+private func groupCases() -> [Case] {
+  [16, 64, 256].map { size in
+    Case("append", "64 at once", size: size, bytes: 64 * size) {
+      let chunks = (0..<64).map { [UInt8](repeating: UInt8($0), count: size) }
+      let (single, group) = (RingProducer(), RingProducer())
+      let session = Session()
+      return [
+        Contender("ring, one by one") { count in
+          for _ in 0..<count {
+            for chunk in chunks { unsafe single.writer.pointee.append(chunk) }
+          }
+        },
+        Contender("ring, group") { count in
+          for _ in 0..<count { unsafe group.writer.pointee.append(contentsOf: chunks) }
+        },
+        Contender("session, one by one") { count in
+          for _ in 0..<count { for chunk in chunks { session.append(chunk, to: .stdout) } }
+        },
+        Contender("session, group") { count in
+          for _ in 0..<count { session.append(contentsOf: chunks, to: .stdout) }
+        },
+      ]
+    }
   }
 }
 

@@ -141,7 +141,57 @@ func readCases() -> [Case] {
       ]
     }
   }
-  return polls + caughtUp + lostBytes + [toArray] + everything
+  return polls + caughtUp + lostBytes + [toArray] + everything + scanCases() + [lagCase()]
+}
+
+/// Counting the newlines of a full session, with and without a copy of its payload.
+private func scanCases() -> [Case] {
+  [64, 4_096].map { size in
+    Case("read", "scan", size: size, bytes: Session.maxBufferBytes) {
+      let (session, _, _) = full(size)
+      let reader = session.reader
+      var output = Output(
+        reservingBytes: Session.maxBufferBytes, chunks: Session.maxBufferedChunks)
+      return [
+        Contender("read") { count in
+          for _ in 0..<count {
+            session.read(into: &output)
+            consume(unsafe output.chunks.payload.withUnsafeBytes { unsafe newlines(in: $0) })
+          }
+        },
+        Contender("visit") { count in
+          for _ in 0..<count {
+            var sum = 0
+            let visit = unsafe reader.visit { bytes, _ in sum += unsafe newlines(in: bytes) }
+            consume(visit.isIntact ? sum : 0)
+          }
+        },
+      ]
+    }
+  }
+}
+
+@inline(never)
+private func newlines(in bytes: UnsafeRawBufferPointer) -> Int {
+  var count = 0
+  for byte in unsafe bytes where byte == 0x0a { count &+= 1 }
+  return count
+}
+
+/// How far a reader is behind, without reading.
+private func lagCase() -> Case {
+  Case("read", "lag", size: 64) {
+    let (session, _, _) = full(64)
+    let cursor = session.output(maxBytes: 1).cursor
+    return [
+      Contender("lag") { count in
+        for _ in 0..<count { consume(session.lag(since: cursor).chunks) }
+      },
+      Contender("peek") { count in
+        for _ in 0..<count { consume(session.reader.peek(since: 1)?.seq) }
+      },
+    ]
+  }
 }
 
 /// A session and what it replaces, filled one and a half times with chunks of a size.
