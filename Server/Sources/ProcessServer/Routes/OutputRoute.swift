@@ -89,17 +89,14 @@ private enum OutputFormat {
 
   func response(of output: Output, _ ending: Ending) -> Response {
     var body = ByteBuffer()
-    switch self {
-    case .json:
+    if self == .json {
       body.writeJSON(output, ending)
       return Response(json: body)
-    case .raw:
-      body.writeBytes(output.chunks.payload)
-    case .text:
-      body.writeString(output.chunks.payload.description)
-    case .plainText:
-      body.writeBytes(PlainText(output.chunks.payload).bytes)
     }
+    let (beforeGap, rest) = output.payloads
+    write(beforeGap, to: &body)
+    let gap = output.indexOfGap.map { _ in body.readableBytes }
+    write(rest, to: &body)
     var headers: HTTPFields = [
       .contentType: self == .raw ? "application/octet-stream" : "text/plain; charset=utf-8",
       .cacheControl: "no-store",
@@ -112,6 +109,7 @@ private enum OutputFormat {
     set("Offset", output.chunks.first.map { "\($0.offset)" })
     set("Missed-Chunks", "\(output.missedChunks)")
     set("Missed-Bytes", output.missedBytes.map { "\($0)" })
+    set("Gap-At", gap.map { "\($0)" })
     set("Lost-Bytes", "\(output.lostBytes)")
     set("Dropped-Bytes", "\(ending.droppedBytes)")
     set("Has-More", "\(output.hasMore)")
@@ -128,6 +126,15 @@ private enum OutputFormat {
     set("Cursor-Ahead", "\(output.isCursorAhead)")
     set("Forgotten", "\(ending.isForgotten)")
     return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
+  }
+
+  /// Writes output that has no gap within.
+  private func write(_ output: ChunkBytes, to body: inout ByteBuffer) {
+    switch self {
+    case .json, .raw: body.writeBytes(output)
+    case .text: body.writeString(output.description)
+    case .plainText: body.writeBytes(PlainText(output).bytes)
+    }
   }
 }
 
@@ -178,13 +185,14 @@ extension Session {
   /// Returns the position before the chunk in which the last bytes begin.
   fileprivate func cursor(before bytes: Int) -> Cursor {
     if bytes == 0 { return output(since: Cursor(seq: .max)).cursor }
-    let output = output()
-    var rest = bytes
-    for chunk in output.chunks.reversed() {
-      rest -= min(rest, chunk.data.count)
-      if rest == 0 { return Cursor(seq: chunk.seq - 1, offset: chunk.offset) }
+    let chunks = output().chunks
+    guard var first = chunks.last else { return .start }
+    let beginning = first.offset + first.data.count - bytes
+    // If that is lost, begin behind it: what lies before the first chunk was not asked for.
+    for chunk in chunks.reversed() {
+      if chunk.offset + chunk.data.count <= beginning { break }
+      first = chunk
     }
-    // All retained output: earlier output that is lost was not asked for.
-    return output.chunks.first.map { Cursor(seq: $0.seq - 1, offset: $0.offset) } ?? .start
+    return Cursor(seq: first.seq - 1, offset: first.offset)
   }
 }

@@ -116,7 +116,8 @@ extension API {
     let sizes = output.chunks.payload.count * 6
     guard sizes < Self.leastCounted || take(sizes, context) else { throw APIError.overloaded }
     metrics.polled(output)
-    let payload = output.chunks.payload.description
+    let (beforeGap, rest) = output.payloads
+    let payload = "\(beforeGap)\(rest)"
     let (stdout, stderr) = (output.bytes(of: .stdout), output.bytes(of: .stderr))
     let ending = await job.ending(for: output)
     var result: [(name: String, value: JSON)] = [
@@ -129,10 +130,12 @@ extension API {
       ("stdout", .string(String(decoding: stdout, as: UTF8.self))),
       ("stderr", .string(String(decoding: stderr, as: UTF8.self))),
       ("stdout_b64", .string(base64(stdout))), ("stderr_b64", .string(base64(stderr))),
+      ("gap", output.gapInStreams),
     ]
     if leavesBackground { result.append(("session_id", .string(job.id))) }
     let json: JSON = [
-      "isError": false, "content": [text(payload)], "structuredContent": .object(result),
+      "isError": false, "content": [text(output.markedText)],
+      "structuredContent": .object(result),
     ]
     let body = ByteBuffer(string: json.text)
     if sizes >= Self.leastCounted { adjust(sizes, to: body.readableBytes, context) }
@@ -148,6 +151,19 @@ extension Output {
     var bytes: [UInt8] = []
     for chunk in chunks where chunk.stream == stream { bytes += chunk.data }
     return bytes
+  }
+
+  /// Where output was missed: behind how many bytes of each stream, and of the text of both.
+  fileprivate var gapInStreams: JSON {
+    guard let index = indexOfGap else { return .null }
+    func count(_ stream: StandardStream) -> JSON {
+      .int(chunks[..<index].reduce(0) { $0 + ($1.stream == stream ? $1.data.count : 0) })
+    }
+    return [
+      "missed_bytes": .optional(missedBytes),
+      "output_at": .int(payloads.beforeGap.description.utf8.count), "stdout_at": count(.stdout),
+      "stderr_at": count(.stderr),
+    ]
   }
 }
 

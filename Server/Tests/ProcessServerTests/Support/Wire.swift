@@ -219,6 +219,7 @@ struct OutputReply: Decodable, Sendable {
   var closed: Bool
   var missed_chunks: Int
   var missed_bytes: Int?
+  var gap_index: Int?
   var next_since: Int
   var cursor: String
   var has_more: Bool
