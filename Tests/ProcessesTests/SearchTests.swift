@@ -121,6 +121,24 @@ import Testing
     #expect(await session.wait(for: "steady", upTo: .milliseconds(1)).outcome == .timedOut)
   }
 
+  @Test("[wait-for] Other tasks have their turn, however much there is to search")
+  @MainActor func turns() async {
+    final class Turn { var hasCome = false }
+    let session = Session()
+    // More than one read takes.
+    for _ in 0..<4 { session.append(String(repeating: "x", count: 60_000) + "\n") }
+    session.append("end\n")
+    let turn = Turn()
+    Task { turn.hasCome = true }
+    var hadCome = false
+    let result = await session.wait(forLineOf: nil, upTo: .zero) { line in
+      hadCome = turn.hasCome
+      return line.text == "end"
+    }
+    #expect(result.line?.text == "end")
+    #expect(hadCome)
+  }
+
   @Test("[wait-for] Cancelling the task ends the wait")
   func cancellation() async {
     let task = Task { await session.wait(for: "ready", upTo: nil) }

@@ -17,7 +17,8 @@ extension SessionReader {
   /// An exit ends the wait when all output before it has been searched, also if late output may
   /// still come. To wait for that, pass the result's cursor.
   ///
-  /// The wait blocks no thread, and looks at each byte once.
+  /// The wait blocks no thread, and looks at each byte once. However fast the process writes, other
+  /// tasks have their turn between two reads.
   ///
   /// - Parameters:
   ///   - pattern: The bytes to wait for.
@@ -158,7 +159,14 @@ extension SessionReader {
           return result(.exited(code), next)
         }
         if output.isComplete { return result(ending(of: output), next) }
-        if !hasNews(past: cursor) { await waitForNews(past: cursor, until: deadline) }
+      }
+      if !output.hasMore && !hasNews(past: cursor) {
+        // Many may wait, each for long: none keeps what it has read.
+        output = Output()
+        await waitForNews(past: cursor, until: deadline)
+      } else {
+        // However fast the process writes, other tasks have their turn.
+        await Task.yield()
       }
       if Task.isCancelled { return result(.timedOut, next) }
       guard let deadline, deadline <= .now else { continue }
