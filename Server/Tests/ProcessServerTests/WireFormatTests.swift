@@ -18,6 +18,7 @@ import Testing
         #"{"envs":[{"name":"here","type":"executor","is_default":true,"tools":[{"name":"exec_command","kind":"core","description":""#
       #expect(text.hasPrefix(head))
       #expect(text.contains(#"{"name":"shell","kind":"core","description":""#))
+      #expect(text.contains(#"{"name":"wait_for","kind":"core","description":""#))
       #expect(try #/"last_seen":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"}]}$/#.firstMatch(in: text) != nil)
     }
   }
@@ -53,7 +54,7 @@ import Testing
           + #""cursor":"\#(cursor)","#
           + #""has_more":false,"signal":null,"dropped_bytes":0,"timed_out":false,"#
           + #""oom_killed":null,"rusage":\#(usage),"foreign_cursor":false,"#
-          + #""cursor_ahead":false,"forgotten":false}"#)
+          + #""cursor_ahead":false,"forgotten":false,"wait_for":null}"#)
     }
   }
 
@@ -69,7 +70,7 @@ import Testing
           + #""lost_bytes":0,"closed":false,"missed_chunks":0,"missed_bytes":0,"#
           + #""gap_index":null,"next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null,"#
           + #""dropped_bytes":0,"timed_out":false,"oom_killed":null,"rusage":null,"#
-          + #""foreign_cursor":false,"cursor_ahead":false,"forgotten":false}"#)
+          + #""foreign_cursor":false,"cursor_ahead":false,"forgotten":false,"wait_for":null}"#)
       #expect(try await server.write("x", to: id).text == #"{"ok":true}"#)
       #expect(try await server.post("processes/\(id)/terminate").text == #"{"ok":true}"#)
       #expect(try await server.output(id) { $0.closed }.signal == "SIGTERM")

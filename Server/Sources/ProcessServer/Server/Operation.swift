@@ -88,6 +88,14 @@ enum Schema {
     ("has_more", boolean), ("signal", nullable("string")), ("dropped_bytes", count),
     ("timed_out", boolean), ("oom_killed", nullable("boolean")), ("rusage", usage),
     ("foreign_cursor", boolean), ("cursor_ahead", boolean), ("forgotten", boolean),
+    ("wait_for", ["anyOf": [search, ["type": "null"]]]),
+  ])
+
+  /// How a wait for a literal ended.
+  static let search = object([
+    ("outcome", ["enum": ["matched", "exited", "closed", "timed_out"]]),
+    ("offset", nullable("integer")), ("end_offset", nullable("integer")),
+    ("missed_bytes", nullable("integer")), ("cursor", string),
   ])
 
   /// The resources that a process has used; null while it runs.
@@ -146,6 +154,10 @@ enum Schema {
     "type": ["string", "null"], "minLength": 1, "maxLength": 64,
   ]
 
+  private static let literal: JSON = [
+    "type": ["string", "null"], "minLength": 1, "maxLength": .int(Literal.lengthLimit),
+  ]
+
   static let toolCall: JSON = [
     "oneOf": [
       object([
@@ -165,6 +177,21 @@ enum Schema {
           "arguments",
           object(
             commandFields + [("end_background", nullable("boolean"))], required: ["command"])
+        ),
+      ]),
+      object([
+        ("tool", ["const": "wait_for"]),
+        (
+          "arguments",
+          object(
+            [
+              ("session_id", string),
+              ("text", literal),
+              ("data_b64", ["type": ["string", "null"], "contentEncoding": "base64"]),
+              ("stream", ["enum": ["stdout", "stderr", nil]]),
+              ("since", ["type": ["string", "integer", "null"]]),
+              ("wait_ms", optional(0...(.max))), ("max_bytes", optional(1...(.max))),
+            ], required: ["session_id"])
         ),
       ]),
     ]
