@@ -139,6 +139,29 @@ import Testing
     #expect(hadCome)
   }
 
+  @Test("[wait-for] Other tasks have many turns while many tiny chunks are searched")
+  @MainActor func turnsBetweenTinyChunks() async {
+    final class Turns {
+      var count = 0
+      var isOver = false
+    }
+    let session = Session()
+    for index in 0..<40_000 { session.append("x", to: index % 2 == 0 ? .stdout : .stderr) }
+    session.append("\n")
+    let turns = Turns()
+    let other = Task {
+      while !turns.isOver {
+        turns.count += 1
+        await Task.yield()
+      }
+    }
+    let result = await session.wait(forLineOf: .stdout, upTo: .zero) { _ in true }
+    turns.isOver = true
+    await other.value
+    #expect(result.line?.text.utf8.count == 20_000)
+    #expect(turns.count >= 8)
+  }
+
   @Test("[wait-for] Cancelling the task ends the wait")
   func cancellation() async {
     let task = Task { await session.wait(for: "ready", upTo: nil) }
