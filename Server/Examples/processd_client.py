@@ -17,6 +17,7 @@ import http.client
 import json
 import os
 import sys
+import time
 import urllib.parse
 
 
@@ -43,6 +44,17 @@ class Gap:
 
     chunks: int
     bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """How a wait for some bytes ended."""
+
+    outcome: str  # matched, exited, closed or timed_out
+    offset: int  # Where the match begins, in bytes of both streams; None without one.
+    end_offset: int
+    missed_bytes: int  # What was lost before it could be searched; None if not known.
+    cursor: str  # Where another wait for the same bytes goes on.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +119,7 @@ class Client:
         """Starts a command: a string for sh -c, or a list of words.
 
         Arguments are cwd, env, tty, rows, cols, pipe_stdin, timeout_ms, linger_ms, keep_alive, name,
-        idempotency_key and the limits cpu_seconds, open_files, max_memory_bytes and max_processes,
+        idempotency_key, head_bytes and the limits cpu_seconds, open_files, max_memory_bytes and max_processes,
         as the API has them. Raises OSError if the command cannot be started.
 
         With a name or an idempotency_key, starting the same again gives the same session: is_repeated says so.
@@ -165,7 +177,7 @@ class Session:
         self.is_complete = False
 
     def read(self, wait=0):
-        """What is new since the last read: a list of chunks, with a gap in front if some were missed.
+        """What is new since the last read: a list of chunks, with a gap where some were missed.
 
         Waits for it for so many seconds if there is nothing. After the end, is_complete is true.
         """
@@ -182,12 +194,34 @@ class Session:
         self.dropped_bytes = answer["dropped_bytes"]
         self.is_complete = answer["closed"] and not answer["has_more"]
         news = []
-        if answer["missed_bytes"]:
-            news.append(Gap(answer["missed_chunks"], answer["missed_bytes"]))
         for chunk in answer["chunks"]:
             data = base64.b64decode(chunk["data_b64"])
             news.append(Chunk(chunk["stream"], data, chunk["seq"], chunk["offset"]))
+        if answer["gap_index"] is not None:
+            news.insert(answer["gap_index"], Gap(answer["missed_chunks"], answer["missed_bytes"]))
         return news
+
+    def wait_for(self, data, timeout, since="0", stream=None):
+        """Waits until the output after since contains some bytes, or the process has exited.
+
+        Returns a Wait. Does not move the position of read. The timeout is in seconds. To wait for the
+        next match, or to go on after a time-out, pass the last one's cursor as since.
+        """
+        deadline = time.monotonic() + timeout
+        missed = 0
+        while True:
+            # The server ends a wait after a minute.
+            left = min(max(0, deadline - time.monotonic()), 60)
+            query = {"since": since, "wait_for": data, "wait_ms": int(left * 1000), "max_bytes": 1}
+            if stream is not None:
+                query["wait_for_stream"] = stream
+            answer = self._client.request("GET", f"{self._path}/output?" + urllib.parse.urlencode(query))
+            wait = answer["wait_for"]
+            known = missed is not None and wait["missed_bytes"] is not None
+            missed = missed + wait["missed_bytes"] if known else None
+            if wait["outcome"] != "timed_out" or time.monotonic() >= deadline:
+                return Wait(wait["outcome"], wait["offset"], wait["end_offset"], missed, wait["cursor"])
+            since = wait["cursor"]
 
     def tail(self, size):
         """The last bytes, both streams as they came: so many, or up to a chunk more. Does not move the position."""

@@ -85,6 +85,42 @@ class ClientTest(unittest.TestCase):
                 received += len(news.data)
         self.assertEqual(received + missed, 20_000_000)
 
+    def test_the_beginning_is_kept(self):
+        session = self.client.start(
+            "echo first; head -c 5000000 /dev/zero; echo last", head_bytes=100, pipe_stdin=False)
+        self.assertEqual(session.wait_for(b"last\n", timeout=60).outcome, "matched")
+        news = session.read()
+        while not session.is_complete:
+            news += session.read(wait=60)
+        kinds = [isinstance(piece, Gap) for piece in news]
+        gap = kinds.index(True)
+        self.assertEqual(kinds.count(True), 1)
+        head = b"".join(chunk.data for chunk in news[:gap])
+        self.assertEqual(head, b"first\n" + bytes(94))
+        self.assertEqual(news[gap + 1].offset, 100 + news[gap].bytes)
+        self.assertEqual([s["head_bytes"] for s in self.client.sessions()], [100])
+        with self.assertRaises(APIError) as large:
+            self.client.start("true", head_bytes=1 << 30)
+        self.assertEqual((large.exception.status, large.exception.code), (400, "bad_request"))
+
+    def test_wait_for(self):
+        session = self.client.start("printf lis; read x; printf 'ten\\377'; printf 'a b' >&2; read x; exit 3")
+        early = session.wait_for(b"listen", timeout=0.1)
+        self.assertEqual((early.outcome, early.offset), ("timed_out", None))
+        session.write(b"\n")
+        ready = session.wait_for(b"listen\xff", timeout=60, since=early.cursor)
+        self.assertEqual((ready.outcome, ready.offset, ready.missed_bytes), ("matched", 0, 0))
+        error = session.wait_for(b"a b", timeout=60, stream="stderr")
+        self.assertEqual((error.outcome, error.end_offset - error.offset), ("matched", 3))
+        session.write(b"\n")
+        end = session.wait_for(b"never", timeout=60)
+        self.assertEqual(end.outcome, "exited")
+        self.assertEqual(session.wait_for(b"never", timeout=60, since=end.cursor).outcome, "closed")
+        with self.assertRaises(APIError) as empty:
+            session.wait_for(b"", timeout=0)
+        self.assertEqual((empty.exception.status, empty.exception.code), (400, "bad_request"))
+        self.assertEqual(b"".join(c.data for c in session.follow() if c.stream == "stdout"), b"listen\xff")
+
     def test_shell(self):
         result = self.client.shell("printf 'a\\377'; printf b >&2; exit 3")
         self.assertEqual((result.stdout, result.stderr, result.exit_code), (b"a\xff", b"b", 3))

@@ -39,6 +39,7 @@ def main():
         assert result.returncode == 0, result.stderr
         for expected in [
             '"data_b64":"NDkK"',  # 49
+            '"wait_for":{"outcome":"matched","offset":0,"end_offset":3,"missed_bytes":0,',
             "event: chunk\ndata: ", "event: end",
             "event: exit\ndata: {\"exit_code\":0,\"signal\":null,\"timed_out\":false,",
             '"data_b64":"NTAgODANCg=="',  # 50 80

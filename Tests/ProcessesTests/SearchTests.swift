@@ -121,6 +121,47 @@ import Testing
     #expect(await session.wait(for: "steady", upTo: .milliseconds(1)).outcome == .timedOut)
   }
 
+  @Test("[wait-for] Other tasks have their turn, however much there is to search")
+  @MainActor func turns() async {
+    final class Turn { var hasCome = false }
+    let session = Session()
+    // More than one read takes.
+    for _ in 0..<4 { session.append(String(repeating: "x", count: 60_000) + "\n") }
+    session.append("end\n")
+    let turn = Turn()
+    Task { turn.hasCome = true }
+    var hadCome = false
+    let result = await session.wait(forLineOf: nil, upTo: .zero) { line in
+      hadCome = turn.hasCome
+      return line.text == "end"
+    }
+    #expect(result.line?.text == "end")
+    #expect(hadCome)
+  }
+
+  @Test("[wait-for] Other tasks have many turns while many tiny chunks are searched")
+  @MainActor func turnsBetweenTinyChunks() async {
+    final class Turns {
+      var count = 0
+      var isOver = false
+    }
+    let session = Session()
+    for index in 0..<40_000 { session.append("x", to: index % 2 == 0 ? .stdout : .stderr) }
+    session.append("\n")
+    let turns = Turns()
+    let other = Task {
+      while !turns.isOver {
+        turns.count += 1
+        await Task.yield()
+      }
+    }
+    let result = await session.wait(forLineOf: .stdout, upTo: .zero) { _ in true }
+    turns.isOver = true
+    await other.value
+    #expect(result.line?.text.utf8.count == 20_000)
+    #expect(turns.count >= 8)
+  }
+
   @Test("[wait-for] Cancelling the task ends the wait")
   func cancellation() async {
     let task = Task { await session.wait(for: "ready", upTo: nil) }

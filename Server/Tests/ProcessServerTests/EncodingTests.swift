@@ -7,9 +7,9 @@ import Testing
 
 /// How outputs are written.
 @Suite struct EncodingTests {
-  private func encode(_ output: Output) -> ByteBuffer {
+  private func encode(_ output: Output, _ search: WaitResult? = nil) -> ByteBuffer {
     var body = ByteBuffer()
-    body.writeJSON(output, Ending(signal: "SIGTERM"))
+    body.writeJSON(output, Ending(signal: "SIGTERM"), search)
     return body
   }
 
@@ -17,7 +17,7 @@ import Testing
   @Test(
     "The encoder reserves the room for an output once",
     arguments: [1, 2, 3, 64, 1000, 4096, 65_536, 3_000_000])
-  func roomIsMadeOnce(size: Int) throws {
+  func roomIsMadeOnce(size: Int) async throws {
     let session = Session(id: "a", workspaceID: "b")
     // Offsets and seqs of many digits.
     session.append([UInt8](repeating: 1, count: 5_000_000), to: .stdout)
@@ -28,7 +28,8 @@ import Testing
     }
     session.setExit(-1_000_000_000)
     let output = session.output()
-    let body = encode(output)
+    let search = await session.wait(for: [1], upTo: .zero)
+    let body = encode(output, search)
     #expect(body.readableBytes <= ByteBuffer.sizeOfJSON(of: output))
     #expect(body.storageCapacity < 2 * ByteBuffer.sizeOfJSON(of: output) + 64)
     // And what is written is what was read.
@@ -52,6 +53,7 @@ import Testing
     #expect(reply.signal == "SIGTERM")
     #expect(reply.cursor == output.cursor.description)
     #expect(reply.next_since == output.lastSeq)
+    #expect(reply.wait_for?.cursor == search.cursor.description)
   }
 
   @Test(

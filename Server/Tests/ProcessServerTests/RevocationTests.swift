@@ -34,16 +34,18 @@ import Testing
     try await run(.keep) { server, rewrite in
       let id = try await server.start("exec cat")
       async let poll = server.get("processes/\(id)/output?wait_ms=1000000")
+      async let search = server.get("processes/\(id)/output?wait_for=never&wait_ms=1000000")
       async let shell = server.post(
         "envs/local/tool/call", #"{"tool":"shell","arguments":{"command":"sleep 1000"}}"#)
       async let stream = server.get("processes/\(id)/events")
       async let others = server.get(
         "processes/\(id)/output?wait_ms=1000000", token: "second-of-alice")
-      try await server.waits(4)
+      try await server.waits(5)
       try rewrite("second-of-alice alice\n\(TestServer.bob) bob\n")
       let polled = try await poll
       #expect(polled.status == 401)
       #expect(polled.code == "unauthorized")
+      #expect(try await search.status == 401)
       #expect(try await shell.status == 401)
       let text = try await stream.text
       #expect(text.contains("event: error\n"))

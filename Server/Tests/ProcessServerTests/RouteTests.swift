@@ -85,6 +85,10 @@ import Testing
       #expect(Set(object.map { Array($0.keys) } ?? []) == names(Schema.output))
       let chunks = object?["chunks"] as? [[String: Any]]
       #expect(Set(chunks?.first.map { Array($0.keys) } ?? []) == names(Schema.chunk))
+      let found = try await server.get("processes/\(id)/output?wait_for=x").body
+      let answer = try JSONSerialization.jsonObject(with: Data(found)) as? [String: Any]
+      let search = answer?["wait_for"] as? [String: Any]
+      #expect(Set(search.map { Array($0.keys) } ?? []) == names(Schema.search))
       let list = try await server.get("processes").body
       let listed = try JSONSerialization.jsonObject(with: Data(list)) as? [String: [[String: Any]]]
       #expect(

@@ -70,6 +70,10 @@ import Testing
       (#""cwd":"/""#, "arguments.command is missing"),
       (#""command":"true","name":"""#, "arguments.name has from 1 to 256 bytes"),
       (#""command":"true","cpu_seconds":0"#, "arguments.cpu_seconds is 0"),
+      (#""command":"true","head_bytes":-1"#, "head_bytes is -1: must be from 0 to 1048576"),
+      (#""command":"true","head_bytes":1048577"#, "is 1048577: must be from 0 to 1048576"),
+      (#""command":"true","head_bytes":1.5"#, "arguments.head_bytes is 1.5: not an integer"),
+      (#""command":"true","head_bytes":"1""#, "arguments.head_bytes is not an integer"),
     ])
   func wrongArguments(arguments: String, message: String) async throws {
     try await TestServer.run { server in

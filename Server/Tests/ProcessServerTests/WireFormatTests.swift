@@ -18,6 +18,7 @@ import Testing
         #"{"envs":[{"name":"here","type":"executor","is_default":true,"tools":[{"name":"exec_command","kind":"core","description":""#
       #expect(text.hasPrefix(head))
       #expect(text.contains(#"{"name":"shell","kind":"core","description":""#))
+      #expect(text.contains(#"{"name":"wait_for","kind":"core","description":""#))
       #expect(try #/"last_seen":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"}]}$/#.firstMatch(in: text) != nil)
     }
   }
@@ -49,10 +50,11 @@ import Testing
           == #"{"chunks":[{"stream":"stdout","data_b64":"b3V0","seq":1,"offset":0},"#
           + #"{"stream":"stderr","data_b64":"ZXJy","seq":2,"offset":3}],"exit_code":3,"#
           + #""session_alive":false,"truncated":false,"lost_bytes":0,"closed":true,"#
-          + #""missed_chunks":0,"missed_bytes":0,"next_since":2,"cursor":"\#(cursor)","#
+          + #""missed_chunks":0,"missed_bytes":0,"gap_index":null,"next_since":2,"#
+          + #""cursor":"\#(cursor)","#
           + #""has_more":false,"signal":null,"dropped_bytes":0,"timed_out":false,"#
           + #""oom_killed":null,"rusage":\#(usage),"foreign_cursor":false,"#
-          + #""cursor_ahead":false,"forgotten":false}"#)
+          + #""cursor_ahead":false,"forgotten":false,"wait_for":null}"#)
     }
   }
 
@@ -66,9 +68,9 @@ import Testing
         text
           == #"{"chunks":[],"exit_code":null,"session_alive":true,"truncated":false,"#
           + #""lost_bytes":0,"closed":false,"missed_chunks":0,"missed_bytes":0,"#
-          + #""next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null,"#
+          + #""gap_index":null,"next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null,"#
           + #""dropped_bytes":0,"timed_out":false,"oom_killed":null,"rusage":null,"#
-          + #""foreign_cursor":false,"cursor_ahead":false,"forgotten":false}"#)
+          + #""foreign_cursor":false,"cursor_ahead":false,"forgotten":false,"wait_for":null}"#)
       #expect(try await server.write("x", to: id).text == #"{"ok":true}"#)
       #expect(try await server.post("processes/\(id)/terminate").text == #"{"ok":true}"#)
       #expect(try await server.output(id) { $0.closed }.signal == "SIGTERM")
@@ -177,7 +179,8 @@ import Testing
           + #""structuredContent":{"output":"a\"b\né\n","exit_code":7,"signal":null,"#
           + #""timed_out":false,"oom_killed":null,"rusage":USAGE,"#
           + #""truncated":false,"lost_bytes":0,"dropped_bytes":0,"#
-          + #""stdout":"a\"b\n","stderr":"é\n","stdout_b64":"YSJiCg==","stderr_b64":"w6kK"}}"#)
+          + #""stdout":"a\"b\n","stderr":"é\n","stdout_b64":"YSJiCg==","stderr_b64":"w6kK","#
+          + #""gap":null}}"#)
       let late = try await shell(#""command":"echo early; sleep 1000","timeout_ms":200"#)
       #expect(
         late.contains(#""output":"early\n","exit_code":143,"signal":"SIGTERM","timed_out":true"#))

@@ -17,7 +17,8 @@ extension SessionReader {
   /// An exit ends the wait when all output before it has been searched, also if late output may
   /// still come. To wait for that, pass the result's cursor.
   ///
-  /// The wait blocks no thread, and looks at each byte once.
+  /// The wait blocks no thread, and looks at each byte once. However fast the process writes, other
+  /// tasks have their turn between two reads, of some 64 KiB or some thousand chunks each.
   ///
   /// - Parameters:
   ///   - pattern: The bytes to wait for.
@@ -139,6 +140,10 @@ extension SessionReader {
     var cursor = start
     var missed = Missed()
     var output = Output()
+    // Tiny chunks cost more than their bytes, so a read takes fewer bytes of them; and of what may
+    // turn out to be such.
+    let leastBytes = 4_096
+    var maxBytes = leastBytes
 
     func result(_ outcome: WaitResult.Outcome, _ cursor: Cursor, line: Line? = nil) -> WaitResult {
       WaitResult(
@@ -146,7 +151,7 @@ extension SessionReader {
     }
 
     while true {
-      readStretch(since: cursor, maxBytes: LineSequence.readSize, into: &output)
+      readStretch(since: cursor, maxBytes: maxBytes, into: &output)
       if let found = try search(output, cursor, &missed) {
         return result(.matched(found.range), found.cursor, line: found.line)
       }
@@ -158,7 +163,16 @@ extension SessionReader {
           return result(.exited(code), next)
         }
         if output.isComplete { return result(ending(of: output), next) }
-        if !hasNews(past: cursor) { await waitForNews(past: cursor, until: deadline) }
+      }
+      if !output.hasMore && !hasNews(past: cursor) {
+        // Many may wait, each for long: none keeps what it has read.
+        output = Output()
+        maxBytes = leastBytes
+        await waitForNews(past: cursor, until: deadline)
+      } else {
+        // However fast the process writes, other tasks have their turn.
+        maxBytes = output.chunks.count < leastBytes / 4 ? LineSequence.readSize : leastBytes
+        await Task.yield()
       }
       if Task.isCancelled { return result(.timedOut, next) }
       guard let deadline, deadline <= .now else { continue }

@@ -23,8 +23,12 @@ extension ByteBuffer {
   /// Encodes the chunks' base64 straight from the read's memory into this buffer, which is enlarged
   /// first: output bytes are copied only by the encoding.
   ///
-  /// - Parameter ending: The state of the process that the answer gives in addition.
-  package mutating func writeJSON(_ output: Output, _ ending: Ending) {
+  /// - Parameters:
+  ///   - ending: The state of the process that the answer gives in addition.
+  ///   - search: How the wait for a literal ended, if the request was one.
+  package mutating func writeJSON(
+    _ output: Output, _ ending: Ending, _ search: WaitResult? = nil
+  ) {
     let chunks = output.chunks
     reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
     writeStaticString(#"{"chunks":["#)
@@ -37,7 +41,7 @@ extension ByteBuffer {
     writeStaticString(#","session_alive":"#)
     writeJSON(output.isAlive)
     writeStaticString(#","truncated":"#)
-    writeJSON(output.missedChunks > 0 || output.missedBytes != 0)
+    writeJSON(output.indexOfGap != nil)
     writeStaticString(#","lost_bytes":"#)
     writeJSON(output.lostBytes)
     writeStaticString(#","closed":"#)
@@ -46,6 +50,8 @@ extension ByteBuffer {
     writeJSON(output.missedChunks)
     writeStaticString(#","missed_bytes":"#)
     writeJSON(output.missedBytes)
+    writeStaticString(#","gap_index":"#)
+    writeJSON(output.indexOfGap)
     writeStaticString(#","next_since":"#)
     writeJSON(output.lastSeq)
     writeStaticString(#","cursor":""#)
@@ -68,6 +74,8 @@ extension ByteBuffer {
     writeJSON(output.isCursorAhead)
     writeStaticString(#","forgotten":"#)
     writeJSON(ending.isForgotten)
+    writeStaticString(#","wait_for":"#)
+    writeString(search?.json.text ?? "null")
     writeStaticString("}")
   }
 
@@ -100,13 +108,35 @@ extension ByteBuffer {
     if value { writeStaticString("true") } else { writeStaticString("false") }
   }
 
-  /// An upper bound of the bytes that ``writeJSON(_:_:)`` writes.
+  /// An upper bound of the bytes that ``writeJSON(_:_:_:)`` writes.
   package static func sizeOfJSON(of output: Output) -> Int {
     // Each chunk's base64 is padded, and followed by a comma.
     let payload = output.chunks.payload.count
-    return 1024 + output.chunks.count * (chunkFrameSize + 5) + (payload + 2) / 3 * 4
+    return 1536 + output.chunks.count * (chunkFrameSize + 5) + (payload + 2) / 3 * 4
   }
 
   /// An upper bound of the bytes around the data of a chunk, with two numbers of up to 20 digits.
   private static var chunkFrameSize: Int { 96 }
+}
+
+extension WaitResult {
+  /// What ended the wait, as answers say it.
+  var outcomeName: String {
+    switch outcome {
+    case .matched: "matched"
+    case .exited: "exited"
+    // Of a session in memory that is not closed, a deletion is answered as an error.
+    case .closed, .forgotten, .abandoned, .damaged: "closed"
+    case .timedOut: "timed_out"
+    }
+  }
+
+  /// How the wait ended, as answers give it.
+  var json: JSON {
+    [
+      "outcome": .string(outcomeName), "offset": .optional(match?.lowerBound),
+      "end_offset": .optional(match?.upperBound), "missed_bytes": .optional(missedBytes),
+      "cursor": .string(cursor.description),
+    ]
+  }
 }

@@ -54,7 +54,7 @@ final class Job: Sendable {
     }
   }
 
-  /// The approximate memory of the job's output, in bytes.
+  /// The approximate memory of the job's output, in bytes, that of its head included.
   var retainedBytes: Int { max(session.totalBytes - session.lostBytes, Job.leastRetainedBytes) }
 
   /// The memory of a session with hardly any output, in bytes.
@@ -98,6 +98,8 @@ final class Job: Sendable {
 struct Order: Sendable {
   let line: CommandLine
   var command: Command
+  /// How many bytes of the beginning of the output are retained, beside the newest.
+  var headBytes = 0
   /// Whether the command is kept however long it is silent.
   var isKeptAlive = false
   /// The name that its workspace gives it.

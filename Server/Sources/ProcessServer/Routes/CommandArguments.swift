@@ -1,4 +1,5 @@
 import ProcessHost
+import Processes
 
 /// The arguments of a command that both tools need.
 struct CommandArguments {
@@ -44,7 +45,9 @@ struct CommandArguments {
       command.terminal = TerminalSize(rows: UInt16(rows), columns: UInt16(columns))
     }
     if try fields.bool("pipe_stdin") != false && withInput { command.input = .pipe }
-    return Order(line: line, command: command)
+    var order = Order(line: line, command: command)
+    order.headBytes = try fields.integer("head_bytes", in: 0...Session.maxBufferBytes) ?? 0
+    return order
   }
 
   private func limits() throws(APIError) -> [Command.Resource: Command.Limit] {

@@ -89,12 +89,10 @@ extension API {
           "cursor_ahead": .bool(output.isCursorAhead), "cursor": .string(next.description),
         ], id: "\(next.seq)")
     }
-    if output.missedChunks > 0 || output.missedBytes != 0 { events.writeGap(output) }
-    for chunk in output.chunks {
-      events.writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
-      events.writeJSON(chunk)
-      events.writeStaticString("\n\n")
-    }
+    let gapIndex = output.indexOfGap
+    events.writeEvents(output.chunks[..<(gapIndex ?? 0)])
+    if gapIndex != nil { events.writeGap(output) }
+    events.writeEvents(output.chunks[(gapIndex ?? 0)...])
     // The exit is sent once, and again if it is set again; the end event includes it as well.
     if !output.hasMore, let code = output.exitCode {
       let ending = await job.ending(for: output)
@@ -157,6 +155,14 @@ extension ByteBuffer {
   fileprivate mutating func writeEvent(_ name: String, _ data: JSON, id: String? = nil) {
     if let id { writeString("id: \(id)\n") }
     writeString("event: \(name)\ndata: \(data.text)\n\n")
+  }
+
+  fileprivate mutating func writeEvents(_ chunks: Slice<Chunks>) {
+    for chunk in chunks {
+      writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
+      writeJSON(chunk)
+      writeStaticString("\n\n")
+    }
   }
 
   /// The output that this reader can no longer get, which comes before the following chunks.

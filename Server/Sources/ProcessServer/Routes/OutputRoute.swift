@@ -5,7 +5,7 @@ import ProcessHost
 import Processes
 
 extension API {
-  /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&max_bytes=B][&format=F][&plain=1]`.
+  /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&wait_for=L][&max_bytes=B][&format=F]…`.
   func output(request: Request, context: APIContext) async throws -> Response {
     let start = ContinuousClock.now
     let job = try job(context)
@@ -13,31 +13,52 @@ extension API {
     let wait = try request.integer("wait_ms", in: 0...(.max)) ?? 0
     let maxBytes = try request.integer("max_bytes", in: 1...(.max))
     let format = try OutputFormat(request)
-    job.touch()
-    var output = job.session.output(since: cursor, maxBytes: maxBytes)
-    var waited: Duration = .zero
-    if wait > 0 && !output.hasNews {
-      let limit = min(.milliseconds(wait), configuration.limits.waitTime)
-      let beginning = ContinuousClock.now
-      output = await job.holding {
-        await context.connection.waiting(with: context.grant) {
-          await job.session.output(since: cursor, maxBytes: maxBytes, waitingUpTo: limit)
-        }
-      }
-      waited = .now - beginning
-      guard context.grant.isInForce else { throw APIError.revoked }
-      // The session was deleted meanwhile, and has not ended.
-      if output.isForgotten && !output.isClosed { throw APIError.sessionNotFound(job.id) }
-    }
+    let literal = try Literal(request)
+    let (output, search, waited) = try await read(
+      job, since: cursor, maxBytes: maxBytes, waitingFor: literal, upTo: .milliseconds(wait),
+      context)
     let ending = await job.ending(for: output)
     let expected = ByteBuffer.sizeOfJSON(of: output)
     let isCounted = expected >= Self.leastCounted
     guard !isCounted || take(expected, context) else { throw APIError.overloaded }
-    let response = format.response(of: output, ending)
+    let response = format.response(of: output, ending, search)
     if isCounted { adjust(expected, to: response.body.contentLength ?? 0, context) }
     metrics.polled(output)
     metrics.worked(on: .output, for: .now - start - waited)
     return response
+  }
+
+  /// Reads a job's output, after a wait if one is needed: for a literal, or else for any news.
+  ///
+  /// - Returns: All that was due after the cursor when the wait was over, how a wait for a literal
+  ///   ended, and how long the wait took.
+  func read(
+    _ job: Job, since cursor: Cursor, maxBytes: Int?, waitingFor literal: Literal?,
+    upTo limit: Duration, _ context: APIContext
+  ) async throws -> (output: Output, search: WaitResult?, waited: Duration) {
+    job.touch()
+    if literal == nil {
+      let output = job.session.output(since: cursor, maxBytes: maxBytes)
+      if limit == .zero || output.hasNews { return (output, nil, .zero) }
+    }
+    let limit = min(limit, configuration.limits.waitTime)
+    let beginning = ContinuousClock.now
+    let (output, search) = await job.holding {
+      await context.connection.waiting(with: context.grant) { () -> (Output, WaitResult?) in
+        guard let literal else {
+          let output = await job.session.output(
+            since: cursor, maxBytes: maxBytes, waitingUpTo: limit)
+          return (output, nil)
+        }
+        let search = await job.session.wait(
+          for: literal.bytes, of: literal.stream, since: cursor, upTo: limit)
+        return (job.session.output(since: cursor, maxBytes: maxBytes), search)
+      }
+    }
+    guard context.grant.isInForce else { throw APIError.revoked }
+    // The session was deleted meanwhile, and has not ended.
+    if output.isForgotten && !output.isClosed { throw APIError.sessionNotFound(job.id) }
+    return (output, search, .now - beginning)
   }
 
   /// Returns the job that a request's path names, if it belongs to the requester.
@@ -87,19 +108,16 @@ private enum OutputFormat {
     }
   }
 
-  func response(of output: Output, _ ending: Ending) -> Response {
+  func response(of output: Output, _ ending: Ending, _ search: WaitResult?) -> Response {
     var body = ByteBuffer()
-    switch self {
-    case .json:
-      body.writeJSON(output, ending)
+    if self == .json {
+      body.writeJSON(output, ending, search)
       return Response(json: body)
-    case .raw:
-      body.writeBytes(output.chunks.payload)
-    case .text:
-      body.writeString(output.chunks.payload.description)
-    case .plainText:
-      body.writeBytes(PlainText(output.chunks.payload).bytes)
     }
+    let (beforeGap, rest) = output.payloads
+    write(beforeGap, to: &body)
+    let gap = output.indexOfGap.map { _ in body.readableBytes }
+    write(rest, to: &body)
     var headers: HTTPFields = [
       .contentType: self == .raw ? "application/octet-stream" : "text/plain; charset=utf-8",
       .cacheControl: "no-store",
@@ -112,6 +130,7 @@ private enum OutputFormat {
     set("Offset", output.chunks.first.map { "\($0.offset)" })
     set("Missed-Chunks", "\(output.missedChunks)")
     set("Missed-Bytes", output.missedBytes.map { "\($0)" })
+    set("Gap-At", gap.map { "\($0)" })
     set("Lost-Bytes", "\(output.lostBytes)")
     set("Dropped-Bytes", "\(ending.droppedBytes)")
     set("Has-More", "\(output.hasMore)")
@@ -127,7 +146,21 @@ private enum OutputFormat {
     set("Foreign-Cursor", "\(output.isCursorForeign)")
     set("Cursor-Ahead", "\(output.isCursorAhead)")
     set("Forgotten", "\(ending.isForgotten)")
+    set("Wait-For", search?.outcomeName)
+    set("Wait-For-Offset", search?.match.map { "\($0.lowerBound)" })
+    set("Wait-For-End-Offset", search?.match.map { "\($0.upperBound)" })
+    set("Wait-For-Missed-Bytes", search?.missedBytes.map { "\($0)" })
+    set("Wait-For-Cursor", search?.cursor.description)
     return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
+  }
+
+  /// Writes output that has no gap within.
+  private func write(_ output: ChunkBytes, to body: inout ByteBuffer) {
+    switch self {
+    case .json, .raw: body.writeBytes(output)
+    case .text: body.writeString(output.description)
+    case .plainText: body.writeBytes(PlainText(output).bytes)
+    }
   }
 }
 
@@ -178,13 +211,14 @@ extension Session {
   /// Returns the position before the chunk in which the last bytes begin.
   fileprivate func cursor(before bytes: Int) -> Cursor {
     if bytes == 0 { return output(since: Cursor(seq: .max)).cursor }
-    let output = output()
-    var rest = bytes
-    for chunk in output.chunks.reversed() {
-      rest -= min(rest, chunk.data.count)
-      if rest == 0 { return Cursor(seq: chunk.seq - 1, offset: chunk.offset) }
+    let chunks = output().chunks
+    guard var first = chunks.last else { return .start }
+    let beginning = first.offset + first.data.count - bytes
+    // If that is lost, begin behind it: what lies before the first chunk was not asked for.
+    for chunk in chunks.reversed() {
+      if chunk.offset + chunk.data.count <= beginning { break }
+      first = chunk
     }
-    // All retained output: earlier output that is lost was not asked for.
-    return output.chunks.first.map { Cursor(seq: $0.seq - 1, offset: $0.offset) } ?? .start
+    return Cursor(seq: first.seq - 1, offset: first.offset)
   }
 }

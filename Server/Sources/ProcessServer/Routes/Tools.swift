@@ -7,6 +7,7 @@ import Processes
 enum Tool: String, CaseIterable {
   case execCommand = "exec_command"
   case shell
+  case waitFor = "wait_for"
 
   var description: String {
     switch self {
@@ -15,6 +16,9 @@ enum Tool: String, CaseIterable {
         + " written to, signalled and terminated."
     case .shell:
       "Runs a command to its end, or for timeout_ms at most, and returns its output and exit code."
+    case .waitFor:
+      "Waits until a session's output contains a text, compared byte by byte, or its process has exited,"
+        + " or wait_ms are over, and returns the output and which of them it was."
     }
   }
 }
@@ -37,6 +41,9 @@ extension API {
           body.require("arguments", body.object("arguments")), grant: context.grant)
       case .shell?:
         return try await runToTheEnd(
+          body.require("arguments", body.object("arguments")), context: context)
+      case .waitFor?:
+        return try await wait(
           body.require("arguments", body.object("arguments")), context: context)
       case nil:
         throw APIError(
@@ -116,7 +123,8 @@ extension API {
     let sizes = output.chunks.payload.count * 6
     guard sizes < Self.leastCounted || take(sizes, context) else { throw APIError.overloaded }
     metrics.polled(output)
-    let payload = output.chunks.payload.description
+    let (beforeGap, rest) = output.payloads
+    let payload = "\(beforeGap)\(rest)"
     let (stdout, stderr) = (output.bytes(of: .stdout), output.bytes(of: .stderr))
     let ending = await job.ending(for: output)
     var result: [(name: String, value: JSON)] = [
@@ -129,14 +137,53 @@ extension API {
       ("stdout", .string(String(decoding: stdout, as: UTF8.self))),
       ("stderr", .string(String(decoding: stderr, as: UTF8.self))),
       ("stdout_b64", .string(base64(stdout))), ("stderr_b64", .string(base64(stderr))),
+      ("gap", output.gapInStreams),
     ]
     if leavesBackground { result.append(("session_id", .string(job.id))) }
     let json: JSON = [
-      "isError": false, "content": [text(payload)], "structuredContent": .object(result),
+      "isError": false, "content": [text(output.markedText)],
+      "structuredContent": .object(result),
     ]
     let body = ByteBuffer(string: json.text)
     if sizes >= Self.leastCounted { adjust(sizes, to: body.readableBytes, context) }
     return Response(json: body)
+  }
+
+  private func wait(_ arguments: Fields, context: APIContext) async throws -> Response {
+    let start = ContinuousClock.now
+    let id = try arguments.require("session_id", arguments.string("session_id"))
+    let job = try jobs.job(id, of: context.workspace)
+    let literal = try Literal(arguments)
+    let cursor = try cursor(arguments, "since") ?? .start
+    let wait = try arguments.integer("wait_ms", in: 0...(.max)) ?? 30_000
+    let maxBytes = try arguments.integer("max_bytes", in: 1...(.max))
+    let (output, search, waited) = try await read(
+      job, since: cursor, maxBytes: maxBytes, waitingFor: literal, upTo: .milliseconds(wait),
+      context)
+    let ending = await job.ending(for: output)
+    // The text takes up to six letters for a byte, and the base64 less than two.
+    let expected = ByteBuffer.sizeOfJSON(of: output) + output.chunks.payload.count * 6
+    let isCounted = expected >= Self.leastCounted
+    guard !isCounted || take(expected, context) else { throw APIError.overloaded }
+    let content: JSON = [text(search?.outcomeName ?? ""), text(output.markedText)]
+    var body = ByteBuffer(
+      string: #"{"isError":false,"content":\#(content.text),"structuredContent":"#)
+    body.writeJSON(output, ending, search)
+    body.writeStaticString("}")
+    if isCounted { adjust(expected, to: body.readableBytes, context) }
+    metrics.polled(output)
+    metrics.worked(on: .output, for: .now - start - waited)
+    return Response(json: body)
+  }
+
+  /// A position in a tool's arguments: a seq, or the cursor of an earlier answer.
+  private func cursor(_ arguments: Fields, _ field: String) throws -> Cursor? {
+    switch arguments[field] {
+    case nil: nil
+    case .number?: try arguments.integer(field, in: .min ... .max).map { Cursor(seq: $0) }
+    default:
+      try arguments.string(field).map { try Request.cursor($0[...], called: arguments.name(field)) }
+    }
   }
 
   private func text(_ text: String) -> JSON { ["type": "text", "text": .string(text)] }
@@ -148,6 +195,19 @@ extension Output {
     var bytes: [UInt8] = []
     for chunk in chunks where chunk.stream == stream { bytes += chunk.data }
     return bytes
+  }
+
+  /// Where output was missed: behind how many bytes of each stream, and of the text of both.
+  fileprivate var gapInStreams: JSON {
+    guard let index = indexOfGap else { return .null }
+    func count(_ stream: StandardStream) -> JSON {
+      .int(chunks[..<index].reduce(0) { $0 + ($1.stream == stream ? $1.data.count : 0) })
+    }
+    return [
+      "missed_bytes": .optional(missedBytes),
+      "output_at": .int(payloads.beforeGap.description.utf8.count), "stdout_at": count(.stdout),
+      "stderr_at": count(.stderr),
+    ]
   }
 }
 

@@ -1,3 +1,5 @@
+import Processes
+
 /// The description of a route's request and answers, in the terms of OpenAPI 3.1.
 struct Operation: Sendable {
   struct Parameter: Sendable {
@@ -81,10 +83,19 @@ enum Schema {
   static let output = object([
     ("chunks", array(chunk)), ("exit_code", nullable("integer")), ("session_alive", boolean),
     ("truncated", boolean), ("lost_bytes", count), ("closed", boolean), ("missed_chunks", count),
-    ("missed_bytes", nullable("integer")), ("next_since", count), ("cursor", string),
+    ("missed_bytes", nullable("integer")), ("gap_index", nullable("integer")),
+    ("next_since", count), ("cursor", string),
     ("has_more", boolean), ("signal", nullable("string")), ("dropped_bytes", count),
     ("timed_out", boolean), ("oom_killed", nullable("boolean")), ("rusage", usage),
     ("foreign_cursor", boolean), ("cursor_ahead", boolean), ("forgotten", boolean),
+    ("wait_for", ["anyOf": [search, ["type": "null"]]]),
+  ])
+
+  /// How a wait for a literal ended.
+  static let search = object([
+    ("outcome", ["enum": ["matched", "exited", "closed", "timed_out"]]),
+    ("offset", nullable("integer")), ("end_offset", nullable("integer")),
+    ("missed_bytes", nullable("integer")), ("cursor", string),
   ])
 
   /// The resources that a process has used; null while it runs.
@@ -109,8 +120,9 @@ enum Schema {
     ("session_id", string), ("pid", integer(1...(.max))), ("command", command), ("tty", boolean),
     ("started_at", ["type": "string", "format": "date-time"]), ("session_alive", boolean),
     ("closed", boolean), ("exit_code", nullable("integer")), ("signal", nullable("string")),
-    ("last_seq", count), ("total_bytes", count), ("lost_bytes", count), ("dropped_bytes", count),
-    ("timed_out", boolean), ("name", nullable("string")), ("keep_alive", boolean),
+    ("last_seq", count), ("total_bytes", count), ("lost_bytes", count), ("head_bytes", count),
+    ("dropped_bytes", count), ("timed_out", boolean), ("name", nullable("string")),
+    ("keep_alive", boolean),
     ("lingering", boolean), ("oom_killed", nullable("boolean")), ("rusage", usage),
   ])
 
@@ -130,6 +142,7 @@ enum Schema {
     ("timeout_ms", optional(1...(.max))), ("cpu_seconds", optional(1...(1 << 31))),
     ("open_files", optional(3...(1 << 20))), ("linger_ms", optional(0...(1 << 40))),
     ("max_memory_bytes", optional(1...(.max))), ("max_processes", optional(1...(.max))),
+    ("head_bytes", optional(0...Session.maxBufferBytes)),
   ]
 
   private static func optional(_ range: ClosedRange<Int>) -> JSON {
@@ -139,6 +152,10 @@ enum Schema {
 
   private static let label: JSON = [
     "type": ["string", "null"], "minLength": 1, "maxLength": 64,
+  ]
+
+  private static let literal: JSON = [
+    "type": ["string", "null"], "minLength": 1, "maxLength": .int(Literal.lengthLimit),
   ]
 
   static let toolCall: JSON = [
@@ -160,6 +177,21 @@ enum Schema {
           "arguments",
           object(
             commandFields + [("end_background", nullable("boolean"))], required: ["command"])
+        ),
+      ]),
+      object([
+        ("tool", ["const": "wait_for"]),
+        (
+          "arguments",
+          object(
+            [
+              ("session_id", string),
+              ("text", literal),
+              ("data_b64", ["type": ["string", "null"], "contentEncoding": "base64"]),
+              ("stream", ["enum": ["stdout", "stderr", nil]]),
+              ("since", ["type": ["string", "integer", "null"]]),
+              ("wait_ms", optional(0...(.max))), ("max_bytes", optional(1...(.max))),
+            ], required: ["session_id"])
         ),
       ]),
     ]

@@ -45,7 +45,7 @@ extension Route {
     Route(
       method: "POST", path: sdk + "/envs/{name}/tool/call",
       operation: Operation(
-        id: "callTool", summary: "Starts a command, or runs one to its end.",
+        id: "callTool", summary: "Starts a command, runs one to its end, or waits for a text.",
         body: Schema.toolCall, answers: [.json(Schema.toolResult)], errors: [404, 409])
     ) { $0.callTool(request:context:) },
     Route(
@@ -66,6 +66,13 @@ extension Route {
         id: "output", summary: "Reads what is new.",
         parameters: position + [
           .query("wait_ms", Schema.integer(0...(.max)), "Wait for news for so long."),
+          .query(
+            "wait_for",
+            ["type": "string", "minLength": 1, "maxLength": .int(Literal.lengthLimit)],
+            "Wait for these bytes instead of any news; percent-encoded. No regular expression."),
+          .query(
+            "wait_for_stream", ["enum": ["stdout", "stderr"]],
+            "With wait_for: search this stream alone."),
           .query("max_bytes", Schema.integer(1...(.max)), "A limit on the output in the answer."),
           .query("format", ["enum": ["json", "raw", "text"]], "How the answer gives output."),
           .query(

@@ -36,10 +36,11 @@ struct RouteTable: Sendable {
   ) throws(APIError) -> (Route, parameters: [String: String]) {
     var segments: [String] = []
     for segment in path.utf8.split(separator: UInt8(ascii: "/")) {
-      guard let decoded = Self.decode(segment) else {
+      guard let decoded = percentDecoded(segment) else {
         throw .badRequest("the path has a % that two hexadecimal digits do not follow")
       }
-      segments.append(decoded)
+      // Bytes that are not UTF-8 become U+FFFD.
+      segments.append(String(decoding: decoded, as: UTF8.self))
     }
     var methods: [String] = []
     for (pattern, route) in routes {
@@ -72,22 +73,22 @@ struct RouteTable: Sendable {
     }
     return parameters
   }
+}
 
-  /// Returns the text of a path's segment; bytes that are not UTF-8 become U+FFFD.
-  private static func decode(_ segment: Substring.UTF8View) -> String? {
-    guard segment.contains(UInt8(ascii: "%")) else { return String(Substring(segment)) }
-    var bytes: [UInt8] = []
-    var rest = segment
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      let digits = rest.prefix(2).map { Character(Unicode.Scalar($0)).hexDigitValue ?? 16 }
-      guard digits.count == 2, digits.allSatisfy({ $0 < 16 }) else { return nil }
-      bytes.append(UInt8(digits[0] << 4 | digits[1]))
-      rest = rest.dropFirst(2)
+/// Returns the bytes that a part of a URL stands for; nil if two hexadecimal digits do not follow a
+/// `%`.
+func percentDecoded(_ text: Substring.UTF8View) -> [UInt8]? {
+  var bytes: [UInt8] = []
+  var rest = text
+  while let byte = rest.popFirst() {
+    guard byte == UInt8(ascii: "%") else {
+      bytes.append(byte)
+      continue
     }
-    return String(decoding: bytes, as: UTF8.self)
+    let digits = rest.prefix(2).map { Character(Unicode.Scalar($0)).hexDigitValue ?? 16 }
+    guard digits.count == 2, digits.allSatisfy({ $0 < 16 }) else { return nil }
+    bytes.append(UInt8(digits[0] << 4 | digits[1]))
+    rest = rest.dropFirst(2)
   }
+  return bytes
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Processes
 import ServiceLifecycle
 import Synchronization
 
@@ -98,6 +99,16 @@ struct TestServer: Sendable {
       if isSo(output) { return output }
       try await Task.sleep(for: .milliseconds(5))
     }
+  }
+
+  func session(_ id: String) throws -> Session { try server.jobs.job(id, of: "alice").session }
+
+  /// Has `sh` run a line of its stdin, and returns when so many bytes of output have come of it.
+  func perform(_ line: String, writing bytes: Int, in id: String) async throws {
+    let session = try session(id)
+    let total = session.totalBytes + bytes
+    _ = try await write(line + "\n", to: id)
+    while session.totalBytes < total { try await Task.sleep(for: .milliseconds(1)) }
   }
 
   func write(_ text: String, to id: String, eof: Bool = false) async throws -> Reply {

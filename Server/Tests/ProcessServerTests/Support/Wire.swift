@@ -219,10 +219,22 @@ struct OutputReply: Decodable, Sendable {
   var closed: Bool
   var missed_chunks: Int
   var missed_bytes: Int?
+  var gap_index: Int?
   var next_since: Int
   var cursor: String
   var has_more: Bool
   var signal: String?
+  var forgotten: Bool
+  var wait_for: Search?
+
+  /// How a wait for a literal ended.
+  struct Search: Decodable, Sendable {
+    var outcome: String
+    var offset: Int?
+    var end_offset: Int?
+    var missed_bytes: Int?
+    var cursor: String
+  }
 
   var text: String { chunks.map(\.text).joined() }
 }
