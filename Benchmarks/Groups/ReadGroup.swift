@@ -173,9 +173,7 @@ private func scanCases() -> [Case] {
 
 @inline(never)
 private func newlines(in bytes: UnsafeRawBufferPointer) -> Int {
-  var count = 0
-  for byte in unsafe bytes where byte == 0x0a { count &+= 1 }
-  return count
+  unsafe bytes.reduce(0) { $0 &+ ($1 == 0x0a ? 1 : 0) }
 }
 
 /// How far a reader is behind, without reading.

@@ -42,10 +42,10 @@ extension RingWriter {
       announce(group)
       for bytes in chunks[start..<end] {
         let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
-          unsafe place(UnsafeRawBufferPointer(buffer), of: group, tag: tag)
+          unsafe place(UnsafeRawBufferPointer(buffer), group.seq, group.end, tag)
         }
         if done == nil {
-          unsafe Array(bytes).withUnsafeBytes { unsafe place($0, of: group, tag: tag) }
+          unsafe Array(bytes).withUnsafeBytes { unsafe place($0, group.seq, group.end, tag) }
         }
       }
       publish(group)
@@ -57,15 +57,15 @@ extension RingWriter {
   @usableFromInline
   struct Group {
     /// The last chunk's seq.
-    var seq: Int
+    @usableFromInline var seq: Int
     /// Where the last chunk ends.
-    var end: Int
+    @usableFromInline var end: Int
     /// How many more chunks and bytes the group may have.
-    var chunkRoom: Int
-    var byteRoom: Int
+    @usableFromInline var chunkRoom: Int
+    @usableFromInline var byteRoom: Int
 
     /// Adds a chunk of so many bytes, if there is room.
-    @usableFromInline
+    @inlinable
     mutating func takes(_ count: Int) -> Bool {
       if count == 0 { return true }
       guard chunkRoom > 0, count <= byteRoom else { return false }
@@ -93,12 +93,12 @@ extension RingWriter {
     if group.seq > lastSeq { announce(seq: group.seq, offset: group.end) }
   }
 
-  /// W2 and W3 of a chunk of a group.
+  /// W2 and W3 of a chunk of a group, which ends with a seq and an offset.
   @usableFromInline
-  mutating func place(_ bytes: UnsafeRawBufferPointer, of group: Group, tag: Bool) {
+  mutating func place(_ bytes: UnsafeRawBufferPointer, _ groupSeq: Int, _ end: Int, _ tag: Bool) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     precondition(
-      lastSeq < group.seq && bytes.count <= group.end - endOffset,
+      lastSeq < groupSeq && bytes.count <= end &- endOffset,
       "the chunks changed while they were being appended")
     if bytes.count <= RING_COPY_SMALL, fitsInOnePiece(bytes.count) {
       unsafe ring_copy_in_small(payload + position, source, bytes.count)
