@@ -21,6 +21,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   let counters: RingCounters
   private let descriptors: UnsafeMutablePointer<UInt64>
   private let payload: UnsafeMutableRawPointer
+  /// nil in a ring without timestamps.
+  private let timestamps: UnsafeMutablePointer<UInt64>?
   private let copyMethod: RingCopyMethod
   private let slotMask: Int
   private let payloadSize: Int
@@ -39,6 +41,15 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   private var reservedOffset = 0
   /// Where `endOffset` lies in the payload: `endOffset mod payloadSize`.
   private var position = 0
+
+  /// The timestamp of the chunks that are appended from now on, in a unit of the owner's; 0 at
+  /// first.
+  ///
+  /// Kept in a ring that has them (``RingLayout/hasTimestamps``). No chunk gets an earlier one than
+  /// the chunk before it, nor one below 0: it then gets that chunk's, or 0.
+  public var timestamp: Int64 = 0
+  /// The timestamp of the newest chunk.
+  private var lastTimestamp: Int64 = 0
 
   /// Creates a ring and its writer.
   ///
@@ -92,6 +103,7 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     counters = memory.counters
     unsafe descriptors = memory.descriptors
     unsafe payload = memory.payload
+    unsafe timestamps = memory.timestamps
     copyMethod = memory.copyMethod
     slotMask = memory.slotMask
     payloadSize = memory.layout.payloadSize
@@ -256,9 +268,17 @@ extension RingWriter {
   private mutating func publish(seq: Int, end: Int, tag: Bool) {
     let descriptor = Descriptor(end: end, tag: tag)
     unsafe ring_store_relaxed(descriptors + (seq & slotMask), descriptor.word)  // W3
+    if let timestamps = unsafe timestamps { unsafe storeTimestamp(seq, in: timestamps) }
     counters.publish(seq: seq)  // W4
     lastSeq = seq
     endOffset = end
+  }
+
+  /// W3: Stores the timestamp of a chunk that is about to be published.
+  @inline(__always)
+  private mutating func storeTimestamp(_ seq: Int, in timestamps: UnsafeMutablePointer<UInt64>) {
+    lastTimestamp = max(lastTimestamp, timestamp)
+    unsafe ring_store_relaxed(timestamps + (seq & slotMask), UInt64(bitPattern: lastTimestamp))
   }
 }
 
@@ -288,6 +308,10 @@ extension RingWriter {
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
     unsafe ring_store_relaxed(memory.headDescriptors + lastSeq, Descriptor(end: end, tag: tag).word)
+    if layout.hasTimestamps {
+      let word = UInt64(max(lastTimestamp, timestamp))
+      unsafe ring_store_relaxed(memory.headTimestamps + lastSeq, word)
+    }
     counters.storeHeadSeq(seq)
     position = end % payloadSize
     publish(seq: seq, end: end, tag: tag)

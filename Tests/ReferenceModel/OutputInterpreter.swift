@@ -188,7 +188,9 @@ package struct OutputInterpreter {
     _ start: ReadStart, _ maxBytes: Int?, _ memory: inout ReadMemory
   ) -> (observed: Observed, difference: String?) {
     let observed = subject.read(start, maxBytes: maxBytes, into: &memory)
-    return (observed, observed.difference(from: model.read(start, maxBytes: maxBytes)))
+    let difference = observed.difference(
+      from: model.read(start, maxBytes: maxBytes), timestamps: geometry.timestamps)
+    return (observed, difference)
   }
 
   /// Compares, after each step, which waiters were woken, what is new to a reader that knows all

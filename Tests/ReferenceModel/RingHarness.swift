@@ -29,21 +29,27 @@ package final class RingHarness {
 
   package convenience init(
     capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int = 32_768,
-    headCapacity: Int = 0, isAttached: Bool = false
+    headCapacity: Int = 0, timestamps: Bool = false, isAttached: Bool = false
   ) {
     self.init(
       RingLayout(
         capacity: capacity, chunkLimit: min(chunkLimit, capacity),
-        reservationLimit: reservationLimit, headCapacity: headCapacity),
+        reservationLimit: reservationLimit, headCapacity: headCapacity, timestamps: timestamps),
       pieceSize: pieceSize, isAttached: isAttached)
   }
 
   /// Whether the chunk of a seq has its tag set.
   package static func tag(_ seq: Int) -> Bool { seq % 3 == 0 }
 
+  /// Sets the timestamp of the next chunk, and returns its tag.
+  private func nextTag() -> Bool {
+    writer.timestamp = Stamp.time(model.lastSeq + 1)
+    return Self.tag(model.lastSeq + 1)
+  }
+
   package func append(_ size: Int) {
     let bytes = Stamp.bytes(size, at: model.totalBytes)
-    let tag = Self.tag(model.lastSeq + 1)
+    let tag = nextTag()
     unsafe bytes.withUnsafeBytes { unsafe writer.append($0, tag: tag) }
     model.append(bytes, isError: tag)
   }
@@ -56,7 +62,7 @@ package final class RingHarness {
   /// Appends in pieces, and calls a closure when each has been announced.
   package func append(_ size: Int, meanwhile: @escaping () -> Void) {
     let bytes = Stamp.bytes(size, at: model.totalBytes)
-    let tag = Self.tag(model.lastSeq + 1)
+    let tag = nextTag()
     unsafe bytes.withUnsafeBytes {
       unsafe writer.append($0, tag: tag, probe: Meanwhile(body: meanwhile))
     }
@@ -67,7 +73,7 @@ package final class RingHarness {
   @discardableResult
   package func reserve(_ count: Int, commit: Int?, meanwhile: () -> Void = {}) -> Int {
     struct Failure: Error {}
-    let tag = Self.tag(model.lastSeq + 1)
+    let tag = nextTag()
     let offset = model.totalBytes
     model.reserve()
     var reserved = 0
@@ -117,7 +123,8 @@ extension RingHarness {
   ) -> String? {
     reader.read(
       since: RingCursor(seq: start.seq, offset: start.offset), maxBytes: maxBytes, into: &batch)
-    return Observed(batch).difference(from: model.read(start, maxBytes: maxBytes))
+    return Observed(batch).difference(
+      from: model.read(start, maxBytes: maxBytes), timestamps: layout.hasTimestamps)
   }
 }
 
@@ -187,6 +194,9 @@ extension RingHarness {
       if chunk.offset != begin { return "chunk \(seq) at \(chunk.offset), not \(begin)" }
       if chunk.data.count != end - begin { return "chunk \(seq) of \(chunk.data.count) bytes" }
       if chunk.tag != Self.tag(seq) { return "tag of chunk \(seq)" }
+      if chunk.timestamp != (layout.hasTimestamps ? Stamp.timestamp(seq) : nil) {
+        return "timestamp of chunk \(seq): \(chunk.timestamp as Any)"
+      }
       guard unsafe chunk.data.withUnsafeBytes({ unsafe Stamp.matches($0, at: begin) }) else {
         return "chunk \(seq) is torn"
       }

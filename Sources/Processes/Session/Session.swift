@@ -35,6 +35,8 @@ public final class Session: SessionReader, @unchecked Sendable {
   let activity: Atomic<Int64>
   /// The clock by which this session measures its activity.
   public let clock: ActivityClock
+  /// When the session began by its clock, in nanoseconds: where timestamps count from.
+  let startTime: Int64
   let waiters = WaitList()
 
   /// Creates a session without output.
@@ -46,18 +48,21 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///   - capacity: The most payload bytes to retain.
   ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
   ///     `capacity`; see ``SessionReader/headCapacity``.
-  ///   - clock: The clock for ``lastActivity``.
+  ///   - timestamps: Whether to keep when each chunk was appended: ``Chunk/timestamp``.
+  ///   - clock: The clock for ``lastActivity`` and timestamps.
   /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, `headCapacity` from 0 to
   ///   `RingLayout.maxCapacity`, and the system has memory for both; see
-  ///   ``init(allocating:workspaceID:capacity:headCapacity:clock:)``.
+  ///   ``init(allocating:workspaceID:capacity:headCapacity:timestamps:clock:)``.
   /// - Complexity: O(1). An empty session occupies about one page of memory, a full one of the
   ///   default capacity at most 1.7 MiB, and at most 1.5 times `headCapacity`, or 8 KiB more than
-  ///   that for a small one.
+  ///   that for a small one. Timestamps occupy 8 bytes for each chunk retained, up to 512 KiB, and
+  ///   up to half of `headCapacity` more, or 8 KiB for a small one.
   public convenience init(
     id: String = uniqueID(), workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
-    headCapacity: Int = 0, clock: ActivityClock = .system
+    headCapacity: Int = 0, timestamps: Bool = false, clock: ActivityClock = .system
   ) {
-    let writer = RingWriter(Self.layout(capacity: capacity, headCapacity: headCapacity))
+    let writer = RingWriter(
+      Self.layout(capacity: capacity, headCapacity: headCapacity, timestamps: timestamps))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader,
@@ -72,17 +77,19 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///   - capacity: The most payload bytes to retain.
   ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
   ///     `capacity`; see ``SessionReader/headCapacity``.
-  ///   - clock: The clock for ``lastActivity``.
+  ///   - timestamps: Whether to keep when each chunk was appended: ``Chunk/timestamp``.
+  ///   - clock: The clock for ``lastActivity`` and timestamps.
   /// - Throws: `RingAllocationError` if there is no memory or no room for another mapping.
   /// - Precondition: `capacity` is from 1 to ``maxBufferBytes``, `headCapacity` from 0 to
   ///   `RingLayout.maxCapacity`.
   /// - Complexity: O(1).
   public convenience init(
     allocating id: String, workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
-    headCapacity: Int = 0, clock: ActivityClock = .system
+    headCapacity: Int = 0, timestamps: Bool = false, clock: ActivityClock = .system
   ) throws(RingAllocationError) {
     let writer = try RingWriter(
-      allocating: Self.layout(capacity: capacity, headCapacity: headCapacity))
+      allocating: Self.layout(
+        capacity: capacity, headCapacity: headCapacity, timestamps: timestamps))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader,
@@ -91,13 +98,18 @@ public final class Session: SessionReader, @unchecked Sendable {
 
   init(
     id: String, workspaceID: String, clock: ActivityClock, reader: RingReader,
-    epoch: UInt32 = SessionEpoch.next(), _ producer: consuming SharedProducer
+    epoch: UInt32 = SessionEpoch.next(), start: SessionStart? = nil,
+    _ producer: consuming SharedProducer
   ) {
+    let start = start ?? SessionStart(by: clock)
     self.clock = clock
+    startTime = start.time
     padding = (0, 0, 0, 0, 0, 0, 0, 0)
     producers = LockedState(producer)
-    activity = Atomic(clock.nanoseconds)
-    super.init(id: id, workspaceID: workspaceID, reader: reader, epoch: epoch)
+    activity = Atomic(start.time)
+    super.init(
+      id: id, workspaceID: workspaceID, reader: reader, epoch: epoch, start: start.wallTime,
+      startUncertainty: start.uncertainty)
   }
 
   override func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
@@ -116,13 +128,14 @@ public final class Session: SessionReader, @unchecked Sendable {
   }
 
   /// Returns the geometry of a session's ring.
-  static func layout(capacity: Int, headCapacity: Int) -> RingLayout {
+  static func layout(capacity: Int, headCapacity: Int, timestamps: Bool) -> RingLayout {
     precondition(
       1...maxBufferBytes ~= capacity,
       "a session's capacity must be from 1 to \(maxBufferBytes) bytes, not \(capacity)")
     return RingLayout(
       capacity: capacity, chunkLimit: maxBufferedChunks,
-      reservationLimit: reservationLimit(capacity: capacity), headCapacity: headCapacity)
+      reservationLimit: reservationLimit(capacity: capacity), headCapacity: headCapacity,
+      timestamps: timestamps)
   }
 
   /// Returns the most bytes that one direct read fills: what a pipe holds, or less for a session
@@ -190,6 +203,11 @@ extension Session {
   /// The present, as the session's clock has it.
   @usableFromInline
   var now: ActivityClock.Instant { clock.now }
+
+  /// Returns the timestamp of what is appended at a moment of the session's clock: 0 or less if it
+  /// is not after the start.
+  @inline(__always)
+  package func timestamp(at time: ActivityClock.Instant) -> Int64 { time.nanoseconds &- startTime }
 
   /// Raises ``lastActivity``, which never moves back, to a moment.
   ///
