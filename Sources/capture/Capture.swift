@@ -41,6 +41,16 @@ struct Capture: AsyncParsableCommand {
     completion: .file())
   var output: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write the complete output to a file as an asciicast as well, which asciinema can play.",
+      valueName: "file"),
+    completion: .file())
+  var asciicast: String?
+
+  @Flag(help: "Write before each line when it came, in seconds since the start.")
+  var timestamps = false
+
   @Flag(
     help: """
       Run the command in a terminal, as large as capture's own, or of 24 lines of 80. If stdin and \
@@ -149,9 +159,12 @@ struct Capture: AsyncParsableCommand {
     if capacity != nil, ring == nil {
       throw ValidationError("--capacity says more about --ring, which is missing")
     }
-    if let capacity, capacity < Session.maxBufferBytes, output != nil {
-      throw ValidationError(
-        "--output needs a --capacity of 1M at least: all that it writes waits there for its turn")
+    for (option, file) in [("--output", output), ("--asciicast", asciicast)] {
+      if let capacity, capacity < Session.maxBufferBytes, file != nil {
+        throw ValidationError(
+          "\(option) needs a --capacity of 1M at least: all that it writes waits there for its"
+            + " turn")
+      }
     }
     if timeout == nil {
       let dependents = [

@@ -182,7 +182,7 @@ import Testing
       #expect(attachError() == .damagedHeader)
     }
     try put(0, at: RingLayout.headCapacityByte)
-    for word in [2, 3, 1 << 32, .max] {
+    for word: UInt64 in [2, 3, 1 << 32, .max] {
       try put(word, at: RingLayout.featuresByte)
       #expect(attachError() == .unknownFeature)
     }

@@ -14,7 +14,7 @@ import Testing
 /// Rings whose chunks have timestamps.
 @Suite struct TimestampTests {
   @Test("A chunk has the timestamp that stood when it was appended")
-  func appends() throws {
+  func appends() {
     var writer = RingWriter(RingLayout(capacity: 100, timestamps: true))
     writer.timestamp = 5
     writer.append([1])
@@ -43,11 +43,11 @@ import Testing
   }
 
   @Test("A reservation's chunk has the timestamp that stood when it was opened")
-  func reservations() throws {
+  func reservations() {
     var writer = RingWriter(RingLayout(capacity: 100, timestamps: true))
     for timestamp: Int64 in [3, 4] {
       writer.timestamp = timestamp
-      try writer.append(reserving: 10) { span in span.append(1) }
+      writer.append(reserving: 10) { span in span.append(1) }
     }
     #expect(writer.reader.read().map(\.timestamp) == [3, 4])
   }

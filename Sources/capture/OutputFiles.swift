@@ -10,37 +10,28 @@ import ProcessHost
 import Processes
 import Synchronization
 
-/// The file that gets the complete output, in the order in which it was captured.
+/// The files that get the complete output, in the order in which it was captured.
 ///
-/// A thread of its own copies a session to the file. A gate holds up the command while it writes
-/// faster than the file accepts, so that its output does not lap the thread. If the file cannot be
+/// A thread of its own copies a session to the files. A gate holds up the command while it writes
+/// faster than they accept, so that its output does not lap the thread. If a file cannot be
 /// written, the command goes on without it, and ``finish()`` reports that.
-final class OutputFile: Sendable {
+final class OutputFiles: Sendable {
   private struct Result {
     var missingBytes = 0
-    var error: WriteError?
+    var errors: [(path: Command.Text, error: WriteError)] = []
+    var complete: [Command.Text] = []
   }
 
-  private let path: Command.Text
-  private let descriptor: Int32
   private let result = LockedState(Result())
   private let isOver = Atomic(false)
   /// The gate that holds up the command.
   let gate = OutputGate()
   private let isDone = DispatchSemaphore(value: 0)
 
-  /// Opens the file, and truncates it if it exists.
-  init(path: Command.Text) throws(WriteError) {
-    self.path = path
-    let name = path.bytes.map { CChar(bitPattern: $0) } + [0]
-    descriptor = unsafe open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw WriteError(code: errno) }
-  }
-
-  /// Starts to copy a session.
-  func start(copying session: Session) throws(SystemError) {
+  /// Starts to copy a session to files.
+  func start(copying session: SessionReader, to targets: [OutputTarget]) throws(SystemError) {
     try startThread { [self] in
-      copy(session)
+      copy(session, to: targets)
       isDone.signal()
     }
   }
@@ -48,29 +39,39 @@ final class OutputFile: Sendable {
   /// Waits until the thread has written all of the session's output, and either the session is
   /// closed or the wait for its output has ended.
   ///
-  /// - Returns: The error of the file; nil if the file is complete.
-  func finish() -> String? {
+  /// - Returns: The errors of files, of which none is complete; empty if all are.
+  func finish() -> [String] {
     isOver.store(true, ordering: .releasing)
+    return waitForEnd()
+  }
+
+  /// Waits until the thread has written all of the session's output, and the session is at its end.
+  ///
+  /// - Returns: As ``finish()``.
+  func waitForEnd() -> [String] {
     isDone.wait()
     let result = result.withLock { $0 }
-    if let error = result.error {
-      return "cannot write to \(path): \(error.message); the file is not complete"
+    let errors = result.errors.map {
+      "cannot write to \($0.path): \($0.error.message); the file is not complete"
     }
-    if result.missingBytes > 0 {
-      return "\(path) is not complete: \(result.missingBytes) bytes came faster than it took them"
-    }
-    return nil
+    guard result.missingBytes > 0 else { return errors }
+    return errors
+      + result.complete.map {
+        "\($0) is not complete: \(result.missingBytes) bytes came faster than it took them"
+      }
   }
 
   // MARK: On the thread
 
-  private func copy(_ session: Session) {
+  private func copy(_ session: SessionReader, to files: [OutputTarget]) {
+    var files = files
     // Reserves room for all that may wait here: output that has been read cannot be overwritten
     // while it is written.
     let readSize = Session.maxBufferBytes
-    var output = Output(reservingBytes: readSize, chunks: Session.maxBufferedChunks)
+    var output = Output(
+      reservingBytes: readSize, chunks: Session.maxBufferedChunks,
+      timestamps: session.hasTimestamps)
     var cursor = Cursor.start
-    var error: WriteError?
     while true {
       let isLast = isOver.load(ordering: .acquiring)
       session.read(since: cursor, maxBytes: readSize, into: &output)
@@ -81,8 +82,8 @@ final class OutputFile: Sendable {
         chunks: output.chunks.count + output.missedChunks)
       cursor = output.cursor
       if missing > 0 { result.withLock { $0.missingBytes += missing } }
-      do throws(WriteError) { try write(output.chunks.payload) } catch let failure {
-        error = failure
+      for index in files.indices { files[index].write(output) }
+      if files.allSatisfy({ $0.error != nil }) {
         gate.open()
         break
       }
@@ -95,14 +96,15 @@ final class OutputFile: Sendable {
         usleep(100)
       }
     }
-    // A file system may report only at the close that it had no space.
-    if close(descriptor) != 0, error == nil, errno != EINTR { error = WriteError(code: errno) }
-    if let error { result.withLock { $0.error = error } }
-  }
-
-  private func write(_ payload: ChunkBytes) throws(WriteError) {
-    try unsafe payload.withUnsafeBytes { (bytes) throws(WriteError) in
-      try unsafe writeAll(bytes, to: descriptor)
+    for index in files.indices { files[index].finish() }
+    result.withLock { result in
+      for file in files {
+        if let error = file.error {
+          result.errors.append((file.path, error))
+        } else {
+          result.complete.append(file.path)
+        }
+      }
     }
   }
 }
