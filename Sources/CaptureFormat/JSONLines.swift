@@ -100,6 +100,8 @@ extension [UInt8] {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
         append(UInt8(ascii: "\\"))
         append(byte)
+      case UInt8(ascii: "\n"): append(contentsOf: "\\n".utf8)
+      case UInt8(ascii: "\r"): append(contentsOf: "\\r".utf8)
       case 0..<0x20:
         let digits = String(byte, radix: 16)
         append(contentsOf: "\\u00\(byte < 0x10 ? "0" : "")\(digits)".utf8)

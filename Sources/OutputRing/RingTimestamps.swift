@@ -62,18 +62,21 @@ extension BatchStorage {
   func mendTimestamps(from index: Int) -> Bool {
     let count = timestampCount
     guard count > 0 else { return true }
-    let words = unsafe timestamps
     var last: UInt64 = 0
+    let isHeadGood = mendTimestamps(headTimestampIndex..<count, after: &last)
+    return mendTimestamps(index..<headTimestampIndex, after: &last) && isHeadGood
+  }
+
+  private func mendTimestamps(_ range: Range<Int>, after last: inout UInt64) -> Bool {
+    let words = unsafe timestamps
     var isGood = true
-    for range in [headTimestampIndex..<count, index..<headTimestampIndex] {
-      for index in range {
-        let word = unsafe words[index]
-        if word >= last, word <= Int64.max {
-          last = word
-        } else {
-          unsafe words[index] = last
-          isGood = false
-        }
+    for index in range {
+      let word = unsafe words[index]
+      if word >= last, word <= Int64.max {
+        last = word
+      } else {
+        unsafe words[index] = last
+        isGood = false
       }
     }
     return isGood
