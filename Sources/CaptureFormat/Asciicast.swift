@@ -70,10 +70,10 @@ package struct Asciicast: Sendable {
   /// Appends a marker that says that output is missing before what follows.
   ///
   /// - Parameter time: The time of what follows; nil if nothing does.
-  package mutating func appendGap(chunks: Int, bytes: Int?, at time: Duration?) {
+  package mutating func appendGap(bytes: Int?, at time: Duration?) {
     finish()
     let count = bytes.map { "\($0)" } ?? "an unknown number of"
-    event("m", "capture: \(count) bytes (\(chunks) chunks) missed", at: time ?? lastTime)
+    event("m", "capture: \(count) bytes missed", at: time ?? lastTime)
   }
 
   /// Appends what is left of characters of which the rest has not come: they are not valid.

@@ -63,7 +63,7 @@ extension Capture {
     terminal.giveBack()
 
     if !isLive { writer.writeRetained(chunks: !onFailure || !exit.isSuccess || isTimedOut) }
-    let fileProblems = files?.finish() ?? []
+    let fileProblems = files?.finish().problems ?? []
     for problem in fileProblems { complain(problem) }
     explain(exit, isTimedOut, wait.end, signals.thirdSignal)
     writer.finish(signal: exit.signal, isTimedOut: isTimedOut, after: endTime - start)

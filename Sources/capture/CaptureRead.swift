@@ -163,10 +163,13 @@ struct CaptureRead: AsyncParsableCommand {
       complain("cannot start a thread for \(path): \(error.message)")
       throw ExitCode(74)
     }
-    let problems = follow ? files.waitForEnd() : files.finish()
-    for problem in problems { complain(problem) }
+    let result = follow ? files.waitForEnd() : files.finish()
+    for error in result.errors { complain(error) }
+    if result.missingBytes > 0 {
+      complain("\(result.missingBytes) bytes lost; a marker says where")
+    }
     if recording.state == .abandoned { complain(abandonment(of: recording)) }
-    if !problems.isEmpty { throw ExitCode(74) }
+    if !result.errors.isEmpty { throw ExitCode(74) }
   }
 
   private func abandonment(of recording: RecordedSession) -> String {

@@ -16,10 +16,26 @@ import Synchronization
 /// faster than they accept, so that its output does not lap the thread. If a file cannot be
 /// written, the command goes on without it, and ``finish()`` reports that.
 final class OutputFiles: Sendable {
-  private struct Result {
-    var missingBytes = 0
-    var errors: [(path: Command.Text, error: WriteError)] = []
-    var complete: [Command.Text] = []
+  /// What became of the files.
+  struct Result {
+    /// The bytes that were overwritten before the thread read them.
+    fileprivate(set) var missingBytes = 0
+    fileprivate var failed: [(path: Command.Text, error: WriteError)] = []
+    fileprivate var written: [Command.Text] = []
+
+    /// The errors of files.
+    var errors: [String] {
+      failed.map { "cannot write to \($0.path): \($0.error.message); the file is not complete" }
+    }
+
+    /// Why files do not have all of the output.
+    var problems: [String] {
+      guard missingBytes > 0 else { return errors }
+      return errors
+        + written.map {
+          "\($0) is not complete: \(missingBytes) bytes came faster than it took them"
+        }
+    }
   }
 
   private let result = LockedState(Result())
@@ -38,27 +54,15 @@ final class OutputFiles: Sendable {
 
   /// Waits until the thread has written all of the session's output, and either the session is
   /// closed or the wait for its output has ended.
-  ///
-  /// - Returns: The errors of files, of which none is complete; empty if all are.
-  func finish() -> [String] {
+  func finish() -> Result {
     isOver.store(true, ordering: .releasing)
     return waitForEnd()
   }
 
   /// Waits until the thread has written all of the session's output, and the session is at its end.
-  ///
-  /// - Returns: As ``finish()``.
-  func waitForEnd() -> [String] {
+  func waitForEnd() -> Result {
     isDone.wait()
-    let result = result.withLock { $0 }
-    let errors = result.errors.map {
-      "cannot write to \($0.path): \($0.error.message); the file is not complete"
-    }
-    guard result.missingBytes > 0 else { return errors }
-    return errors
-      + result.complete.map {
-        "\($0) is not complete: \(result.missingBytes) bytes came faster than it took them"
-      }
+    return result.withLock { $0 }
   }
 
   // MARK: On the thread
@@ -100,9 +104,9 @@ final class OutputFiles: Sendable {
     result.withLock { result in
       for file in files {
         if let error = file.error {
-          result.errors.append((file.path, error))
+          result.failed.append((file.path, error))
         } else {
-          result.complete.append(file.path)
+          result.written.append(file.path)
         }
       }
     }

@@ -104,10 +104,10 @@ struct Cast: Sendable {
   mutating func lines(of output: Output) -> [UInt8] {
     let chunks = output.chunks
     append(chunks[..<output.gapIndex])
-    if output.missedChunks > 0 {
+    // Of a chunk that is larger than the capacity, only bytes are missed.
+    if output.missedChunks > 0 || output.missedBytes != 0 {
       asciicast.appendGap(
-        chunks: output.missedChunks, bytes: output.missedBytes,
-        at: chunks[output.gapIndex...].first?.timestamp)
+        bytes: output.missedBytes, at: chunks[output.gapIndex...].first?.timestamp)
     }
     append(chunks[output.gapIndex...])
     return asciicast.take()

@@ -108,7 +108,7 @@ import Testing
 
   @Test(
     "A timestamp that no producer stores is damage, and the chunk gets that of the one before",
-    arguments: [(1, 1 << 63), (2, .max), (3, 29), (5, 0)])
+    arguments: [(1, 1 << 63), (2, .max), (3, 19), (5, 0)])
   func damage(seq: Int, word: UInt64) throws {
     let directory = TemporaryDirectory()
     let path = directory.path + "/a.ring"
