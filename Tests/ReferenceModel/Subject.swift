@@ -44,12 +44,14 @@ extension Geometry {
 }
 
 /// A clock that shows ``Stamp/time(_:)`` of the chunk that is appended.
-final class SubjectClock: Sendable {
+package final class SubjectClock: Sendable {
   private let time = Atomic<Int64>(0)
 
-  var activity: ActivityClock { ActivityClock { [self] in time.load(ordering: .relaxed) } }
+  package init() {}
 
-  func show(_ value: Int64) { time.store(value, ordering: .relaxed) }
+  package var activity: ActivityClock { ActivityClock { [self] in time.load(ordering: .relaxed) } }
+
+  fileprivate func show(_ value: Int64) { time.store(value, ordering: .relaxed) }
 }
 
 // MARK: A session
@@ -63,7 +65,8 @@ package class SessionSubject: Subject, @unchecked Sendable {
     clock = nil
   }
 
-  fileprivate init(_ session: Session, _ clock: SubjectClock) {
+  /// - Parameter clock: The session's clock.
+  package init(_ session: Session, _ clock: SubjectClock) {
     itself = session
     self.clock = clock
   }
@@ -152,10 +155,10 @@ package final class ProducerSubject: SessionSubject, @unchecked Sendable {
     super.init(session, clock)
   }
 
-  /// - Precondition: no producer of the session is exclusive yet.
-  package init(takingProducerOf session: Session) {
+  /// - Precondition: no producer of the session is exclusive yet, and the clock is the session's.
+  package init(takingProducerOf session: Session, _ clock: SubjectClock) {
     producer = session.takeProducer()!
-    super.init(session)
+    super.init(session, clock)
   }
 
   package override func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
