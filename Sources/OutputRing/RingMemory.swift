@@ -108,10 +108,9 @@ final class RingMemory: @unchecked Sendable {
     unsafe (base + layout.headStart).assumingMemoryBound(to: UInt64.self)
   }
 
-  /// The timestamps, in the descriptors' order; nil without.
-  var timestamps: UnsafeMutablePointer<UInt64>? {
-    guard layout.hasTimestamps else { return nil }
-    return unsafe (base + layout.timestampStart).assumingMemoryBound(to: UInt64.self)
+  /// The timestamps, in the order of the descriptors; only if there are any.
+  var timestamps: UnsafeMutablePointer<UInt64> {
+    unsafe (base + layout.timestampStart).assumingMemoryBound(to: UInt64.self)
   }
 
   /// The timestamps of the head's chunks, in the order of their descriptors; only if there are any.

@@ -10,7 +10,6 @@ extension RingMemory {
     let slot = seq & slotMask
     let beforeWrap = min(count, layout.slotCount - slot)
     let words = unsafe storage.timestamps
-    let timestamps = unsafe timestamps!
     unsafe ring_copy_out(words, timestamps + slot, beforeWrap * 8, copyMethod)
     unsafe ring_copy_out(words + beforeWrap, timestamps, (count - beforeWrap) * 8, copyMethod)
   }

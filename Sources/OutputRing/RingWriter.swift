@@ -17,12 +17,11 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   let memory: RingMemory
 
   // The producer's private view. It is here and not in the shared region, so that writing it takes
-  // no cache line from a reader.
+  // no cache line from a reader. With more than 15 words, the compiler would call a function to see
+  // whether an optional writer is nil, which costs each append of a session's producer 2 ns.
   let counters: RingCounters
   private let descriptors: UnsafeMutablePointer<UInt64>
   private let payload: UnsafeMutableRawPointer
-  /// nil in a ring without timestamps.
-  private let timestamps: UnsafeMutablePointer<UInt64>?
   private let copyMethod: RingCopyMethod
   private let slotMask: Int
   private let payloadSize: Int
@@ -48,8 +47,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   /// Kept in a ring that has them (``RingLayout/hasTimestamps``). No chunk gets an earlier one than
   /// the chunk before it, nor one below 0: it then gets that chunk's, or 0.
   public var timestamp: Int64 = 0
-  /// The timestamp of the newest chunk.
-  private var lastTimestamp: Int64 = 0
+  /// The timestamp of the newest chunk; -1 in a ring without timestamps.
+  private var lastTimestamp: Int64
 
   /// Creates a ring and its writer.
   ///
@@ -103,10 +102,10 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     counters = memory.counters
     unsafe descriptors = memory.descriptors
     unsafe payload = memory.payload
-    unsafe timestamps = memory.timestamps
     copyMethod = memory.copyMethod
     slotMask = memory.slotMask
     payloadSize = memory.layout.payloadSize
+    lastTimestamp = memory.layout.hasTimestamps ? 0 : -1
     headRoom = memory.layout.headCapacity
     inlineLimit = headRoom > 0 || copyMethod == .atomicWords ? 0 : payloadSize
   }
@@ -268,7 +267,7 @@ extension RingWriter {
   private mutating func publish(seq: Int, end: Int, tag: Bool) {
     let descriptor = Descriptor(end: end, tag: tag)
     unsafe ring_store_relaxed(descriptors + (seq & slotMask), descriptor.word)  // W3
-    if let timestamps = unsafe timestamps { unsafe storeTimestamp(seq, in: timestamps) }
+    if lastTimestamp >= 0 { storeTimestamp(seq) }
     counters.publish(seq: seq)  // W4
     lastSeq = seq
     endOffset = end
@@ -276,9 +275,11 @@ extension RingWriter {
 
   /// W3: Stores the timestamp of a chunk that is about to be published.
   @inline(__always)
-  private mutating func storeTimestamp(_ seq: Int, in timestamps: UnsafeMutablePointer<UInt64>) {
+  private mutating func storeTimestamp(_ seq: Int) {
     lastTimestamp = max(lastTimestamp, timestamp)
-    unsafe ring_store_relaxed(timestamps + (seq & slotMask), UInt64(bitPattern: lastTimestamp))
+    // The timestamps follow the descriptors, of which there are as many.
+    let place = unsafe descriptors + (slotMask &+ 1) + (seq & slotMask)
+    unsafe ring_store_relaxed(place, UInt64(bitPattern: lastTimestamp))
   }
 }
 
@@ -308,7 +309,7 @@ extension RingWriter {
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
     unsafe ring_store_relaxed(memory.headDescriptors + lastSeq, Descriptor(end: end, tag: tag).word)
-    if layout.hasTimestamps {
+    if lastTimestamp >= 0 {
       let word = UInt64(max(lastTimestamp, timestamp))
       unsafe ring_store_relaxed(memory.headTimestamps + lastSeq, word)
     }

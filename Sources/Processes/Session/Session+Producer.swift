@@ -99,20 +99,10 @@ extension Session.Producer {
     _ bytes: UnsafeRawBufferPointer, to stream: StandardStream, now: ActivityClock.Instant
   ) {
     guard bytes.count > 0 else { return session.noteActivity(at: now) }
-    unsafe Self.append(bytes, stream, now.nanoseconds &- startTime, to: &writer!)
+    // Whether the ring keeps timestamps or not: a store costs less than to ask.
+    writer!.timestamp = now.nanoseconds &- startTime
+    unsafe writer!.append(bytes, tag: stream.tag)
     noteAppend(at: now)
-  }
-
-  /// Appends with a timestamp, whether the ring keeps it or not: a store costs less than to ask.
-  ///
-  /// The writer is a parameter so that it is looked for once.
-  @inline(__always)
-  private static func append(
-    _ bytes: UnsafeRawBufferPointer, _ stream: StandardStream, _ timestamp: Int64,
-    to writer: inout RingWriter
-  ) {
-    writer.timestamp = timestamp
-    unsafe writer.append(bytes, tag: stream.tag)
   }
 
   /// Appends one chunk, from any collection of bytes, such as `[UInt8]` or `"text".utf8`; see
