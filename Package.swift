@@ -100,7 +100,8 @@ let package = Package(
       name: "ProcessHostTests", dependencies: ["CSpawn", "OutputRing", "ProcessHost"],
       swiftSettings: strict),
     .testTarget(
-      name: "CaptureTests", dependencies: ["capture", "ProcessHost"], swiftSettings: strict),
+      name: "CaptureTests", dependencies: ["capture", "CaptureFormat", "ProcessHost"],
+      swiftSettings: strict),
     .testTarget(
       name: "BenchmarkTests", dependencies: ["BenchmarkContenders", "BenchmarkHarness"],
       swiftSettings: strict),

@@ -80,7 +80,7 @@ struct Benchmarks: ParsableCommand {
     ChildWriter.runIfChild()
     let all =
       appendCases() + readCases() + togetherCases() + sessionCases() + waitCases() + lineCases()
-      + recordCases() + captureCases() + processCases() + launchCases()
+      + timestampCases() + recordCases() + captureCases() + processCases() + launchCases()
     if document || verify { return try document(all) }
     try ReleaseBuild.rerunIfDebug()
     if let copy {

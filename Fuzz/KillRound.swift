@@ -39,7 +39,7 @@ struct KillRound {
       ? random.pick([.killedEarly, .killedEarly, .killedWhenClosed, .closed, .left]) : .killed
     let geometry = Geometry.session(
       capacity: random.pick([1, 100, 5_000, 70_000, 300_000, Session.maxBufferBytes, 4 << 20]),
-      kind: random.pick([.session, .producer]))
+      kind: random.pick([.session, .producer]), timestamps: random.oneIn(2))
     lastSeq = random.within(1...20_000)
     let isClosing = end == .closed || end == .killedWhenClosed
     var stress = Stress(
@@ -69,12 +69,14 @@ extension KillRound {
   /// there, and the last one again when the session is closed.
   func produce(to path: String) throws {
     alarm(120)
+    let clock = SubjectClock()
     let session = try Session(
       recordingTo: path, id: "\(seed)", workspaceID: "kill rounds",
-      capacity: stress.geometry.capacity, command: ["fuzz", "\(seed)"])
+      capacity: stress.geometry.capacity, timestamps: stress.geometry.timestamps,
+      command: ["fuzz", "\(seed)"], clock: clock.activity)
     let subject =
       stress.geometry.kind == .producer
-      ? ProducerSubject(takingProducerOf: session) : SessionSubject(session)
+      ? ProducerSubject(takingProducerOf: session, clock) : SessionSubject(session, clock)
     tell(0)
     stress.produce(on: subject) { seq in
       if seq % interval == 0, seq != stress.chunks { tell(seq) }

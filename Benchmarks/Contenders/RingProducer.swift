@@ -14,8 +14,8 @@ import Processes
 package final class RingProducer {
   package let writer: UnsafeMutablePointer<RingWriter>
 
-  package init(copyMethod: RingCopyMethod = .current) {
-    let layout = RingLayout(capacity: Session.maxBufferBytes)
+  package init(copyMethod: RingCopyMethod = .current, timestamps: Bool = false) {
+    let layout = RingLayout(capacity: Session.maxBufferBytes, timestamps: timestamps)
     unsafe writer = .allocate(capacity: 1)
     unsafe writer.initialize(to: RingWriter(layout, copyMethod: copyMethod))
   }

@@ -5,9 +5,10 @@ package import Processes
 package final class SessionProducer {
   package let producer: UnsafeMutablePointer<Session.Producer>
 
-  package init() {
+  package init(timestamps: Bool = false) {
     unsafe producer = .allocate(capacity: 1)
-    unsafe producer.initialize(to: Session.Producer(id: "s", workspaceID: "w"))
+    unsafe producer.initialize(
+      to: Session.Producer(id: "s", workspaceID: "w", timestamps: timestamps))
   }
 
   deinit {

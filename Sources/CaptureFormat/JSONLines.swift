@@ -19,7 +19,9 @@ package struct JSONLines<Failure: Error> {
   package mutating func append(_ chunks: some Sequence<Chunk>) throws(Failure) {
     for chunk in chunks {
       append(
-        #"{"seq":\#(chunk.seq),"stream":"\#(chunk.stream)","offset":\#(chunk.offset),"data_b64":""#)
+        #"{"seq":\#(chunk.seq),"stream":"\#(chunk.stream)","offset":\#(chunk.offset)"#)
+      if let time = chunk.timestamp { append(#","time":\#(fixed(time / .seconds(1), 6))"#) }
+      append(#","data_b64":""#)
       // Pieces of a multiple of 3 bytes, whose encodings can be joined.
       let pieceSize = jsonBufferSize / 4 * 3
       var rest = chunk.data[...]
@@ -45,6 +47,7 @@ package struct JSONLines<Failure: Error> {
       "total_bytes":\(totals.totalBytes),"missed_chunks":\(totals.missedChunks),\
       "missed_bytes":\(totals.missedBytes.map(String.init) ?? "null"),"signal":\(totals.signal.map(String.init) ?? "null"),\
       "timed_out":\(totals.isTimedOut),"seconds":\(fixed(totals.seconds, 3))\
+      \(totals.start.map { ",\"start\":\(fixed($0 / .seconds(1), 6))" } ?? "")\
       \(totals.recording.map(fields) ?? "")}
 
       """)
@@ -84,17 +87,27 @@ private let jsonBufferSize = 64 * 1024
 
 /// A text as JSON has it between quotation marks.
 package func jsonEscaped(_ text: String) -> String {
-  var result = ""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\"", "\\":
-      result += "\\\(scalar)"
-    case "\u{0}"..<" ":
-      let digits = String(scalar.value, radix: 16)
-      result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-    default:
-      result.unicodeScalars.append(scalar)
+  var bytes: [UInt8] = []
+  bytes.appendJSONEscaped(text)
+  return String(decoding: bytes, as: UTF8.self)
+}
+
+extension [UInt8] {
+  /// Appends a text as JSON has it between quotation marks.
+  mutating func appendJSONEscaped(_ text: String) {
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        append(UInt8(ascii: "\\"))
+        append(byte)
+      case UInt8(ascii: "\n"): append(contentsOf: "\\n".utf8)
+      case UInt8(ascii: "\r"): append(contentsOf: "\\r".utf8)
+      case 0..<0x20:
+        let digits = String(byte, radix: 16)
+        append(contentsOf: "\\u00\(byte < 0x10 ? "0" : "")\(digits)".utf8)
+      default:
+        append(byte)
+      }
     }
   }
-  return result
 }

@@ -17,6 +17,8 @@ package struct Totals {
   package var isTimedOut: Bool
   /// How long the command ran.
   package var seconds: Double
+  /// When the session began, since the beginning of 1970 UTC; nil without timestamps.
+  package var start: Duration?
   /// More about what was read from a recording; nil where there is none.
   package var recording: Recording?
 
@@ -39,7 +41,8 @@ package struct Totals {
   package init(
     exitCode: Int32?, isAlive: Bool, isClosed: Bool, writtenChunks: Int, lostBytes: Int,
     totalBytes: Int, missedChunks: Int, missedBytes: Int?, signal: Int32? = nil,
-    isTimedOut: Bool = false, seconds: Double = 0, recording: Recording? = nil
+    isTimedOut: Bool = false, seconds: Double = 0, start: Duration? = nil,
+    recording: Recording? = nil
   ) {
     self.exitCode = exitCode
     self.isAlive = isAlive
@@ -52,6 +55,7 @@ package struct Totals {
     self.signal = signal
     self.isTimedOut = isTimedOut
     self.seconds = seconds
+    self.start = start
     self.recording = recording
   }
 }

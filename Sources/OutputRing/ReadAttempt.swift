@@ -134,8 +134,10 @@ extension RingMemory {
     // R4 describe. The number of descriptors and the payload's length are confirmed by now.
     let count = last - first + 1
     let storage = batch.makeRoom(
-      bytes: end - begin, chunks: count, head: headPart?.room ?? BatchStorage.Head())
+      bytes: end - begin, chunks: count, head: headPart?.room ?? BatchStorage.Head(),
+      hasTimestamps: layout.hasTimestamps)
     copyDescriptors(from: first - 1, count: count + 1, to: storage)
+    if layout.hasTimestamps { copyTimestamps(from: first, count: count, to: storage) }
     probe.reached(.copiedDescriptors)
     let firstIntactSlot = counters.announcedSeqAfterDescriptors() &- layout.slotCount &+ 1
     var reused = max(0, firstIntactSlot &- (first - 1))
@@ -169,6 +171,7 @@ extension RingMemory {
     batch.summary.isDamaged = isDamaged
     guard kept < count else { return .lapped }
     batch.setChunks(kept..<count, firstSeq: first + kept)
+    if !isTrusted, !storage.mendTimestamps(from: kept) { batch.summary.isDamaged = true }
     return .complete
   }
 
@@ -177,7 +180,8 @@ extension RingMemory {
   private func readHead(
     _ part: HeadPart, in window: RetainedWindow, status: UInt64, into batch: inout RingBatch
   ) -> ReadAttempt.Outcome {
-    let storage = batch.makeRoom(bytes: 0, chunks: 0, head: part.room)
+    let storage = batch.makeRoom(
+      bytes: 0, chunks: 0, head: part.room, hasTimestamps: layout.hasTimestamps)
     storage.setBegin(part.end)
     guard copyHead(part, to: storage, before: 0) else { return .stale }
     batch.summary = account(
@@ -185,6 +189,7 @@ extension RingMemory {
       kept: part.last + 1, at: part.end, isLapped: false, last: part.last, end: part.end)
     batch.summary.lostBytes = window.lostBytes
     batch.setChunks(0..<0, firstSeq: part.last + 1)
+    if !isTrusted, !storage.mendTimestamps(from: 0) { batch.summary.isDamaged = true }
     return .complete
   }
 

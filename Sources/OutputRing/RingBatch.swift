@@ -55,10 +55,12 @@ public struct RingBatch: Sendable {
   /// - Parameters:
   ///   - bytes: The most payload a read will find; the ring's capacity is always enough.
   ///   - chunks: The most chunks a read will find; the ring's `chunkLimit` is always enough.
+  ///   - timestamps: Whether the ring has timestamps.
   /// - Precondition: neither is negative.
-  public init(reservingBytes bytes: Int, chunks: Int) {
+  public init(reservingBytes bytes: Int, chunks: Int, timestamps: Bool = false) {
     precondition(bytes >= 0 && chunks >= 0, "a batch cannot have room for less than nothing")
-    storage = BatchStorage(bytes: bytes, descriptors: chunks + 1)
+    storage = BatchStorage(
+      bytes: bytes, descriptors: chunks + 1, timestamps: timestamps ? chunks : 0)
   }
 }
 
@@ -72,6 +74,12 @@ public struct RingChunk: Sendable {
   public let tag: Bool
   /// The payload; never empty.
   public let data: ChunkBytes
+  /// The timestamp, or -1: an optional would take twice the room.
+  let timestampOrNone: Int64
+
+  /// When the chunk was appended, in the owner's unit; nil in a ring without timestamps. Never less
+  /// than that of the chunk before. See ``RingWriter/timestamp``.
+  public var timestamp: Int64? { timestampOrNone < 0 ? nil : timestampOrNone }
 }
 
 extension RingBatch: RandomAccessCollection {
@@ -94,7 +102,8 @@ extension RingBatch: RandomAccessCollection {
     return RingChunk(
       seq: firstSeq + index, offset: begin, tag: own.tag,
       data: ChunkBytes(
-        storage: storage, origin: head.byteCount + begin - storage.begin(0), count: own.end - begin)
+        storage: storage, origin: head.byteCount + begin - storage.begin(0), count: own.end - begin),
+      timestampOrNone: storage.timestamp(firstIndex + index)
     )
   }
 
@@ -109,7 +118,8 @@ extension RingBatch: RandomAccessCollection {
       data: ChunkBytes(
         storage: storage,
         origin: payloadOrigin(of: storage) + begin - storage.begin(storage.headStart),
-        count: own.end - begin))
+        count: own.end - begin),
+      timestampOrNone: storage.headTimestamp(index))
   }
 
   /// Where the first chunk's bytes lie in the storage's payload: the head's lie right before those
@@ -179,13 +189,17 @@ extension RingBatch {
   ///   - bytes: The payload of the chunks behind the head.
   ///   - chunks: The number of these.
   ///   - head: The head's chunks that the batch is to hold besides.
+  ///   - hasTimestamps: Whether the chunks have timestamps.
   mutating func makeRoom(
-    bytes: Int, chunks: Int, head: BatchStorage.Head = BatchStorage.Head()
+    bytes: Int, chunks: Int, head: BatchStorage.Head = BatchStorage.Head(), hasTimestamps: Bool
   ) -> BatchStorage {
     let bytes = head.byteCount + bytes
     let descriptors = chunks + 1 + head.descriptorCount
-    if storage == nil || !storage!.reuse(bytes: bytes, descriptors: descriptors) {
-      storage = BatchStorage(bytes: bytes, descriptors: descriptors)
+    let timestamps = hasTimestamps ? chunks + head.count : 0
+    if storage == nil
+      || !storage!.reuse(bytes: bytes, descriptors: descriptors, timestamps: timestamps)
+    {
+      storage = BatchStorage(bytes: bytes, descriptors: descriptors, timestamps: timestamps)
     }
     storage!.setHead(head)
     return storage!
@@ -292,6 +306,9 @@ extension RingBatch {
 /// same form. The payload then begins with as much room as the head's has, which ends up right
 /// before that of the first chunk that was not lapped: all payload is contiguous.
 ///
+/// With timestamps, these follow the descriptors: first those of the chunks behind the head, then
+/// the head's.
+///
 /// It is written only while one batch alone refers to it. After that, what it holds never changes.
 @safe
 @usableFromInline
@@ -300,8 +317,10 @@ struct BatchStorage: @unchecked Sendable {
   struct Counts {
     /// The words allocated, for descriptors and payload together.
     let words: Int
-    /// The words in use for descriptors; the payload begins behind them.
+    /// The words in use for descriptors and timestamps; the payload begins behind them.
     @usableFromInline var descriptors: Int
+    /// The words of these that are timestamps: one for each chunk, or 0.
+    var timestamps: Int
     /// The chunks of a ring's head.
     var head = Head()
   }
@@ -318,19 +337,24 @@ struct BatchStorage: @unchecked Sendable {
   @usableFromInline var buffer: ManagedBuffer<Counts, UInt64>
 
   /// Allocates room for a batch.
-  init(bytes: Int, descriptors: Int) {
-    let words = Self.wordsNeeded(bytes: bytes, descriptors: descriptors)
-    buffer = .create(minimumCapacity: words) { _ in Counts(words: words, descriptors: descriptors) }
+  init(bytes: Int, descriptors: Int, timestamps: Int = 0) {
+    let used = descriptors + timestamps
+    let words = Self.wordsNeeded(bytes: bytes, descriptors: used)
+    buffer = .create(minimumCapacity: words) { _ in
+      Counts(words: words, descriptors: used, timestamps: timestamps)
+    }
   }
 
   /// Makes room in the memory that is there, if it is large enough and nothing else refers to it.
   ///
   /// - Returns: Whether there is room.
-  mutating func reuse(bytes: Int, descriptors: Int) -> Bool {
+  mutating func reuse(bytes: Int, descriptors: Int, timestamps: Int = 0) -> Bool {
+    let used = descriptors + timestamps
     guard isKnownUniquelyReferenced(&buffer),
-      buffer.header.words >= Self.wordsNeeded(bytes: bytes, descriptors: descriptors)
+      buffer.header.words >= Self.wordsNeeded(bytes: bytes, descriptors: used)
     else { return false }
-    buffer.header.descriptors = descriptors
+    buffer.header.descriptors = used
+    buffer.header.timestamps = timestamps
     return true
   }
 
@@ -373,7 +397,8 @@ extension BatchStorage {
   /// The index of the descriptor that says where the head's first chunk begins.
   var headStart: Int {
     unsafe buffer.withUnsafeMutablePointerToHeader { header in
-      unsafe header.pointee.descriptors - header.pointee.head.descriptorCount
+      unsafe header.pointee.descriptors - header.pointee.timestamps
+        - header.pointee.head.descriptorCount
     }
   }
 

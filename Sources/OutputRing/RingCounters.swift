@@ -12,6 +12,8 @@ import CRingShims
 //   publishedSeq                    the newest chunk that readers may see
 //   headSeq                         the newest chunk of the head; 0 without one
 //   descriptors, payload            rings; see RingLayout
+//   timestamps                      only where asked for: a word beside each descriptor, for which
+//                                   holds what holds for that
 //   head's descriptors and payload  areas of which each byte is written once
 //   status                          one word of the owner's, stored by the producer only
 //   window cache, reported loss     words that only readers store; see RetainedWindow
@@ -35,7 +37,7 @@ import CRingShims
 //
 //   W1 announce   store announcedSeq and announcedOffset; RING(announce)
 //   W2 copy       copy the payload into its place
-//   W3 describe   store the descriptor
+//   W3 describe   store the descriptor, and the timestamp
 //   W4 publish    RING(publish): store publishedSeq
 //
 //   A chunk larger than the slack repeats W1 and W2 for each of its pieces. A reservation announces
@@ -50,7 +52,8 @@ import CRingShims
 //                 a search of the descriptors, confirmed after RING(descriptors)
 //   R3 select     load the ends of the first and the last chunk to read; confirm them after
 //                 RING(descriptors), and only then use them as bounds
-//   R4 describe   copy the descriptors of these chunks; confirm them after RING(descriptors)
+//   R4 describe   copy the descriptors and timestamps of these chunks; confirm them after
+//                 RING(descriptors)
 //   R5 copy       copy their payload piece by piece; confirm each piece after RING(payload)
 //   R6 account    count what was delivered and what was missed
 //

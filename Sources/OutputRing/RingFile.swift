@@ -140,6 +140,8 @@ extension RingLayout {
       unsafe ring_store_relaxed(words + index, word)
     }
     unsafe ring_store_relaxed(words + Self.headCapacityByte / 8, UInt64(headCapacity))
+    unsafe ring_store_relaxed(
+      words + Self.featuresByte / 8, hasTimestamps ? Self.timestampsFeature : 0)
     if metadataCapacity > 0 {
       unsafe ring_store_relaxed(words + Self.metadataCountByte / 8, UInt64(metadata.count))
       let boot = Boot.current
@@ -226,12 +228,16 @@ extension RingFile {
       throw RingFileError(path, .otherVersion(header[1]))
     }
     let headCapacity = unsafe ring_load_relaxed(words + RingLayout.headCapacityByte / 8)
-    guard let layout = RingLayout(header: header, headCapacity: headCapacity),
-      layout.regionSize == size
-    else { throw RingFileError(path, .damagedHeader) }
-    guard unsafe ring_load_relaxed(words + RingLayout.reservedByte / 8) == 0 else {
+    let features = unsafe ring_load_relaxed(words + RingLayout.featuresByte / 8)
+    guard [0, RingLayout.timestampsFeature].contains(features) else {
       throw RingFileError(path, .unknownFeature)
     }
+    guard
+      let layout = RingLayout(
+        header: header, headCapacity: headCapacity,
+        timestamps: features == RingLayout.timestampsFeature),
+      layout.regionSize == size
+    else { throw RingFileError(path, .damagedHeader) }
     return layout
   }
 }

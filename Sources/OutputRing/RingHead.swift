@@ -103,6 +103,7 @@ extension RingMemory {
     unsafe words[0] = Descriptor(end: part.begin, tag: false).word
     let count = part.last - part.first + 1
     unsafe ring_copy_out(words + 1, headDescriptors + (part.first - 1), count * 8, copyMethod)
+    if layout.hasTimestamps { copyHeadTimestamps(of: part, to: storage) }
     let place = unsafe storage.payload + (storage.begin(index) - storage.begin(0))
     unsafe ring_copy_out(place, headPayload + part.begin, part.end - part.begin, copyMethod)
     guard !isTrusted else { return true }

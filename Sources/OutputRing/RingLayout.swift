@@ -20,6 +20,15 @@
 ///  └──────────────────────┴──────────────────────┘
 /// ```
 ///
+/// With timestamps, as many words follow the descriptors, and as many those of the head:
+///
+/// ```
+///   descriptorStart    timestampStart     payloadStart     headStart      headTimestampStart
+///  ┌──────────────────┬──────────────────┬─────────┐      ┌──────────────┬──────────────┬─────────┐
+///  │ descriptors      │ timestamps       │ payload │  …   │ descriptors  │ timestamps   │ payload │
+///  └──────────────────┴──────────────────┴─────────┘      └──────────────┴──────────────┴─────────┘
+/// ```
+///
 /// - A *descriptor* is one word: the offset at which its chunk ends, shifted left by one, and the
 ///   chunk's tag in bit 0. The descriptor of seq `s` is in slot `s mod slotCount`; seq 0 stands for
 ///   the beginning, and ends at offset 0. A chunk begins where its predecessor ends.
@@ -31,6 +40,7 @@
 ///   bytes and `headChunkLimit` chunks. Each byte of it is written once. The descriptor of seq `s`
 ///   is word `s - 1`, the payload byte of offset `o` is byte `o`. The ring has descriptors of these
 ///   chunks as well, but not their payload: its first chunk begins where the head ends.
+/// - A *timestamp* is one word, in the place that its chunk's descriptor has among the descriptors.
 public struct RingLayout: Sendable, Hashable {
   /// The cap: the most payload bytes ever retained.
   public let capacity: Int
@@ -43,6 +53,8 @@ public struct RingLayout: Sendable, Hashable {
   public let slotCount: Int
   /// The most bytes of the first chunks that are never evicted; 0 for none.
   public let headCapacity: Int
+  /// Whether each chunk has a timestamp; see ``RingWriter/timestamp``.
+  public let hasTimestamps: Bool
   /// The bytes kept for the owner's metadata: 0 in memory, ``metadataRoom`` in a file.
   var metadataCapacity = 0
 
@@ -80,9 +92,12 @@ public struct RingLayout: Sendable, Hashable {
   ///   - reservationLimit: The most bytes of one reservation, from 1 to ``maxCapacity``.
   ///   - headCapacity: The most bytes of the first chunks, never to be evicted, that are retained
   ///     besides `capacity`; from 0 to ``maxCapacity``.
+  ///   - timestamps: Whether to keep a timestamp with each chunk, in 8 bytes more for each slot and
+  ///     each chunk that the head has room for. Of these, a ring in memory occupies what it uses.
   /// - Precondition: each parameter is within its range.
   public init(
-    capacity: Int, chunkLimit: Int? = nil, reservationLimit: Int = 65_536, headCapacity: Int = 0
+    capacity: Int, chunkLimit: Int? = nil, reservationLimit: Int = 65_536, headCapacity: Int = 0,
+    timestamps: Bool = false
   ) {
     let chunkLimit = chunkLimit ?? Self.defaultChunkLimit(capacity: capacity)
     precondition(
@@ -98,6 +113,7 @@ public struct RingLayout: Sendable, Hashable {
       "ring headCapacity must be from 0 to \(Self.maxCapacity) bytes, not \(headCapacity)")
     self.capacity = capacity
     self.headCapacity = headCapacity
+    hasTimestamps = timestamps
     self.chunkLimit = min(chunkLimit, capacity)
     self.reservationLimit = reservationLimit
     // A reader also needs the slot before the oldest retained chunk, and the producer one for the
@@ -118,8 +134,9 @@ extension RingLayout {
 
   static let statusByte = 64
   static let headCapacityByte = 72
-  /// A word of the header that is 0 until there is something for it to describe: times of chunks.
-  static let reservedByte = 80
+  /// A word of the header that says which parts a ring has besides: 0, or ``timestampsFeature``.
+  static let featuresByte = 80
+  static let timestampsFeature: UInt64 = 1
   static let metadataCountByte = 88
   static let bootByte = 96
   package static let controlStart = 128
@@ -129,10 +146,14 @@ extension RingLayout {
   static let metadataRoom = 4_096
 
   package var descriptorStart: Int { Self.metadataStart + metadataCapacity }
-  package var payloadStart: Int { descriptorStart + slotCount * 8 }
+  package var timestampStart: Int { descriptorStart + slotCount * 8 }
+  package var payloadStart: Int { timestampStart + (hasTimestamps ? slotCount * 8 : 0) }
   /// Where the head's descriptors lie: behind the payload, on a cache line of their own.
   package var headStart: Int { (payloadStart + payloadSize + 127) & ~127 }
-  package var headPayloadStart: Int { headStart + headChunkLimit * 8 }
+  package var headTimestampStart: Int { headStart + headChunkLimit * 8 }
+  package var headPayloadStart: Int {
+    headTimestampStart + (hasTimestamps ? headChunkLimit * 8 : 0)
+  }
 
   /// The words at the beginning of the region, by which a program that maps it knows its contents.
   /// The first is the magic.
@@ -152,7 +173,8 @@ extension RingLayout {
   /// - Parameters:
   ///   - header: ``headerCount`` words, which may be any.
   ///   - headCapacity: The word for the head's capacity, likewise.
-  init?(header: [UInt64], headCapacity: UInt64) {
+  ///   - timestamps: Whether the header says that there are timestamps.
+  init?(header: [UInt64], headCapacity: UInt64, timestamps: Bool) {
     guard header.count == Self.headerCount, header[2...7].allSatisfy({ $0 <= 1 << 40 }),
       headCapacity <= UInt64(Self.maxCapacity)
     else { return nil }
@@ -162,7 +184,7 @@ extension RingLayout {
     else { return nil }
     self.init(
       capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
-      headCapacity: Int(headCapacity))
+      headCapacity: Int(headCapacity), timestamps: timestamps)
     metadataCapacity = Self.metadataRoom
     guard self.header == header else { return nil }
   }

@@ -108,6 +108,16 @@ final class RingMemory: @unchecked Sendable {
     unsafe (base + layout.headStart).assumingMemoryBound(to: UInt64.self)
   }
 
+  /// The timestamps, in the order of the descriptors; only if there are any.
+  var timestamps: UnsafeMutablePointer<UInt64> {
+    unsafe (base + layout.timestampStart).assumingMemoryBound(to: UInt64.self)
+  }
+
+  /// The timestamps of the head's chunks, in the order of their descriptors; only if there are any.
+  var headTimestamps: UnsafeMutablePointer<UInt64> {
+    unsafe (base + layout.headTimestampStart).assumingMemoryBound(to: UInt64.self)
+  }
+
   /// The payload of the head's chunks.
   @inline(__always)
   var headPayload: UnsafeMutableRawPointer { unsafe base + layout.headPayloadStart }

@@ -70,7 +70,7 @@ public struct RingReader: Sendable {
   ///
   /// Allocates nothing if the batch has room and neither it nor one of its chunks has been copied;
   /// otherwise the batch gets fresh memory, so that the bytes of a chunk never change.
-  /// ``RingBatch/init(reservingBytes:chunks:)`` makes a batch with room.
+  /// ``RingBatch/init(reservingBytes:chunks:timestamps:)`` makes a batch with room.
   ///
   /// The parameters and the complexity are those of ``read(since:maxBytes:)``.
   public func read(

@@ -17,7 +17,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   let memory: RingMemory
 
   // The producer's private view. It is here and not in the shared region, so that writing it takes
-  // no cache line from a reader.
+  // no cache line from a reader. With more than 15 words, the compiler would call a function to see
+  // whether an optional writer is nil, which costs each append of a session's producer 2 ns.
   let counters: RingCounters
   private let descriptors: UnsafeMutablePointer<UInt64>
   let payload: UnsafeMutableRawPointer
@@ -39,6 +40,15 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   private var reservedOffset = 0
   /// Where `endOffset` lies in the payload: `endOffset mod payloadSize`.
   var position = 0
+
+  /// The timestamp of the chunks that are appended from now on, in a unit of the owner's; 0 at
+  /// first.
+  ///
+  /// Kept in a ring that has them (``RingLayout/hasTimestamps``). No chunk gets an earlier one than
+  /// the chunk before it, nor one below 0: it then gets that chunk's, or 0.
+  public var timestamp: Int64 = 0
+  /// The timestamp of the newest chunk; -1 in a ring without timestamps.
+  private var lastTimestamp: Int64
 
   /// Creates a ring and its writer.
   ///
@@ -95,6 +105,7 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     copyMethod = memory.copyMethod
     slotMask = memory.slotMask
     payloadSize = memory.layout.payloadSize
+    lastTimestamp = memory.layout.hasTimestamps ? 0 : -1
     headRoom = memory.layout.headCapacity
     inlineLimit = headRoom > 0 || copyMethod == .atomicWords ? 0 : payloadSize
   }
@@ -256,11 +267,12 @@ extension RingWriter {
     if position >= payloadSize { position &-= payloadSize }
   }
 
-  /// W3: Stores the descriptor of a chunk whose payload is in place.
+  /// W3: Stores the descriptor and the timestamp of a chunk whose payload is in place.
   @inline(__always)
-  func describe(seq: Int, end: Int, tag: Bool) {
+  mutating func describe(seq: Int, end: Int, tag: Bool) {
     let descriptor = Descriptor(end: end, tag: tag)
     unsafe ring_store_relaxed(descriptors + (seq & slotMask), descriptor.word)
+    if lastTimestamp >= 0 { storeTimestamp(seq) }
   }
 
   /// W3 and W4: Stores the descriptor of a chunk whose payload is in place, and publishes it.
@@ -270,6 +282,15 @@ extension RingWriter {
     counters.publish(seq: seq)
     lastSeq = seq
     endOffset = end
+  }
+
+  /// W3: Stores the timestamp of a chunk that is about to be published.
+  @inline(__always)
+  private mutating func storeTimestamp(_ seq: Int) {
+    lastTimestamp = max(lastTimestamp, timestamp)
+    // The timestamps follow the descriptors, of which there are as many.
+    let place = unsafe descriptors + (slotMask &+ 1) + (seq & slotMask)
+    unsafe ring_store_relaxed(place, UInt64(bitPattern: lastTimestamp))
   }
 }
 
@@ -299,6 +320,10 @@ extension RingWriter {
     let seq = lastSeq &+ 1
     let end = endOffset &+ count
     unsafe ring_store_relaxed(memory.headDescriptors + lastSeq, Descriptor(end: end, tag: tag).word)
+    if lastTimestamp >= 0 {
+      let word = UInt64(max(lastTimestamp, timestamp))
+      unsafe ring_store_relaxed(memory.headTimestamps + lastSeq, word)
+    }
     counters.storeHeadSeq(seq)
     position = end % payloadSize
     publish(seq: seq, end: end, tag: tag)

@@ -19,18 +19,22 @@ extension Capture {
   @MainActor
   func run(_ given: CommandLineSplit) async throws {
     // Done while signals still have their default effect: opening a FIFO may take forever.
-    let file = try openFile(given.output)
+    let plainFile = try openFile(given.output, for: "--output")
+    var castFile = try openFile(given.asciicast, for: "--asciicast")
     let (wait, terminal) = (OutputWait(), OwnTerminal())
-    let signals = try takeSignals(wait, terminal)
+    let sizes = TerminalSizes(ownTerminalSize() ?? TerminalSize())
+    let signals = try takeSignals(wait, terminal, sizes)
     ignoreBrokenPipes()
     let session = try makeSession(given)
-    try startCopying(session, to: file)
+    castFile?.begin(Cast(of: session, running: given.command.map(\.description), in: sizes))
+    let files = try startCopying(session, to: [plainFile, castFile].compactMap(\.self))
     let liveGate = lossless ? OutputGate() : nil
     let start = ContinuousClock.now
     let process: HostedProcess
     do {
       process = try await launch(
-        given.command, into: session, heldUpBy: [file?.gate, liveGate].compactMap(\.self))
+        given.command, in: sizes.first, into: session,
+        heldUpBy: [files?.gate, liveGate].compactMap(\.self))
     } catch {
       // Nothing was recorded, and the next attempt may use the name.
       if let ring { unsafe unlink(ring) }
@@ -45,7 +49,7 @@ extension Capture {
     let timer = timeLimit?.start(for: process)
     let end = watchEnd(of: process, timer, wait)
 
-    var writer = OutputWriter(session: session, format: format)
+    var writer = OutputWriter(session: session, format: outputFormat(json: json, timestamps))
     if isLive {
       await writer.follow(until: { wait.end != nil }, heldUpBy: liveGate) {
         // The command gets the signal that it would have got if it had written to the pipe itself.
@@ -64,39 +68,38 @@ extension Capture {
     if let tail {
       let start = TailStart(lines: tail, of: session)
       writer = OutputWriter(
-        session: session, since: start.cursor, skipping: start.skipped, format: format)
+        session: session, since: start.cursor, skipping: start.skipped,
+        format: outputFormat(json: json, timestamps))
     }
     if !isLive { writer.writeRetained(chunks: !onFailure || !exit.isSuccess || isTimedOut) }
-    let fileProblem = file?.finish()
-    if let fileProblem { complain(fileProblem) }
+    let fileProblems = files?.finish().problems ?? []
+    for problem in fileProblems { complain(problem) }
     explain(exit, isTimedOut, wait.end, signals.thirdSignal)
     writer.finish(signal: exit.signal, isTimedOut: isTimedOut, after: endTime - start)
     if stats { writeStatistics(of: session, elapsed) }
 
     if isTimedOut, !preserveStatus { throw ExitCode(exit == .signaled(SIGKILL) ? 137 : 124) }
     if let signal = signals.fatalSignal(after: exit) { SignalSource.end(by: signal.rawValue) }
-    let isIncomplete = writer.hasFailed || fileProblem != nil
+    let isIncomplete = writer.hasFailed || !fileProblems.isEmpty
     throw ExitCode(exit.isSuccess && isIncomplete ? 74 : exit.code)
   }
 
-  private var format: any OutputFormat { json ? JSONFormat() : PlainFormat() }
-
-  private func openFile(_ path: Command.Text?) throws -> OutputFile? {
+  private func openFile(_ path: Command.Text?, for option: String) throws -> OutputTarget? {
     guard let path else { return nil }
     do throws(WriteError) {
-      return try OutputFile(path: path)
+      return try OutputTarget(path: path)
     } catch {
-      throw fail("cannot open \(path) for --output: \(error.message)", status: 125)
+      throw fail("cannot open \(path) for \(option): \(error.message)", status: 125)
     }
   }
 
   private func takeSignals(
-    _ wait: OutputWait, _ terminal: OwnTerminal
+    _ wait: OutputWait, _ terminal: OwnTerminal, _ sizes: TerminalSizes
   ) throws -> SignalForwarder {
     do throws(SystemError) {
       try Reserve.check()
       return try SignalForwarder.start(
-        wait, terminal, resizes: tty, sharesTerminal: foreground)
+        wait, terminal, sizes: tty ? sizes : nil, sharesTerminal: foreground)
     } catch {
       throw fail(
         "cannot get the threads and descriptors that capture needs: \(error.message)", status: 125)
@@ -104,11 +107,12 @@ extension Capture {
   }
 
   private func makeSession(_ given: CommandLineSplit) throws -> Session {
+    let timestamps = timestamps || given.asciicast != nil
     guard let ring = given.ring else {
       do throws(RingAllocationError) {
         return try Session(
           allocating: "capture", capacity: capacity ?? Session.maxBufferBytes,
-          headCapacity: head ?? 0)
+          headCapacity: head ?? 0, timestamps: timestamps)
       } catch {
         throw fail("\(error)", status: 125)
       }
@@ -119,23 +123,30 @@ extension Capture {
     do throws(RingFileError) {
       return try Session(
         recordingTo: path, capacity: capacity ?? Session.maxBufferBytes,
-        headCapacity: head ?? 0, commandBytes: given.command.map(\.bytes))
+        headCapacity: head ?? 0, timestamps: timestamps, commandBytes: given.command.map(\.bytes))
     } catch {
       throw fail("cannot make the file of --ring: \(error)", status: 125)
     }
   }
 
-  private func startCopying(_ session: Session, to file: OutputFile?) throws {
+  /// Starts to copy the session to files; returns nil if there are none.
+  private func startCopying(
+    _ session: Session, to targets: [OutputTarget]
+  ) throws -> OutputFiles? {
+    guard !targets.isEmpty else { return nil }
+    let files = OutputFiles()
     do throws(SystemError) {
-      try file?.start(copying: session)
+      try files.start(copying: session, to: targets)
     } catch {
-      throw fail("cannot start a thread for --output: \(error.message)", status: 125)
+      throw fail("cannot start a thread for the output's files: \(error.message)", status: 125)
     }
+    return files
   }
 
   @MainActor
   private func launch(
-    _ words: [Command.Text], into session: Session, heldUpBy gates: [OutputGate]
+    _ words: [Command.Text], in size: TerminalSize, into session: Session,
+    heldUpBy gates: [OutputGate]
   ) async throws -> HostedProcess {
     // Many captures may run at the same time. They share the capacity of the user's pipes with all
     // other programs.
@@ -144,7 +155,7 @@ extension Capture {
     // `OutputWait` bounds the wait for other processes, however much they write.
     command.quietGrace = nil
     command.lingerLimit = nil
-    if tty { command.terminal = ownTerminalSize() ?? TerminalSize() }
+    if tty { command.terminal = size }
     if forwardsInput { command.input = .pipe }
     command.mergesStandardError = merge
     // In a group of its own the command would be stopped when it reads from the terminal.

@@ -55,6 +55,16 @@ struct Capture: AsyncParsableCommand {
     completion: .file())
   var output: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write the complete output to a file as an asciicast as well, which asciinema can play.",
+      valueName: "file"),
+    completion: .file())
+  var asciicast: String?
+
+  @Flag(help: "Write before each line when it came, in seconds since the start.")
+  var timestamps = false
+
   @Flag(
     help: """
       Run the command in a terminal, as large as capture's own, or of 24 lines of 80. If stdin and \
@@ -164,14 +174,23 @@ struct Capture: AsyncParsableCommand {
       throw ValidationError(
         "--lossless writes output as it comes: it excludes --no-live and --on-failure")
     }
+    if lossless, live == false || onFailure {
+      throw ValidationError(
+        "--lossless writes output as it comes: it excludes --no-live and --on-failure")
+    }
     if tail != nil, lossless || live == true {
       throw ValidationError(
         "--tail excludes --live and --lossless: which lines are the last is known at the end")
     }
-    if let capacity, capacity < Session.maxBufferBytes, output != nil || lossless {
-      throw ValidationError(
-        "\(output == nil ? "--lossless" : "--output") needs a --capacity of 1M at least: all that"
-          + " it writes waits there for its turn")
+    let readers = [
+      ("--output", output != nil), ("--asciicast", asciicast != nil), ("--lossless", lossless),
+    ]
+    for (option, isGiven) in readers where isGiven {
+      if let capacity, capacity < Session.maxBufferBytes {
+        throw ValidationError(
+          "\(option) needs a --capacity of 1M at least: all that it writes waits there for its"
+            + " turn")
+      }
     }
     if timeout == nil {
       let dependents = [

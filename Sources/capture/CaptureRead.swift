@@ -1,6 +1,7 @@
 import ArgumentParser
 import CaptureFormat
 import OutputRing
+import ProcessHost
 import Processes
 
 /// Reads the output that `capture --ring` keeps in a file, while it is written or afterwards.
@@ -21,8 +22,13 @@ struct CaptureRead: AsyncParsableCommand {
         capture read build.ring --follow     from another terminal, to the end
         capture read build.ring --tail 20    the last 20 lines
         capture read build.ring --info       what was recorded, and whether it still is
+        capture read build.ring --asciicast build.cast  for asciinema play build.cast
 
       A command that is named read is run by: capture -- read
+
+      --timestamps and --asciicast need a recording that was made with either of them. \
+      --asciicast tells \
+      what is lost by a marker, and takes the terminal to have 24 lines of 80.
 
       --json ends with a summary as that of capture --json, and state (recording, ended or \
       abandoned), \
@@ -30,7 +36,8 @@ struct CaptureRead: AsyncParsableCommand {
 
       Exit status: 0, also if the recording program was killed; 65 if FILE is damaged, so that \
       not all \
-      could be read; 66 if FILE cannot be read or is no recording; 64 for a usage error; 74 if \
+      could be read; 66 if FILE cannot be read, is no recording, or lacks the timestamps that an \
+      option needs; 64 for a usage error; 74 if \
       the output \
       could not be written.
       """)
@@ -58,12 +65,29 @@ struct CaptureRead: AsyncParsableCommand {
     transform: parseLineCount)
   var tail: Int?
 
+  @Flag(help: "Write before each line when it came, in seconds since the start of the recording.")
+  var timestamps = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the output to a file as an asciicast, which asciinema can play, and not to stdout.",
+      valueName: "file"),
+    completion: .file())
+  var asciicast: String?
+
   @Flag(help: "Write what was recorded, by which program, and whether it still is, and no output.")
   var info = false
 
   func validate() throws {
     if tail != nil, since != nil {
       throw ValidationError("--tail and --since exclude each other: each says where to begin")
+    }
+    if asciicast != nil, json || timestamps || info || tail != nil || since != nil {
+      throw ValidationError(
+        "--asciicast writes all of the output to a file: it goes with --follow and no other option")
+    }
+    if info, timestamps {
+      throw ValidationError("--info says itself whether there are timestamps")
     }
     if info, follow || tail != nil || since != nil {
       throw ValidationError("--info writes no output: it excludes --follow, --tail and --since")
@@ -86,13 +110,19 @@ struct CaptureRead: AsyncParsableCommand {
       throw ExitCode(66)
     }
     if info { return try writeInfo(of: recording) }
+    if timestamps || asciicast != nil, !recording.hasTimestamps {
+      complain(
+        "\(file) says of no output when it came: record with --timestamps or --asciicast as well")
+      throw ExitCode(66)
+    }
+    if let asciicast { return try write(recording, asAsciicastTo: asciicast) }
 
     // Looked up first: what the program had published by then is read below.
     let state = recording.state
     let start = tail.map { TailStart(lines: $0, of: recording) }
     var writer = OutputWriter(
       session: recording, since: start?.cursor ?? since ?? .start, skipping: start?.skipped ?? 0,
-      format: json ? JSONFormat() : PlainFormat())
+      format: outputFormat(json: json, timestamps))
     if follow {
       await writer.follow(until: { false }, onBrokenPipe: {})
     } else {
@@ -113,6 +143,31 @@ struct CaptureRead: AsyncParsableCommand {
       throw ExitCode(65)
     }
     if writer.hasFailed { throw ExitCode(74) }
+  }
+
+  private func write(_ recording: RecordedSession, asAsciicastTo path: String) throws {
+    let files = OutputFiles()
+    var target: OutputTarget
+    do throws(WriteError) {
+      target = try OutputTarget(path: Command.Text(path))
+    } catch {
+      complain("cannot open \(path) for --asciicast: \(error.message)")
+      throw ExitCode(74)
+    }
+    target.begin(Cast(of: recording))
+    do throws(SystemError) {
+      try files.start(copying: recording, to: [target])
+    } catch {
+      complain("cannot start a thread for \(path): \(error.message)")
+      throw ExitCode(74)
+    }
+    let result = follow ? files.waitForEnd() : files.finish()
+    for error in result.errors { complain(error) }
+    if result.missingBytes > 0 {
+      complain("\(result.missingBytes) bytes lost; a marker says where")
+    }
+    if recording.state == .abandoned { complain(abandonment(of: recording)) }
+    if !result.errors.isEmpty { throw ExitCode(74) }
   }
 
   private func abandonment(of recording: RecordedSession) -> String {

@@ -26,6 +26,9 @@ struct CommandLineSplit: Equatable {
   /// The file of `--output`; nil if there is none.
   private(set) var output: Command.Text?
 
+  /// The file of `--asciicast`; nil if there is none.
+  private(set) var asciicast: Command.Text?
+
   /// The file of `--ring`; nil if there is none.
   private(set) var ring: Command.Text?
 
@@ -34,15 +37,16 @@ struct CommandLineSplit: Equatable {
   static let valueOptions = [
     "--timeout": "--timeout", "--kill-after": "--kill-after", "-k": "--kill-after",
     "--signal": "--signal", "-s": "--signal", "--linger": "--linger", "--output": "--output",
-    "--ring": "--ring", "--capacity": "--capacity", "--head": "--head",
-    "--tail": "--tail",
+    "--asciicast": "--asciicast", "--ring": "--ring", "--capacity": "--capacity",
+    "--head": "--head", "--tail": "--tail",
   ]
 
   /// The name of the parser's own option for completion scripts.
   private static let completionOption = "--generate-completion-script"
 
   /// The names of the options whose values are kept as they are.
-  private static let (outputOption, ringOption) = ("--output", "--ring")
+  private static let (outputOption, asciicastOption) = ("--output", "--asciicast")
+  private static let ringOption = "--ring"
 
   /// Divides the arguments, which do not include capture's own name.
   init(_ arguments: some Collection<Command.Text>) {
@@ -78,6 +82,7 @@ struct CommandLineSplit: Equatable {
 
   private mutating func append(_ name: String, _ value: Command.Text) {
     if name == Self.outputOption { output = value }
+    if name == Self.asciicastOption { asciicast = value }
     if name == Self.ringOption { ring = value }
     options.append("\(name)=\(value)")
   }

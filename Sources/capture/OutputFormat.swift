@@ -12,6 +12,13 @@ protocol OutputFormat {
   mutating func writeEnd(_ totals: Totals) throws(StreamError)
 }
 
+/// Returns the format that options ask for.
+func outputFormat(json: Bool, _ timestamps: Bool) -> any OutputFormat {
+  if json { return JSONFormat() }
+  if timestamps { return TimestampedFormat() }
+  return PlainFormat()
+}
+
 /// A failed write, and its destination.
 struct StreamError: Error {
   let descriptor: Descriptor

@@ -56,7 +56,7 @@ struct OutputWriter {
     // cannot be overwritten while it is written.
     output = Output(
       reservingBytes: min(session.capacity + session.headCapacity, Self.readSize),
-      chunks: Session.maxBufferedChunks)
+      chunks: Session.maxBufferedChunks, timestamps: session.hasTimestamps)
     while true {
       let isLast = isOver()
       read()
@@ -107,6 +107,7 @@ struct OutputWriter {
       totalBytes: output.cursor.offset ?? session.totalBytes,
       missedChunks: missedChunks, missedBytes: missedBytes, signal: signal,
       isTimedOut: isTimedOut, seconds: time.seconds,
+      start: session.hasTimestamps ? max(session.start, .zero) : nil,
       recording: (session as? RecordedSession).map {
         Totals.Recording(state: $0.state, isDamaged: isDamaged, cursor: cursor)
       })

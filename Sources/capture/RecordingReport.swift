@@ -42,6 +42,17 @@ struct RecordingReport {
       ),
       ("started", "started", utc(info.start), string(utc(info.start))),
       (
+        "timestamps", "timestamps",
+        recording.hasTimestamps
+          ? "yes, right within \(fixed(max(recording.startUncertainty, .zero).seconds, 3)) s" : nil,
+        "\(recording.hasTimestamps)"
+      ),
+      ("start", "start", nil, fixed(max(recording.start, .zero).seconds, 6)),
+      (
+        "uncertainty", "start_uncertainty", nil,
+        fixed(max(recording.startUncertainty, .zero).seconds, 6)
+      ),
+      (
         "last activity", "last_activity", utc(recording.lastActivity),
         string(utc(recording.lastActivity))
       ),
@@ -96,7 +107,7 @@ struct RecordingReport {
 
 /// A word as a shell takes it; one with characters that a terminal would act upon with escapes for
 /// them.
-private func shellQuoted(_ word: String) -> String {
+func shellQuoted(_ word: String) -> String {
   func has(_ characters: String) -> Bool { word.contains { characters.contains($0) } }
   if word.unicodeScalars.contains(where: \.isInvisible) {
     return "\""

@@ -54,11 +54,16 @@ final class SignalForwarder: Sendable {
   private let terminal: OwnTerminal
   /// Whether the command gets signals of capture's terminal from the terminal itself.
   private let sharesTerminal: Bool
+  /// The sizes of the command's terminal; nil if it has none.
+  private let sizes: TerminalSizes?
 
-  private init(_ wait: OutputWait, _ terminal: OwnTerminal, _ sharesTerminal: Bool) {
+  private init(
+    _ wait: OutputWait, _ terminal: OwnTerminal, _ sharesTerminal: Bool, _ sizes: TerminalSizes?
+  ) {
     self.wait = wait
     self.terminal = terminal
     self.sharesTerminal = sharesTerminal
+    self.sizes = sizes
   }
 
   /// Starts to handle signals.
@@ -66,14 +71,15 @@ final class SignalForwarder: Sendable {
   /// - Parameters:
   ///   - wait: The wait that a signal after the command's end ends.
   ///   - terminal: capture's own terminal, whose mode is restored when capture stops or ends.
-  ///   - resizes: Whether the command has a terminal whose size follows that of capture's own.
+  ///   - sizes: The sizes of the command's terminal, which follows that of capture's own; nil if it
+  ///     has none.
   ///   - sharesTerminal: Whether the command is in capture's own process group.
   static func start(
-    _ wait: OutputWait, _ terminal: OwnTerminal, resizes: Bool, sharesTerminal: Bool
+    _ wait: OutputWait, _ terminal: OwnTerminal, sizes: TerminalSizes?, sharesTerminal: Bool
   ) throws(SystemError) -> SignalForwarder {
-    let forwarder = SignalForwarder(wait, terminal, sharesTerminal)
+    let forwarder = SignalForwarder(wait, terminal, sharesTerminal, sizes)
     var signals = endings + [SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT]
-    if resizes { signals.append(SIGWINCH) }
+    if sizes != nil { signals.append(SIGWINCH) }
     if Orphans.areLeftToThis { signals.append(SIGCHLD) }
     try SignalSource.start(signals) { forwarder.received($0, fromSystem: $1) }
     return forwarder
@@ -130,7 +136,10 @@ final class SignalForwarder: Sendable {
     case SIGCONT:
       resume(process)
     case SIGWINCH:
-      if let process, let size = ownTerminalSize() { try? process.resize(to: size) }
+      guard let process, let sizes, let size = ownTerminalSize() else { break }
+      // First, so that the change is known before what the command writes on account of it.
+      sizes.note(size)
+      try? process.resize(to: size)
     case SIGCHLD:
       // Before the launch has finished, capture cannot distinguish the command from an orphan.
       if let process { Orphans.reap(except: process.processID) }

@@ -23,16 +23,18 @@ import Testing
     var chunkLimit: Int
     var reservationLimit: Int
     var headCapacity = 0
+    var timestamps = false
     /// The sizes of chunks that are there at first.
     var sizes: [Int]
     var testDescription: String {
-      "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity) \(sizes)"
+      "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity)\(timestamps ? "t" : "") \(sizes)"
     }
 
     func harness(pieceSize: Int, isAttached: Bool = false) -> RingHarness {
       let harness = RingHarness(
         capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
-        pieceSize: pieceSize, headCapacity: headCapacity, isAttached: isAttached)
+        pieceSize: pieceSize, headCapacity: headCapacity, timestamps: timestamps,
+        isAttached: isAttached)
       for size in sizes { harness.append(size) }
       return harness
     }
@@ -54,6 +56,13 @@ import Testing
     // With a head: complete, and with all chunks in it.
     Shape(capacity: 5, chunkLimit: 2, reservationLimit: 2, headCapacity: 9, sizes: [3, 3, 8, 1]),
     Shape(capacity: 4, chunkLimit: 4, reservationLimit: 1, headCapacity: 12, sizes: [2, 2, 2]),
+    // With timestamps, and with both.
+    Shape(
+      capacity: 8, chunkLimit: 3, reservationLimit: 8, timestamps: true,
+      sizes: [1, 1, 1, 1, 1, 1, 1]),
+    Shape(
+      capacity: 5, chunkLimit: 2, reservationLimit: 2, headCapacity: 9, timestamps: true,
+      sizes: [3, 3, 8, 1]),
   ]
 
   static let bursts: [[Int]] =

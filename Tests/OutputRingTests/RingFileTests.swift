@@ -182,9 +182,14 @@ import Testing
       #expect(attachError() == .damagedHeader)
     }
     try put(0, at: RingLayout.headCapacityByte)
-    try put(1, at: RingLayout.reservedByte)
-    #expect(attachError() == .unknownFeature)
-    try put(0, at: RingLayout.reservedByte)
+    for word: UInt64 in [2, 3, 1 << 32, .max] {
+      try put(word, at: RingLayout.featuresByte)
+      #expect(attachError() == .unknownFeature)
+    }
+    // A ring without timestamps has no room for them.
+    try put(1, at: RingLayout.featuresByte)
+    #expect(attachError() == .damagedHeader)
+    try put(0, at: RingLayout.featuresByte)
     #expect(attachError() == nil)
     #expect(writer.lastSeq == 0)
   }

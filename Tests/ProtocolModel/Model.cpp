@@ -132,6 +132,11 @@ SCENARIO(20, 2, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 3), 0, 3, RESERVE(2,
 SCENARIO(22, 1, 2, GEOMETRY(2, 2, 4, 1), 0, 3, APPEND(1), APPEND(1), GROUP(1, 2))
 SCENARIO(23, 1, 2, GEOMETRY(2, 2, 6, 2), 0, 3, APPEND(1), GROUP(1, 2), GROUP(1, 2))
 FILE_SCENARIO(24, 1, GEOMETRY(2, 2, 6, 2), 0, 3, APPEND(1), RESERVE(2, 1), GROUP(1, 2))
+// Timestamps: with few slots, and with a head.
+SCENARIO(25, 1, 2, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 0, true), 0, 4, APPEND(1), APPEND(1),
+         APPEND(1), APPEND(1))
+SCENARIO(26, 1, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2, true), 0, 4, APPEND(1), APPEND(1),
+         APPEND(1), APPEND(1))
 
 // With as few slots as the source has: two more than the chunks retained.
 FILE_SCENARIO(14, 1, GEOMETRY(1, 1, 3, 1), 0, 3, APPEND(1), APPEND(1), APPEND(1))
@@ -140,6 +145,8 @@ FILE_SCENARIO(16, 1, GEOMETRY(1, 2, 3, 1), 0, 3, APPEND(1), RESERVE(2, 1), APPEN
 FILE_SCENARIO(17, 0, GEOMETRY(2, 2, 4, 2), 6, 8, APPEND(1), APPEND(1), RESERVE(2, 1), APPEND(3),
               APPEND(1), APPEND(6), RESERVE(2, 1), APPEND(2))
 FILE_SCENARIO(21, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 2), 0, 3, APPEND(2), APPEND(1),
+              APPEND(1))
+FILE_SCENARIO(27, 1, GEOMETRY(1, 1, 3, 1, 0, 8, 99, 1, false, 1, true), 0, 3, APPEND(1), APPEND(1),
               APPEND(1))
 FILE_SCENARIO(18, 0, GEOMETRY(3, 1, 5, 3), 0, 8, APPEND(1), APPEND(1), APPEND(1), APPEND(3),
               APPEND(2), APPEND(1), APPEND(5), APPEND(3))
@@ -231,11 +238,14 @@ const Case cases[] = {
     {Part::ring, "a head, and a chunk that does not fit, two readers", simulate<Scenario20>},
     {Part::ring, "a group reuses the slot of a reader", simulate<Scenario22>},
     {Part::ring, "groups overwrite what a reader copies", simulate<Scenario23>},
+    {Part::ring, "timestamps", simulate<Scenario25>},
+    {Part::ring, "timestamps of a head, and behind it", simulate<Scenario26>},
     {Part::file, "killed, a reader attached: lapped", simulate<Scenario14>},
     {Part::file, "killed, a reader attached: a status, pieces", simulate<Scenario15>},
     {Part::file, "killed, a reader attached: a reservation", simulate<Scenario16>},
     {Part::file, "killed, a reader attached: a head", simulate<Scenario21>},
     {Part::file, "killed, a reader attached: reservation, group", simulate<Scenario24>},
+    {Part::file, "killed, a reader attached: timestamps", simulate<Scenario27>},
     {Part::file, "killed, read later: reservations, a status", simulate<Scenario17>},
     {Part::file, "killed, read later: pieces", simulate<Scenario18>},
     {Part::cache, "the window cache: two store, one loads", simulate<CacheScenario>},

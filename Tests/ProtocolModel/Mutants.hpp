@@ -21,6 +21,8 @@ enum Mutant {
   StatusRelaxed,
   HeadPublishedFirst,
   HeadSeqAfterPublish,
+  TimestampAfterPublish,
+  HeadTimestampAfterPublish,
   // The reader's ordering.
   ObserveRelaxed,
   DescriptorsUnfenced,
@@ -41,6 +43,7 @@ enum Mutant {
   NewestFirstLate,
   HeadSeqEarly,
   HeadSeqAhead,
+  TimestampsUnconfirmed,
   // A dead producer's file. From here on, Part::file.
   AnnouncedAsAWhole,
   FlightAwaited,
@@ -94,6 +97,8 @@ inline const char* const mutantNames[mutantCount] = {
     "status: stored relaxed",
     "head: published before its payload",
     "head: its seq stored after publishing",
+    "timestamp: stored after publishing",
+    "head: its timestamp stored after publishing",
     "observe: relaxed",
     "descriptors: no fence",
     "payload: no fence",
@@ -112,6 +117,7 @@ inline const char* const mutantNames[mutantCount] = {
     "newest first: confirmed at the end of the piece",
     "head: its seq loaded before the newest",
     "head: its seq not held to the newest",
+    "timestamps: copied after the confirmation",
     "announce: all pieces of a chunk at once",
     "an append in flight awaited",
     "an append in flight delivered",

@@ -1,6 +1,6 @@
 // The ring's protocol, as small as it can be and still have everything that Sources/OutputRing has:
 // descriptors that are reused, payload that wraps, slack, reservations, chunks larger than the cap,
-// groups of chunks, a head.
+// groups of chunks, a head, timestamps.
 //
 // The steps W1 to W4 and R1 to R6, and the labels of the ordering points, are those of
 // Sources/OutputRing/RingCounters.swift:
@@ -35,6 +35,7 @@ struct Geometry {
   int attempts = 1;      // of a read; the source has sixteen
   bool isCached = false; // whether readers of one process cache windows for each other
   int head = 0;          // payload words of the first chunks, never evicted
+  bool hasTimestamps = false;
 };
 
 // What the producer does: appends, or fills a reservation in part.
@@ -52,6 +53,9 @@ constexpr int bias = 1000, junk = -7;
 
 // What belongs at an offset.
 inline int stamp(int offset) { return 100 + offset; }
+
+// The timestamp of a seq's chunk.
+inline int timestamp(int seq) { return 500 + seq; }
 
 struct Script {
   int statusAfter;  // the seq after which the status is set; 0 for none
@@ -77,13 +81,17 @@ class Ring {
     announcedOffset($).store(0, mo_relaxed);
     publishedSeq($).store(0, mo_relaxed);
     status($).store(0, mo_relaxed);
-    for (int slot = 0; slot < g.slots; ++slot) descriptors[slot]($).store(junk, mo_relaxed);
+    for (int slot = 0; slot < g.slots; ++slot) {
+      descriptors[slot]($).store(junk, mo_relaxed);
+      timestamps[slot]($).store(junk, mo_relaxed);
+    }
     // Seq 0 ends at offset 0.
     descriptors[0]($).store(bias, mo_relaxed);
     for (int place = 0; place < physical(); ++place) payload[place]($).store(junk, mo_relaxed);
     headSeq($).store(0, mo_relaxed);
     for (int word = 0; word < g.head; ++word) {
       headDescriptors[word]($) = junk;
+      headTimestamps[word]($) = junk;
       headPayload[word]($) = junk;
     }
     producer = Producer();
@@ -151,9 +159,9 @@ class Ring {
 
   // Shared.
   rl::atomic<int> announcedSeq, announcedOffset, publishedSeq, status;
-  rl::atomic<int> descriptors[maxSlots], payload[maxWords];
+  rl::atomic<int> descriptors[maxSlots], timestamps[maxSlots], payload[maxWords];
   rl::atomic<int> headSeq;
-  rl::var<int> headDescriptors[maxWords], headPayload[maxWords];
+  rl::var<int> headDescriptors[maxWords], headTimestamps[maxWords], headPayload[maxWords];
 
   // The newest chunk of the head, as of a published seq.
   int headAt(int newestSeq) const { return std::min(newestSeq, headCount); }
@@ -175,9 +183,17 @@ class Ring {
     const int seq = producer.lastSeq + 1;
     if (is(PublishBeforeDescriptor)) storePublished(seq);
     producer.store(descriptors[seq % g.slots]($), bias + end, mo_relaxed);  // W3
+    if (!is(TimestampAfterPublish)) storeTimestamp(seq);
     if (!is(PublishBeforeDescriptor)) storePublished(seq);
+    if (is(TimestampAfterPublish)) storeTimestamp(seq);
     producer.lastSeq = seq;
     producer.endOffset = end;
+  }
+
+  // W3
+  void storeTimestamp(int seq) {
+    if (g.hasTimestamps)
+      producer.store(timestamps[seq % g.slots]($), timestamp(seq), mo_relaxed);
   }
 
   // W4: RING(publish)
@@ -223,6 +239,7 @@ class Ring {
       for (int offset = end - count; offset < end; ++offset)  // W2
         producer.store(payload[offset % physical()]($), stamp(offset), mo_relaxed);
       producer.store(descriptors[seq % g.slots]($), bias + end, mo_relaxed);  // W3
+      storeTimestamp(seq);
     }
     if (!is(GroupPublishedEarly)) storePublished(last);
     producer.lastSeq = last;
@@ -236,9 +253,16 @@ class Ring {
     for (int offset = ends[seq - 1]; offset < end; ++offset)  // W2
       producer.storePlain(headPayload[offset]($), stamp(offset));
     producer.storePlain(headDescriptors[seq - 1]($), bias + end);  // W3
+    if (!is(HeadTimestampAfterPublish)) storeHeadTimestamp(seq);
     if (is(HeadSeqAfterPublish)) publish(end);
     producer.store(headSeq($), seq, mo_relaxed);
     if (!is(HeadSeqAfterPublish) && !is(HeadPublishedFirst)) publish(end);
+    if (is(HeadTimestampAfterPublish)) storeHeadTimestamp(seq);
+  }
+
+  // W3 of a chunk of the head.
+  void storeHeadTimestamp(int seq) {
+    if (g.hasTimestamps) producer.storePlain(headTimestamps[seq - 1]($), timestamp(seq));
   }
 
   void reserve(int count, int written) {
@@ -309,6 +333,7 @@ class Ring {
     const int headEnd = std::max(reader.offset, ends[head]);
     for (int seq = reader.seq + 1; seq <= head; ++seq) {
       CHECK(headDescriptors[seq - 1]($) == bias + ends[seq]);
+      if (g.hasTimestamps) CHECK(headTimestamps[seq - 1]($) == timestamp(seq));
       for (int offset = ends[seq - 1]; offset < ends[seq]; ++offset)
         CHECK(headPayload[offset]($) == stamp(offset));
     }
@@ -410,6 +435,7 @@ class Ring {
   struct Copied {
     int first, last;
     int ends[maxSeq + 1];
+    int timestamps[maxSeq + 1];
     int words[maxSeq * maxWords];
   };
 
@@ -451,14 +477,19 @@ class Ring {
     CHECK(from == beginning(copied.first, ends));
     CHECK(end == ends[copied.last]);
 
-    // R4 describe: their descriptors, copied out and confirmed.
+    // R4 describe: their descriptors and timestamps, copied out and confirmed together.
     for (int seq = copied.first - 1; seq <= copied.last; ++seq) copied.ends[seq] = descriptor(seq);
+    if (!is(TimestampsUnconfirmed)) copyTimestamps(copied);
     int firstIntactSlot = announcedSeqAfterDescriptors() - g.slots + 1;
+    if (is(TimestampsUnconfirmed)) copyTimestamps(copied);
     if (is(DescriptorsOneLate)) --firstIntactSlot;
     if (is(DescriptorsUnconfirmed)) firstIntactSlot = 0;
     const int intact = std::max(copied.first - 1, firstIntactSlot);
     if (intact >= copied.last) return Outcome::stale;
     for (int seq = intact; seq <= copied.last; ++seq) CHECK(copied.ends[seq] == ends[seq]);
+    if (g.hasTimestamps)
+      for (int seq = std::max(intact, copied.first); seq <= copied.last; ++seq)
+        CHECK(copied.timestamps[seq] == timestamp(seq));
 
     // R5 copy.
     const int kept = copyPayload(copied, intact + 1, newestFirst);
@@ -470,6 +501,13 @@ class Ring {
     const int keptBegin = begin(copied, kept);
     summary = {end - keptBegin, keptBegin, copied.last, end, 0};
     return kept <= copied.last ? Outcome::complete : Outcome::lapped;
+  }
+
+  // R4: RingMemory.copyTimestamps.
+  void copyTimestamps(Copied& copied) {
+    if (!g.hasTimestamps) return;
+    for (int seq = copied.first; seq <= copied.last; ++seq)
+      copied.timestamps[seq] = timestamps[seq % g.slots]($).load(mo_relaxed);
   }
 
   // The last chunk that a read of at most `budget` words includes; at least the first.

@@ -123,4 +123,15 @@ import Testing
     #expect(recording.workspaceID == "w")
     #expect(recording.output().chunks.payload.description == "done\n")
   }
+
+  @Test("[timestamps] The article's example finds when the first error came")
+  func timestampExample() {
+    let session = Session(timestamps: true)
+    session.append("out")
+    #expect(firstError(in: session) == nil)
+    session.append("err", to: .stderr)
+    let times = firstError(in: session)
+    #expect(times?.sinceStart == session.output().chunks[1].timestamp)
+    #expect(times.map { $0.since1970 - $0.sinceStart } == session.start)
+  }
 }

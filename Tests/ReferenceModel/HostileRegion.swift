@@ -185,7 +185,12 @@ extension HostileRegion {
     var next = batch.first?.offset ?? 0
     var nextSeq = batch.first?.seq ?? 0
     var (begin, payload, gaps) = (next, 0, 0)
+    var time: Int64 = 0
     for chunk in batch {
+      guard (chunk.timestamp != nil) == layout.hasTimestamps, chunk.timestamp ?? time >= time else {
+        return "timestamp \(chunk.timestamp ?? -1) after \(time): \(shown)"
+      }
+      time = chunk.timestamp ?? time
       if chunk.seq != nextSeq || chunk.offset != next {
         // What is missed may lie behind the head, as a whole.
         gaps += 1

@@ -7,6 +7,7 @@ package struct Observed {
     package var seq: Int
     package var offset: Int
     package var isError: Bool
+    package var time: Int64?
     package var data: ChunkBytes
   }
 
@@ -23,7 +24,9 @@ package struct Observed {
 extension Observed {
   package init(_ output: Output) {
     chunks = output.chunks.map {
-      Chunk(seq: $0.seq, offset: $0.offset, isError: $0.stream == .stderr, data: $0.data)
+      Chunk(
+        seq: $0.seq, offset: $0.offset, isError: $0.stream == .stderr,
+        time: $0.timestamp.map { Int64($0 / .nanoseconds(1)) }, data: $0.data)
     }
     payload = output.chunks.payload
     state = ReadState(
@@ -39,7 +42,10 @@ extension Observed {
 
 extension Observed {
   package init(_ batch: RingBatch) {
-    chunks = batch.map { Chunk(seq: $0.seq, offset: $0.offset, isError: $0.tag, data: $0.data) }
+    chunks = batch.map {
+      Chunk(
+        seq: $0.seq, offset: $0.offset, isError: $0.tag, time: $0.timestamp, data: $0.data)
+    }
     payload = batch.payload
     let exited = batch.status & 1 << 32 != 0
     state = ReadState(
@@ -65,7 +71,11 @@ extension UInt64 {
 
 extension Observed {
   /// How this differs from what the model says, if it does.
-  func difference(from expected: (chunks: ArraySlice<ModelChunk>, state: ReadState)) -> String? {
+  ///
+  /// - Parameter timestamps: Whether the chunks must have timestamps.
+  func difference(
+    from expected: (chunks: ArraySlice<ModelChunk>, state: ReadState), timestamps: Bool
+  ) -> String? {
     if isDamaged { return "damaged" }
     if state != expected.state { return "\(state), not \(expected.state)" }
     if chunks.count != expected.chunks.count {
@@ -76,6 +86,9 @@ extension Observed {
         || found.isError != expected.isError
       {
         return "chunk \(found), not \(expected)"
+      }
+      if found.time != (timestamps ? expected.timestamp : nil) {
+        return "timestamp of chunk \(found.seq): \(found.time as Any)"
       }
       if !found.data.isEqual(to: expected.bytes) { return "bytes of chunk \(found.seq)" }
     }

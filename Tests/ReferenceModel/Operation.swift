@@ -140,6 +140,7 @@ package struct Geometry: Codable, Equatable, Sendable {
   package var chunkLimit: Int
   package var reservationLimit: Int
   package var headCapacity = 0
+  package var timestamps = false
 
   package var payloadSize: Int { capacity + reservationLimit }
 

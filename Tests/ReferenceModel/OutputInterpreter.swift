@@ -52,10 +52,11 @@ package struct OutputInterpreter {
       unsafe bytes.withUnsafeBytes { unsafe subject.append($0, isError: isError) }
       model.append(bytes, isError: isError)
     case .appendGroup(let lengths, let isError):
+      let time = Stamp.time(model.lastSeq + 1)
       var chunks: [[UInt8]] = []
       for length in lengths {
         chunks.append(Stamp.bytes(length.resolved(in: geometry, model), at: model.totalBytes))
-        model.append(chunks[chunks.count - 1], isError: isError)
+        model.append(chunks[chunks.count - 1], isError: isError, at: time)
       }
       subject.append(contentsOf: chunks, isError: isError)
     case .reserve(let length, let isError, let filling):
@@ -195,7 +196,9 @@ package struct OutputInterpreter {
     _ start: ReadStart, _ maxBytes: Int?, _ memory: inout ReadMemory
   ) -> (observed: Observed, difference: String?) {
     let observed = subject.read(start, maxBytes: maxBytes, into: &memory)
-    return (observed, observed.difference(from: model.read(start, maxBytes: maxBytes)))
+    let difference = observed.difference(
+      from: model.read(start, maxBytes: maxBytes), timestamps: geometry.timestamps)
+    return (observed, difference)
   }
 
   /// Compares, after each step, which waiters were woken, what is new to a reader that knows all

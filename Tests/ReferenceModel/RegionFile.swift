@@ -26,7 +26,8 @@ final class RegionFile: @unchecked Sendable {
       // The region of 3,712 bytes of capacity is of whole pages.
       let session = try! Session(
         recordingTo: path, id: "hostile", capacity: choices.pick([1, 50, 3_712, 3_712]),
-        headCapacity: choices.pick([0, 0, 0, 400]), command: ["a", "b"])
+        headCapacity: choices.pick([0, 0, 0, 400]), timestamps: choices.oneIn(3),
+        command: ["a", "b"])
       layout = session.reader.layout
       for (index, size) in sizes.enumerated() {
         session.append(Stamp.bytes(size, at: 0), to: index % 3 == 0 ? .stderr : .stdout)
@@ -35,20 +36,23 @@ final class RegionFile: @unchecked Sendable {
     } else {
       let capacity = choices.pick([1, 2, 7, 40, 300, 4_000])
       let chunkLimit = min(capacity, choices.pick([1, 2, 5, 40, 4_000]))
-      let least = RingLayout(capacity: capacity, chunkLimit: chunkLimit, reservationLimit: 1)
+      let timestamps = choices.oneIn(3)
+      let least = RingLayout(
+        capacity: capacity, chunkLimit: chunkLimit, reservationLimit: 1, timestamps: timestamps)
       // So that the region ends with a page.
-      let room = 4_480 + least.slotCount * 8 + capacity
+      let room = 4_096 + least.payloadStart + capacity
       let reservationLimit = 4_096 - room % 4_096
       let heads = choices.oneIn(3) ? choices.pick([1, 30, 2_000])...10_000 : 0...0
       let layouts = heads.lazy.map {
         RingLayout(
           capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
-          headCapacity: $0)
+          headCapacity: $0, timestamps: timestamps)
       }
       let fitting = layouts.first { $0.headCapacity == 0 || $0.regionSize % 4_096 == 0 }!
       var writer = try! RingWriter(recordingTo: path, fitting)
       layout = writer.layout
-      for size in sizes {
+      for (index, size) in sizes.enumerated() {
+        writer.timestamp = Stamp.time(index + 1)
         unsafe Stamp.bytes(size, at: 0).withUnsafeBytes { unsafe writer.append($0) }
       }
     }
@@ -106,7 +110,7 @@ final class RegionFile: @unchecked Sendable {
 extension RegionFile {
   /// The parts of the region, in bytes from its start.
   private enum Part: CaseIterable {
-    case header, status, control, notes, metadata, descriptors, payload, head, all
+    case header, status, control, notes, metadata, descriptors, timestamps, payload, head, all
   }
 
   private func range(of part: Part) -> Range<Int> {
@@ -118,7 +122,9 @@ extension RegionFile {
     case .control: 128..<160
     case .notes: 256..<384
     case .metadata: 384..<4_480
-    case .descriptors: 4_480..<payloadStart
+    case .descriptors: 4_480..<layout.timestampStart
+    case .timestamps:
+      layout.hasTimestamps ? layout.timestampStart..<payloadStart : 4_480..<payloadStart
     case .payload: payloadStart..<payloadEnd
     case .head:
       layout.headCapacity > 0 ? layout.headStart..<layout.headPayloadStart : 4_480..<payloadStart
@@ -130,7 +136,7 @@ extension RegionFile {
   func damage(_ choices: inout some Choices, sparesHeader: Bool) {
     let parts: [Part] = [
       .control, .control, .descriptors, .descriptors, .descriptors, .all, .payload, .notes,
-      .metadata, .status, .head, .head,
+      .metadata, .status, .head, .head, .timestamps,
     ]
     let range = range(of: sparesHeader ? choices.pick(parts) : .header)
     switch choices.below(4) {
@@ -216,7 +222,7 @@ extension RegionFile {
     for _ in 0..<random.within(1...6) {
       let part = random.pick([
         Part.control, .control, .control, .descriptors, .descriptors, .descriptors, .descriptors,
-        .status, .notes, .metadata, .payload, .head, .head,
+        .status, .notes, .metadata, .payload, .head, .head, .timestamps,
       ])
       storeWord(in: range(of: part), &random)
     }

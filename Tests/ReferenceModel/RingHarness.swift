@@ -29,12 +29,12 @@ package final class RingHarness {
 
   package convenience init(
     capacity: Int, chunkLimit: Int = .max, reservationLimit: Int = 4, pieceSize: Int = 32_768,
-    headCapacity: Int = 0, isAttached: Bool = false
+    headCapacity: Int = 0, timestamps: Bool = false, isAttached: Bool = false
   ) {
     self.init(
       RingLayout(
         capacity: capacity, chunkLimit: min(chunkLimit, capacity),
-        reservationLimit: reservationLimit, headCapacity: headCapacity),
+        reservationLimit: reservationLimit, headCapacity: headCapacity, timestamps: timestamps),
       pieceSize: pieceSize, isAttached: isAttached)
   }
 
@@ -44,21 +44,28 @@ package final class RingHarness {
   /// Whether the chunk of a seq has its tag set.
   private func tag(_ seq: Int) -> Bool { groupTags[seq] ?? (seq % 3 == 0) }
 
+  /// Sets the timestamp of the next chunk, and returns its tag.
+  private func nextTag() -> Bool {
+    writer.timestamp = Stamp.time(model.lastSeq + 1)
+    return tag(model.lastSeq + 1)
+  }
+
   package func append(_ size: Int) {
     let bytes = Stamp.bytes(size, at: model.totalBytes)
-    let tag = tag(model.lastSeq + 1)
+    let tag = nextTag()
     unsafe bytes.withUnsafeBytes { unsafe writer.append($0, tag: tag) }
     model.append(bytes, isError: tag)
   }
 
   /// Appends several chunks that are published at once.
   package func append(group sizes: [Int]) {
-    let tag = tag(model.lastSeq + 1)
+    let tag = nextTag()
+    let time = writer.timestamp
     var chunks: [[UInt8]] = []
     for size in sizes {
       chunks.append(Stamp.bytes(size, at: model.totalBytes))
       if size > 0 { groupTags[model.lastSeq + 1] = tag }
-      model.append(chunks[chunks.count - 1], isError: tag)
+      model.append(chunks[chunks.count - 1], isError: tag, at: time)
     }
     writer.append(contentsOf: chunks, tag: tag)
   }
@@ -71,7 +78,7 @@ package final class RingHarness {
   /// Appends in pieces, and calls a closure when each has been announced.
   package func append(_ size: Int, meanwhile: @escaping () -> Void) {
     let bytes = Stamp.bytes(size, at: model.totalBytes)
-    let tag = tag(model.lastSeq + 1)
+    let tag = nextTag()
     unsafe bytes.withUnsafeBytes {
       unsafe writer.append($0, tag: tag, probe: Meanwhile(body: meanwhile))
     }
@@ -82,7 +89,7 @@ package final class RingHarness {
   @discardableResult
   package func reserve(_ count: Int, commit: Int?, meanwhile: () -> Void = {}) -> Int {
     struct Failure: Error {}
-    let tag = tag(model.lastSeq + 1)
+    let tag = nextTag()
     let offset = model.totalBytes
     model.reserve()
     var reserved = 0
@@ -132,7 +139,8 @@ extension RingHarness {
   ) -> String? {
     reader.read(
       since: RingCursor(seq: start.seq, offset: start.offset), maxBytes: maxBytes, into: &batch)
-    return Observed(batch).difference(from: model.read(start, maxBytes: maxBytes))
+    return Observed(batch).difference(
+      from: model.read(start, maxBytes: maxBytes), timestamps: layout.hasTimestamps)
   }
 }
 
@@ -202,6 +210,9 @@ extension RingHarness {
       if chunk.offset != begin { return "chunk \(seq) at \(chunk.offset), not \(begin)" }
       if chunk.data.count != end - begin { return "chunk \(seq) of \(chunk.data.count) bytes" }
       if chunk.tag != tag(seq) { return "tag of chunk \(seq)" }
+      if chunk.timestamp != (layout.hasTimestamps ? model.timestamps[seq] : nil) {
+        return "timestamp of chunk \(seq): \(chunk.timestamp as Any)"
+      }
       guard unsafe chunk.data.withUnsafeBytes({ unsafe Stamp.matches($0, at: begin) }) else {
         return "chunk \(seq) is torn"
       }

@@ -3,34 +3,36 @@ import Processes
 extension Geometry {
   /// A ring of any geometry.
   package static func ring(
-    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int, headCapacity: Int = 0
+    capacity: Int, chunkLimit: Int = .max, reservationLimit: Int, headCapacity: Int = 0,
+    timestamps: Bool = false
   ) -> Geometry {
     Geometry(
       kind: .ring, capacity: capacity, chunkLimit: min(chunkLimit, capacity),
-      reservationLimit: reservationLimit, headCapacity: headCapacity)
+      reservationLimit: reservationLimit, headCapacity: headCapacity, timestamps: timestamps)
   }
 
   /// A session; all but its capacity is the library's choice.
   package static func session(
-    capacity: Int, kind: Kind = .session, headCapacity: Int = 0
+    capacity: Int, kind: Kind = .session, headCapacity: Int = 0, timestamps: Bool = false
   ) -> Geometry {
     Geometry(
       kind: kind, capacity: capacity,
       chunkLimit: min(capacity, Session.maxBufferedChunks),
-      reservationLimit: min(max(capacity, 4_096), 65_536), headCapacity: headCapacity)
+      reservationLimit: min(max(capacity, 4_096), 65_536), headCapacity: headCapacity,
+      timestamps: timestamps)
   }
 
   fileprivate static func randomRing(_ random: inout some Choices) -> Geometry {
     .ring(
       capacity: random.within(1...40), chunkLimit: random.pick([1, 2, 3, 5, 8, 40]),
       reservationLimit: random.pick([1, 2, 3, 7, 16, 64]),
-      headCapacity: random.pick([0, 0, 0, 1, 5, 30, 200]))
+      headCapacity: random.pick([0, 0, 0, 1, 5, 30, 200]), timestamps: random.oneIn(3))
   }
 
   var layout: RingLayout {
     RingLayout(
       capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
-      headCapacity: headCapacity)
+      headCapacity: headCapacity, timestamps: timestamps)
   }
 }
 
@@ -63,7 +65,8 @@ extension Script {
     case 14..<17:
       let geometry = Geometry.session(
         capacity: random.pick([1, 2, 7, 64, 1_000, 5_000, 70_000]),
-        kind: random.pick([.session, .producer]), headCapacity: random.pick([0, 0, 3, 500, 9_000]))
+        kind: random.pick([.session, .producer]), headCapacity: random.pick([0, 0, 3, 500, 9_000]),
+        timestamps: random.oneIn(3))
       self = .random(in: geometry, count: random.within(1...100), &random)
     case 17:
       self = .randomJSON(count: random.within(0...20), &random)

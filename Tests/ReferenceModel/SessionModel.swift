@@ -7,8 +7,10 @@ package struct ModelChunk: Equatable, Sendable {
   package var offset: Int
   package var isError: Bool
   package var bytes: [UInt8]
+  package var timestamp: Int64
 
-  package init(seq: Int, offset: Int, isError: Bool, bytes: [UInt8]) {
+  package init(seq: Int, offset: Int, isError: Bool, bytes: [UInt8], timestamp: Int64) {
+    self.timestamp = timestamp
     self.seq = seq
     self.offset = offset
     self.isError = isError
@@ -70,6 +72,8 @@ package struct SessionModel: Sendable {
   package private(set) var statusChanges = 0
   /// Where each seq ended, from seq 0 on.
   package private(set) var ends = [0]
+  /// The timestamp of each seq.
+  package private(set) var timestamps: [Int64] = [0]
   /// The newest seq whose descriptor's place was claimed, be it by a reservation without a chunk.
   private var claimedSeq = 0
 
@@ -93,12 +97,17 @@ package struct SessionModel: Sendable {
 
   // MARK: Writing
 
-  package mutating func append(_ bytes: [UInt8], isError: Bool) {
+  /// - Parameter time: What the clock shows; nil for what it shows for a chunk on its own.
+  package mutating func append(_ bytes: [UInt8], isError: Bool, at time: Int64? = nil) {
     guard !bytes.isEmpty else { return }
+    // The clock may go back; timestamps do not.
+    timestamps.append(max(timestamps[lastSeq], time ?? Stamp.time(lastSeq + 1)))
     if !isHeadComplete {
       if bytes.count <= headRoom {
         head.append(
-          ModelChunk(seq: lastSeq + 1, offset: totalBytes, isError: isError, bytes: bytes))
+          ModelChunk(
+            seq: lastSeq + 1, offset: totalBytes, isError: isError, bytes: bytes,
+            timestamp: timestamps[lastSeq + 1]))
         ends.append(totalBytes + bytes.count)
         claimedSeq = max(claimedSeq, lastSeq)
         isHeadComplete = totalBytes == headCapacity || head.count == headChunkLimit
@@ -112,7 +121,8 @@ package struct SessionModel: Sendable {
     let end = totalBytes + bytes.count
     retained.append(
       ModelChunk(
-        seq: lastSeq + 1, offset: end - kept.count, isError: isError, bytes: Array(kept)))
+        seq: lastSeq + 1, offset: end - kept.count, isError: isError, bytes: Array(kept),
+        timestamp: timestamps[lastSeq + 1]))
     ends.append(end)
     claimedSeq = max(claimedSeq, lastSeq)
     retainedBytes += kept.count

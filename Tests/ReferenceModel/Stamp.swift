@@ -42,6 +42,16 @@ package enum Stamp {
     }
   }
 
+  /// What the clock shows when a chunk is appended: it goes on by 5 or 12 a chunk, but now and then
+  /// back by 19, and begins below 0.
+  package static func time(_ seq: Int) -> Int64 { Int64(5 * seq + 7 * seq % 31 - 30) }
+
+  /// The timestamp that a chunk must have: the greatest time that the clock has shown, or 0.
+  package static func timestamp(_ seq: Int) -> Int64 {
+    // What it showed long before is less.
+    max(0, (max(1, seq - 10)...seq).map(time).max()!)
+  }
+
   private static func inPieces(
     _ count: Int, at offset: Int, _ body: (_ start: Int, _ stamp: UnsafeRawBufferPointer) -> Void
   ) {

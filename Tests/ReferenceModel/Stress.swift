@@ -298,6 +298,9 @@ package struct Stress: Sendable {
         guard chunk.offset == begin else {
           return "chunk \(chunk.seq) at \(chunk.offset), not \(begin)"
         }
+        guard chunk.time == stress.geometry.timestamp(chunk.seq) else {
+          return "timestamp of chunk \(chunk.seq): \(chunk.time as Any)"
+        }
         guard chunk.isError == plan.isError else { return "stream of chunk \(chunk.seq)" }
         guard chunk.data.count == kept else {
           return "chunk \(chunk.seq) of \(chunk.data.count) bytes, not \(kept)"
@@ -366,13 +369,14 @@ extension Stress {
       if random.oneIn(3) {
         .session(
           capacity: random.pick([1, 100, 5_000, 70_000, Session.maxBufferBytes]),
-          kind: random.pick([.session, .producer]), headCapacity: random.pick([0, 0, 20_000]))
+          kind: random.pick([.session, .producer]), headCapacity: random.pick([0, 0, 20_000]),
+          timestamps: random.oneIn(3))
       } else {
         .ring(
           capacity: random.pick([1, 2, 7, 64, 1_000, 40_000]),
           chunkLimit: random.pick([1, 2, 3, 8, 100, 10_000]),
           reservationLimit: random.pick([1, 4, 64, 4_096]),
-          headCapacity: random.pick([0, 0, 10, 3_000]))
+          headCapacity: random.pick([0, 0, 10, 3_000]), timestamps: random.oneIn(3))
       }
     var stress = Stress(
       chunks: random.within(1_000...40_000), geometry: geometry,

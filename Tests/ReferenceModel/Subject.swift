@@ -1,4 +1,5 @@
 package import Processes
+import Synchronization
 
 /// What a script runs on: a session, or a bare ring that is used like one.
 ///
@@ -34,28 +35,64 @@ extension Geometry {
     switch kind {
     case .ring: RingSubject(layout, isAttached: false)
     case .attached: RingSubject(layout, isAttached: true)
-    case .session:
-      SessionSubject(
-        Session(id: "model", workspaceID: "tests", capacity: capacity, headCapacity: headCapacity))
-    case .producer: ProducerSubject(capacity: capacity, headCapacity: headCapacity)
+    case .session: SessionSubject(capacity, headCapacity, timestamps, SubjectClock())
+    case .producer: ProducerSubject(capacity, headCapacity, timestamps, SubjectClock())
     }
   }
+
+  /// The timestamp that a chunk must have.
+  package func timestamp(_ seq: Int) -> Int64? { timestamps ? Stamp.timestamp(seq) : nil }
+}
+
+/// A clock that shows ``Stamp/time(_:)`` of the chunk that is appended.
+package final class SubjectClock: Sendable {
+  private let time = Atomic<Int64>(0)
+
+  package init() {}
+
+  package var activity: ActivityClock { ActivityClock { [self] in time.load(ordering: .relaxed) } }
+
+  fileprivate func show(_ value: Int64) { time.store(value, ordering: .relaxed) }
 }
 
 // MARK: A session
 
 package class SessionSubject: Subject, @unchecked Sendable {
   private let itself: Session
+  private let clock: SubjectClock?
 
-  package init(_ session: Session) { itself = session }
+  package init(_ session: Session) {
+    itself = session
+    clock = nil
+  }
+
+  /// - Parameter clock: The session's clock.
+  package init(_ session: Session, _ clock: SubjectClock) {
+    itself = session
+    self.clock = clock
+  }
+
+  fileprivate convenience init(
+    _ capacity: Int, _ headCapacity: Int, _ timestamps: Bool, _ clock: SubjectClock
+  ) {
+    self.init(
+      Session(
+        id: "model", workspaceID: "tests", capacity: capacity, headCapacity: headCapacity,
+        timestamps: timestamps, clock: clock.activity), clock)
+  }
+
+  /// Sets the clock, if it is ours, to what it shows when the next chunk is appended.
+  fileprivate func setClock() { clock?.show(Stamp.time(itself.lastSeq + 1)) }
 
   package var session: Session? { itself }
 
   package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
+    setClock()
     unsafe itself.append(bytes, to: isError ? .stderr : .stdout)
   }
 
   package func append(contentsOf chunks: [[UInt8]], isError: Bool) {
+    setClock()
     itself.append(contentsOf: chunks, to: isError ? .stderr : .stdout)
   }
 
@@ -63,7 +100,8 @@ package class SessionSubject: Subject, @unchecked Sendable {
     reserving count: Int, isError: Bool,
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> Int {
-    try unsafe itself.append(
+    setClock()
+    return try unsafe itself.append(
       reserving: count, to: isError ? .stderr : .stdout, initializingWith: fill)
   }
 
@@ -105,25 +143,37 @@ package final class ProducerSubject: SessionSubject, @unchecked Sendable {
   // Only the one producer touches it.
   private var producer: Session.Producer
 
-  package init(capacity: Int, headCapacity: Int = 0) {
-    let producer = Session.Producer(
-      id: "model", workspaceID: "tests", capacity: capacity, headCapacity: headCapacity)
+  package init(capacity: Int) {
+    let producer = Session.Producer(id: "model", workspaceID: "tests", capacity: capacity)
     let session = producer.session
     self.producer = producer
     super.init(session)
   }
 
-  /// - Precondition: no producer of the session is exclusive yet.
-  package init(takingProducerOf session: Session) {
+  fileprivate init(
+    _ capacity: Int, _ headCapacity: Int, _ timestamps: Bool, _ clock: SubjectClock
+  ) {
+    let producer = Session.Producer(
+      id: "model", workspaceID: "tests", capacity: capacity, headCapacity: headCapacity,
+      timestamps: timestamps, clock: clock.activity)
+    let session = producer.session
+    self.producer = producer
+    super.init(session, clock)
+  }
+
+  /// - Precondition: no producer of the session is exclusive yet, and the clock is the session's.
+  package init(takingProducerOf session: Session, _ clock: SubjectClock) {
     producer = session.takeProducer()!
-    super.init(session)
+    super.init(session, clock)
   }
 
   package override func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
+    setClock()
     unsafe producer.append(bytes, to: isError ? .stderr : .stdout)
   }
 
   package override func append(contentsOf chunks: [[UInt8]], isError: Bool) {
+    setClock()
     producer.append(contentsOf: chunks, to: isError ? .stderr : .stdout)
   }
 
@@ -131,7 +181,8 @@ package final class ProducerSubject: SessionSubject, @unchecked Sendable {
     reserving count: Int, isError: Bool,
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> Int {
-    try unsafe producer.append(
+    setClock()
+    return try unsafe producer.append(
       reserving: count, to: isError ? .stderr : .stdout, initializingWith: fill)
   }
 
@@ -157,10 +208,12 @@ package final class RingSubject: Subject, @unchecked Sendable {
   }
 
   package func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {
+    writer.timestamp = Stamp.time(writer.lastSeq + 1)
     unsafe writer.append(bytes, tag: isError)
   }
 
   package func append(contentsOf chunks: [[UInt8]], isError: Bool) {
+    writer.timestamp = Stamp.time(writer.lastSeq + 1)
     writer.append(contentsOf: chunks, tag: isError)
   }
 
@@ -168,7 +221,8 @@ package final class RingSubject: Subject, @unchecked Sendable {
     reserving count: Int, isError: Bool,
     filling fill: (UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> Int {
-    try unsafe writer.append(reserving: count, tag: isError, initializingWith: fill)
+    writer.timestamp = Stamp.time(writer.lastSeq + 1)
+    return try unsafe writer.append(reserving: count, tag: isError, initializingWith: fill)
   }
 
   package func setExit(_ code: Int32, closing: Bool) {

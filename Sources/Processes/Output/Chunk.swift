@@ -21,6 +21,13 @@ public struct Chunk: Sendable {
   /// The payload: at least one byte, and at most the session's capacity.
   public var data: ChunkBytes { base.data }
 
+  /// When the chunk was appended, counted from ``SessionReader/start``; nil if the session keeps no
+  /// timestamps (``SessionReader/hasTimestamps``).
+  ///
+  /// At the resolution of the session's ``ActivityClock``, and never less than that of the chunk
+  /// before. Of output that is read from a process it is when that read began.
+  public var timestamp: Duration? { base.timestamp.map { .nanoseconds($0) } }
+
   /// The payload as text, with U+FFFD for what is not valid UTF-8, such as a character of which the
   /// rest is in the next chunk.
   ///

@@ -28,9 +28,10 @@ public struct Output: Sendable {
   ///     enough.
   ///   - chunks: The most chunks that a read will find; ``Session/maxBufferedChunks`` is always
   ///     enough, except for a recording of more than 4 MiB.
-  /// - Precondition: neither is negative.
-  public init(reservingBytes bytes: Int, chunks: Int) {
-    batch = RingBatch(reservingBytes: bytes, chunks: chunks)
+  ///   - timestamps: Whether the session keeps them: ``SessionReader/hasTimestamps``.
+  /// - Precondition: neither number is negative.
+  public init(reservingBytes bytes: Int, chunks: Int, timestamps: Bool = false) {
+    batch = RingBatch(reservingBytes: bytes, chunks: chunks, timestamps: timestamps)
   }
 
   /// The chunks that were due: newer than `since`, and retained.

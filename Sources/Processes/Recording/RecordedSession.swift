@@ -29,7 +29,8 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
   /// Attaches to a recording.
   ///
   /// - Parameter path: The file that
-  ///   ``Session/init(recordingTo:id:workspaceID:capacity:headCapacity:command:clock:)`` made.
+  ///   ``Session/init(recordingTo:id:workspaceID:capacity:headCapacity:timestamps:command:clock:)``
+  ///   made.
   /// - Throws: `RingFileError` if there is no such file, or none that can be read.
   /// - Complexity: O(1).
   public init(at path: String) throws(RingFileError) {
@@ -37,7 +38,8 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
     self.path = path
     info = RecordingInfo(decoding: reader.metadata)
     super.init(
-      id: info.id, workspaceID: info.workspaceID, reader: reader, epoch: info.epoch)
+      id: info.id, workspaceID: info.workspaceID, reader: reader, epoch: info.epoch,
+      start: info.start, startUncertainty: info.startUncertainty)
   }
 
   override func noteAbandonment() {

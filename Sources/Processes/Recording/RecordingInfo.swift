@@ -22,20 +22,26 @@ public struct RecordingInfo: Sendable, Hashable {
   public var recorderPID: Int32
   /// When the recording began, since the beginning of 1970 UTC.
   public var start: Duration
+  /// How far ``start`` and a chunk's timestamp together may be from when the chunk was appended; see
+  /// ``SessionReader/startUncertainty``.
+  public var startUncertainty: Duration
   /// The session's number in its cursors; see ``SessionEpoch``.
   var epoch: UInt32
 
   /// The command and its arguments as text, with U+FFFD for what is not valid UTF-8.
   public var command: [String] { commandBytes.map { String(decoding: $0, as: UTF8.self) } }
 
-  /// Describes a recording that this program begins now.
-  init(id: String, workspaceID: String, commandBytes: [[UInt8]], epoch: UInt32) {
+  /// Describes a recording that this program begins.
+  init(
+    id: String, workspaceID: String, commandBytes: [[UInt8]], epoch: UInt32, start: SessionStart
+  ) {
     self.id = id
     self.workspaceID = workspaceID
     self.commandBytes = commandBytes
     self.epoch = epoch
     recorderPID = getpid()
-    start = Self.wallClock
+    self.start = start.wallTime
+    startUncertainty = start.uncertainty
   }
 
   /// The present, since the beginning of 1970 UTC.
@@ -64,6 +70,7 @@ extension RecordingInfo {
     bytes += field("epoch", String(epoch).utf8)
     bytes += field("pid", String(recorderPID).utf8)
     bytes += field("start", String(start.saturatedNanoseconds).utf8)
+    bytes += field("uncertainty", String(startUncertainty.saturatedNanoseconds).utf8)
     let cut = field("cut", "1".utf8)
     for word in commandBytes {
       let field = field("arg", word)
@@ -76,8 +83,8 @@ extension RecordingInfo {
   /// Reads the fields of a file, which may hold anything: a field that is missing or makes no sense
   /// has the value of an empty one.
   init(decoding bytes: [UInt8]) {
-    self.init(id: "", workspaceID: "", commandBytes: [], epoch: 0)
-    (recorderPID, start) = (0, .zero)
+    (id, workspaceID, commandBytes, epoch) = ("", "", [], 0)
+    (recorderPID, start, startUncertainty) = (0, .zero, .zero)
     for field in bytes.split(separator: 0) {
       guard let equals = field.firstIndex(of: UInt8(ascii: "=")) else { continue }
       let value = field[(equals + 1)...]
@@ -88,6 +95,7 @@ extension RecordingInfo {
       case "epoch": epoch = UInt32(text) ?? 0
       case "pid": recorderPID = Int32(text) ?? 0
       case "start": start = .nanoseconds(Int64(text) ?? 0)
+      case "uncertainty": startUncertainty = .nanoseconds(Int64(text) ?? 0)
       case "arg": commandBytes.append(Array(value))
       case "cut": isCommandCut = true
       default: break

@@ -21,39 +21,44 @@ extension Session {
   ///     the number of chunks grows too: to about one for each 64 bytes.
   ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
   ///     `capacity`; see ``SessionReader/headCapacity``.
+  ///   - timestamps: Whether to keep when each chunk was appended (``Chunk/timestamp``): 512 KiB
+  ///     more for the default capacity.
   ///   - command: The command and its arguments, for readers of the file.
-  ///   - clock: The clock for ``lastActivity``.
+  ///   - clock: The clock for ``lastActivity`` and timestamps.
   /// - Throws: `RingFileError` if the file exists or cannot be made, as on a full disk, or if the
   ///   id and the workspace's are longer than some 3,900 bytes.
   /// - Precondition: `capacity` is from 1 to `RingLayout.maxCapacity`, `headCapacity` from 0 to it.
   /// - Complexity: O(`capacity` + `headCapacity`).
   public convenience init(
     recordingTo path: String, id: String = uniqueID(), workspaceID: String = "",
-    capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0, command: [String] = [],
-    clock: ActivityClock = .system
+    capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0, timestamps: Bool = false,
+    command: [String] = [], clock: ActivityClock = .system
   ) throws(RingFileError) {
     try self.init(
       recordingTo: path, id: id, workspaceID: workspaceID, capacity: capacity,
-      headCapacity: headCapacity, commandBytes: command.map { Array($0.utf8) }, clock: clock)
+      headCapacity: headCapacity, timestamps: timestamps,
+      commandBytes: command.map { Array($0.utf8) }, clock: clock)
   }
 
   /// Creates a session whose output lies in a file, of a command whose words need not be text; see
-  /// ``init(recordingTo:id:workspaceID:capacity:headCapacity:command:clock:)``.
+  /// ``init(recordingTo:id:workspaceID:capacity:headCapacity:timestamps:command:clock:)``.
   public convenience init(
     recordingTo path: String, id: String = uniqueID(), workspaceID: String = "",
-    capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0, commandBytes: [[UInt8]],
-    clock: ActivityClock = .system
+    capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0, timestamps: Bool = false,
+    commandBytes: [[UInt8]], clock: ActivityClock = .system
   ) throws(RingFileError) {
     let epoch = SessionEpoch.next()
+    let start = SessionStart(by: clock)
     let info = RecordingInfo(
-      id: id, workspaceID: workspaceID, commandBytes: commandBytes, epoch: epoch)
+      id: id, workspaceID: workspaceID, commandBytes: commandBytes, epoch: epoch, start: start)
     let writer = try RingWriter(
-      recordingTo: path, Self.layout(capacity: capacity, headCapacity: headCapacity),
+      recordingTo: path,
+      Self.layout(capacity: capacity, headCapacity: headCapacity, timestamps: timestamps),
       metadata: info.encoded(upTo: RingFileError.metadataLimit))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader, epoch: epoch,
-      SharedProducer(writer: writer))
+      start: start, SharedProducer(writer: writer))
   }
 
   /// Whether the session's output lies in a file.
@@ -77,15 +82,15 @@ extension Session.Producer {
   /// Creates a session whose output lies in a file, and its only producer.
   ///
   /// The parameters, the errors, the precondition and the complexity are those of
-  /// ``Session/init(recordingTo:id:workspaceID:capacity:headCapacity:command:clock:)``.
+  /// ``Session/init(recordingTo:id:workspaceID:capacity:headCapacity:timestamps:command:clock:)``.
   public init(
     recordingTo path: String, id: String = Session.uniqueID(), workspaceID: String = "",
-    capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0, command: [String] = [],
-    clock: ActivityClock = .system
+    capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0, timestamps: Bool = false,
+    command: [String] = [], clock: ActivityClock = .system
   ) throws(RingFileError) {
     let session = try Session(
       recordingTo: path, id: id, workspaceID: workspaceID, capacity: capacity,
-      headCapacity: headCapacity, command: command, clock: clock)
+      headCapacity: headCapacity, timestamps: timestamps, command: command, clock: clock)
     // No other part of the program knows the session yet.
     self.init(of: session, session.producers.withLock { $0.take() }!)
   }

@@ -35,11 +35,15 @@ extension Session {
   /// - Safety: the buffer must be valid for the call.
   @unsafe
   public func append(_ bytes: UnsafeRawBufferPointer, to stream: StandardStream) {
-    producers.withLock { producers in
-      producers.withWriter(of: id) { unsafe $0.append(bytes, tag: stream.tag) }
-    }
     // Outside of the lock, since the clock may be the caller's.
-    noteActivity()
+    let time = now
+    producers.withLock { producers in
+      producers.withWriter(of: id) { writer in
+        writer.timestamp = timestamp(at: time)
+        unsafe writer.append(bytes, tag: stream.tag)
+      }
+    }
+    noteActivity(at: time)
     if bytes.count > 0 { waiters.wakeIfAwaited() }
   }
 
@@ -86,10 +90,14 @@ extension Session {
   /// Lets a closure append any number of chunks.
   @usableFromInline
   func appendGroups(_ body: (inout RingWriter) -> Void) {
+    let time = now
     let hasAppended = producers.withLock { producers in
-      producers.withWriter(of: id) { $0.appends(body) }
+      producers.withWriter(of: id) { writer in
+        writer.timestamp = timestamp(at: time)
+        return writer.appends(body)
+      }
     }
-    noteActivity()
+    noteActivity(at: time)
     if hasAppended { waiters.wakeIfAwaited() }
   }
 
@@ -117,13 +125,17 @@ extension Session {
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
+    // Before the closure reads, since a clock of the caller's must not be read under the lock.
+    let time = hasTimestamps ? now : nil
     let written = try producers.withLock { producers throws(Failure) in
       try producers.withWriter(of: id) { writer throws(Failure) in
-        try unsafe writer.append(reserving: count, tag: stream.tag, initializingWith: initializer)
+        if let time { writer.timestamp = timestamp(at: time) }
+        return try unsafe writer.append(
+          reserving: count, tag: stream.tag, initializingWith: initializer)
       }
     }
     if written > 0 {
-      noteActivity()
+      noteActivity(at: time ?? now)
       waiters.wakeIfAwaited()
     }
     return written

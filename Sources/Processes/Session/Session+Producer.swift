@@ -21,25 +21,29 @@ extension Session {
     public let session: Session
     /// nil only after it was given back.
     private var writer: RingWriter?
+    /// The session's own, beside the writer.
+    private let startTime: Int64
 
     /// Creates a session without output, and its only producer.
     ///
     /// The parameters, the precondition and the complexity are those of
-    /// ``Session/init(id:workspaceID:capacity:headCapacity:clock:)``.
+    /// ``Session/init(id:workspaceID:capacity:headCapacity:timestamps:clock:)``.
     public init(
       id: String = Session.uniqueID(), workspaceID: String = "",
-      capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0,
+      capacity: Int = Session.maxBufferBytes, headCapacity: Int = 0, timestamps: Bool = false,
       clock: ActivityClock = .system
     ) {
-      let writer = RingWriter(Session.layout(capacity: capacity, headCapacity: headCapacity))
-      session = Session(
+      let writer = RingWriter(
+        Session.layout(capacity: capacity, headCapacity: headCapacity, timestamps: timestamps))
+      let session = Session(
         id: id, workspaceID: workspaceID, clock: clock, reader: writer.reader,
         SharedProducer(writer: nil))
-      self.writer = consume writer
+      self.init(of: session, writer)
     }
 
     init(of session: Session, _ writer: consuming RingWriter) {
       self.session = session
+      startTime = session.startTime
       self.writer = consume writer
     }
 
@@ -95,6 +99,8 @@ extension Session.Producer {
     _ bytes: UnsafeRawBufferPointer, to stream: StandardStream, now: ActivityClock.Instant
   ) {
     guard bytes.count > 0 else { return session.noteActivity(at: now) }
+    // Whether the ring keeps timestamps or not: a store costs less than to ask.
+    writer!.timestamp = now.nanoseconds &- startTime
     unsafe writer!.append(bytes, tag: stream.tag)
     noteAppend(at: now)
   }
@@ -148,8 +154,9 @@ extension Session.Producer {
   mutating func appendGroups(
     at time: ActivityClock.Instant?, _ body: (inout RingWriter) -> Void
   ) {
-    let hasAppended = writer!.appends(body)
     let now = time ?? session.now
+    writer!.timestamp = now.nanoseconds &- startTime
+    let hasAppended = writer!.appends(body)
     if hasAppended { noteAppend(at: now) } else { session.noteActivity(at: now) }
   }
 
@@ -174,6 +181,8 @@ extension Session.Producer {
       _ first: UnsafeMutableRawBufferPointer, _ second: UnsafeMutableRawBufferPointer
     ) throws(Failure) -> Int
   ) throws(Failure) -> Int {
+    let time = time ?? (session.hasTimestamps ? session.now : nil)
+    if let time { writer!.timestamp = time.nanoseconds &- startTime }
     let written = try unsafe writer!.append(
       reserving: count, tag: stream.tag, initializingWith: initializer)
     if written > 0 { noteAppend(at: time ?? session.now) }

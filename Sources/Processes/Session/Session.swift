@@ -36,6 +36,8 @@ public final class Session: SessionReader, @unchecked Sendable {
   let activity: Atomic<Int64>
   /// The clock by which this session measures its activity.
   public let clock: ActivityClock
+  /// When the session began by its clock, in nanoseconds: where timestamps count from.
+  let startTime: Int64
   let waiters = WaitList()
 
   /// Creates a session without output.
@@ -47,19 +49,22 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///   - capacity: The most payload bytes to retain.
   ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
   ///     `capacity`; see ``SessionReader/headCapacity``.
-  ///   - clock: The clock for ``lastActivity``.
+  ///   - timestamps: Whether to keep when each chunk was appended: ``Chunk/timestamp``.
+  ///   - clock: The clock for ``lastActivity`` and timestamps.
   /// - Precondition: `capacity` is from 1 to `RingLayout.maxCapacity` (1 GiB), `headCapacity` from
   ///   0 to that, and the system has memory for both; see
-  ///   ``init(allocating:workspaceID:capacity:headCapacity:clock:)``.
+  ///   ``init(allocating:workspaceID:capacity:headCapacity:timestamps:clock:)``.
   /// - Complexity: O(1). An empty session occupies about one page of memory. A full one occupies at
   ///   most 1.7 MiB if it has the default capacity; a larger one at most 1.25 times its capacity
   ///   and 0.6 MiB. To that comes at most 1.5 times `headCapacity`, or 8 KiB more than that for a
-  ///   small head.
+  ///   small head. Timestamps occupy 8 bytes for each chunk retained, up to 512 KiB in a session of
+  ///   the default capacity, and up to half of `headCapacity` more, or 8 KiB for a small head.
   public convenience init(
     id: String = uniqueID(), workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
-    headCapacity: Int = 0, clock: ActivityClock = .system
+    headCapacity: Int = 0, timestamps: Bool = false, clock: ActivityClock = .system
   ) {
-    let writer = RingWriter(Self.layout(capacity: capacity, headCapacity: headCapacity))
+    let writer = RingWriter(
+      Self.layout(capacity: capacity, headCapacity: headCapacity, timestamps: timestamps))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader,
@@ -74,17 +79,19 @@ public final class Session: SessionReader, @unchecked Sendable {
   ///   - capacity: The most payload bytes to retain.
   ///   - headCapacity: The bytes at the beginning of the output that are never evicted, besides
   ///     `capacity`; see ``SessionReader/headCapacity``.
-  ///   - clock: The clock for ``lastActivity``.
+  ///   - timestamps: Whether to keep when each chunk was appended: ``Chunk/timestamp``.
+  ///   - clock: The clock for ``lastActivity`` and timestamps.
   /// - Throws: `RingAllocationError` if there is no memory or no room for another mapping.
   /// - Precondition: `capacity` is from 1 to `RingLayout.maxCapacity` (1 GiB), `headCapacity` from
   ///   0 to that.
   /// - Complexity: O(1).
   public convenience init(
     allocating id: String, workspaceID: String = "", capacity: Int = Session.maxBufferBytes,
-    headCapacity: Int = 0, clock: ActivityClock = .system
+    headCapacity: Int = 0, timestamps: Bool = false, clock: ActivityClock = .system
   ) throws(RingAllocationError) {
     let writer = try RingWriter(
-      allocating: Self.layout(capacity: capacity, headCapacity: headCapacity))
+      allocating: Self.layout(
+        capacity: capacity, headCapacity: headCapacity, timestamps: timestamps))
     let reader = writer.reader
     self.init(
       id: id, workspaceID: workspaceID, clock: clock, reader: reader,
@@ -93,13 +100,18 @@ public final class Session: SessionReader, @unchecked Sendable {
 
   init(
     id: String, workspaceID: String, clock: ActivityClock, reader: RingReader,
-    epoch: UInt32 = SessionEpoch.next(), _ producer: consuming SharedProducer
+    epoch: UInt32 = SessionEpoch.next(), start: SessionStart? = nil,
+    _ producer: consuming SharedProducer
   ) {
+    let start = start ?? SessionStart(by: clock)
     self.clock = clock
+    startTime = start.time
     padding = (0, 0, 0, 0, 0, 0, 0, 0)
     producers = LockedState(producer)
-    activity = Atomic(clock.nanoseconds)
-    super.init(id: id, workspaceID: workspaceID, reader: reader, epoch: epoch)
+    activity = Atomic(start.time)
+    super.init(
+      id: id, workspaceID: workspaceID, reader: reader, epoch: epoch, start: start.wallTime,
+      startUncertainty: start.uncertainty)
   }
 
   override func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
@@ -118,10 +130,10 @@ public final class Session: SessionReader, @unchecked Sendable {
   }
 
   /// Returns the geometry of a session's ring.
-  static func layout(capacity: Int, headCapacity: Int) -> RingLayout {
+  static func layout(capacity: Int, headCapacity: Int, timestamps: Bool) -> RingLayout {
     RingLayout(
-      capacity: capacity, chunkLimit: RingLayout.defaultChunkLimit(capacity: capacity),
-      reservationLimit: reservationLimit(capacity: capacity), headCapacity: headCapacity)
+      capacity: capacity, reservationLimit: reservationLimit(capacity: capacity),
+      headCapacity: headCapacity, timestamps: timestamps)
   }
 
   /// Returns the most bytes that one direct read fills: what a pipe holds, or less for a session
@@ -189,6 +201,11 @@ extension Session {
   /// The present, as the session's clock has it.
   @usableFromInline
   var now: ActivityClock.Instant { clock.now }
+
+  /// Returns the timestamp of what is appended at a moment of the session's clock: 0 or less if it
+  /// is not after the start.
+  @inline(__always)
+  package func timestamp(at time: ActivityClock.Instant) -> Int64 { time.nanoseconds &- startTime }
 
   /// Raises ``lastActivity``, which never moves back, to a moment.
   ///

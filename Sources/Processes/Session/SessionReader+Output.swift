@@ -26,7 +26,7 @@ extension SessionReader {
   ///
   /// Allocates nothing if that has room and none of its chunks is still held somewhere else;
   /// otherwise it gets fresh memory, so that the bytes of a seq never change. See
-  /// ``Output/init(reservingBytes:chunks:)``.
+  /// ``Output/init(reservingBytes:chunks:timestamps:)``.
   public func read(
     since cursor: Cursor = .start, maxBytes: Int? = nil, into output: inout Output
   ) {

@@ -29,8 +29,26 @@ public class SessionReader: @unchecked Sendable, Identifiable {
   /// (``Output/missedChunks`` and ``Output/missedBytes`` count it), then the newest output.
   public final var headCapacity: Int { reader.layout.headCapacity }
 
-  init(id: String, workspaceID: String, reader: RingReader, epoch: UInt32) {
+  /// Whether each chunk has a timestamp: ``Chunk/timestamp``.
+  public final var hasTimestamps: Bool { reader.layout.hasTimestamps }
+
+  /// When the session began by the wall clock, since the beginning of 1970 UTC.
+  ///
+  /// A chunk was appended at this time and its ``Chunk/timestamp``, unless the wall clock was set
+  /// meanwhile, or the machine slept: the system's activity clock stands still then.
+  public final let start: Duration
+  /// How far ``start`` and a chunk's ``Chunk/timestamp`` together may be from when the chunk was
+  /// appended, in either direction: the resolution of the session's ``ActivityClock``, and the time
+  /// that reading the two clocks took.
+  public final let startUncertainty: Duration
+
+  init(
+    id: String, workspaceID: String, reader: RingReader, epoch: UInt32, start: Duration,
+    startUncertainty: Duration
+  ) {
     self.id = id
+    self.start = start
+    self.startUncertainty = startUncertainty
     self.workspaceID = workspaceID
     self.reader = reader
     self.epoch = epoch
