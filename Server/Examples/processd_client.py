@@ -36,6 +36,8 @@ class Chunk:
     data: bytes
     seq: int
     offset: int
+    #: When it came, in milliseconds since 1970; None unless the process was started with timestamps.
+    time_ms: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Client:
         """Starts a command: a string for sh -c, or a list of words.
 
         Arguments are cwd, env, tty, rows, cols, pipe_stdin, timeout_ms, linger_ms, keep_alive, name,
-        idempotency_key, head_bytes and the limits cpu_seconds, open_files, max_memory_bytes and max_processes,
+        idempotency_key, head_bytes, timestamps and the limits cpu_seconds, open_files, max_memory_bytes and max_processes,
         as the API has them. Raises OSError if the command cannot be started.
 
         With a name or an idempotency_key, starting the same again gives the same session: is_repeated says so.
@@ -196,7 +198,8 @@ class Session:
         news = []
         for chunk in answer["chunks"]:
             data = base64.b64decode(chunk["data_b64"])
-            news.append(Chunk(chunk["stream"], data, chunk["seq"], chunk["offset"]))
+            news.append(
+                Chunk(chunk["stream"], data, chunk["seq"], chunk["offset"], chunk.get("time_ms")))
         if answer["gap_index"] is not None:
             news.insert(answer["gap_index"], Gap(answer["missed_chunks"], answer["missed_bytes"]))
         return news

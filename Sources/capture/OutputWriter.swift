@@ -132,7 +132,8 @@ struct OutputWriter {
   private mutating func writeChunks(isLast: Bool) {
     let gapIndex = output.gapIndex
     writeChunks(output.chunks[..<gapIndex])
-    if output.missedChunks > 0 { writeGap(isLast: isLast) }
+    // Of a chunk larger than the capacity, the beginning is missed.
+    if output.missedChunks > 0 || output.missedBytes != 0 { writeGap(isLast: isLast) }
     writeChunks(output.chunks[gapIndex...])
   }
 

@@ -113,6 +113,13 @@ import Testing
     #expect(result.exit == .exited(64))
   }
 
+  @Test("capture says so if it keeps the end of a single chunk alone")
+  func cutChunk() async throws {
+    let result = try await run("--capacity", "1000", command: shell("printf %03000d 7"))
+    #expect(result.stdout.count == 1_000)
+    #expect(result.stderr == "capture: 2000 bytes (0 chunks) lost; the last 1000 follow\n")
+  }
+
   @Test("capture --capacity keeps as much in memory as it says")
   func capacity() async throws {
     let all = try await run("--capacity", "8M", command: ["seq", "1000000"])

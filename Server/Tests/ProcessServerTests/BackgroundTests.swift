@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// What commands leave in the background.
-@Suite(.timeLimit(.minutes(5))) struct BackgroundTests {
+@Suite(.timeLimit(.minutes(10))) struct BackgroundTests {
   private func isAlive(_ pid: Int32) -> Bool {
     guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else {
       return false

@@ -5,7 +5,7 @@ import Testing
 @testable import ProcessServer
 
 /// Bounds on bytes that wait.
-@Suite(.timeLimit(.minutes(5))) struct BacklogTests {
+@Suite(.timeLimit(.minutes(10))) struct BacklogTests {
   private let backlog = Backlog(
     APIServer.Limits.Backlog(perConnection: 100, perWorkspace: 250, total: 400),
     stallTime: .seconds(1))

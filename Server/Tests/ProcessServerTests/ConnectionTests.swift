@@ -3,7 +3,7 @@ import Testing
 @testable import ProcessServer
 
 /// How many connections there may be, and whose.
-@Suite(.timeLimit(.minutes(5))) struct ConnectionTests {
+@Suite(.timeLimit(.minutes(10))) struct ConnectionTests {
   @Test("The server closes a connection that sends requests but no token")
   func anonymous() async throws {
     try await TestServer.run {

@@ -6,7 +6,7 @@ import Testing
 @testable import ProcessServer
 
 /// The daemon itself, as a process.
-@Suite(.timeLimit(.minutes(5))) struct DaemonTests {
+@Suite(.timeLimit(.minutes(10))) struct DaemonTests {
   /// It is built beside the tests.
   private static let executable: String = {
     let arguments = ProcessInfo.processInfo.arguments

@@ -9,7 +9,7 @@ import Testing
 @Suite struct EncodingTests {
   private func encode(_ output: Output, _ search: WaitResult? = nil) -> ByteBuffer {
     var body = ByteBuffer()
-    body.writeJSON(output, Ending(signal: "SIGTERM"), search)
+    body.writeJSON(output, Ending(signal: "SIGTERM"), search, start: .zero)
     return body
   }
 

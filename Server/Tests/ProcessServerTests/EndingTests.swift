@@ -6,7 +6,7 @@ import Testing
 @testable import ProcessServer
 
 /// How a process ended, as polls, events, the list and `shell` tell it.
-@Suite(.timeLimit(.minutes(5))) struct EndingTests {
+@Suite(.timeLimit(.minutes(10))) struct EndingTests {
   private struct Usage: Decodable {
     var user_seconds: Double
     var system_seconds: Double

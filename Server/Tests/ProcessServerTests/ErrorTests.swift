@@ -3,7 +3,7 @@ import Testing
 @testable import ProcessServer
 
 /// What is wrong is said so, with a code: never with a status of 500.
-@Suite(.timeLimit(.minutes(5))) struct ErrorTests {
+@Suite(.timeLimit(.minutes(10))) struct ErrorTests {
   @Test("A malformed request is answered with 400 and changes nothing")
   func badRequests() async throws {
     try await TestServer.run { server in

@@ -71,7 +71,7 @@ private struct Exit: Decodable {
 }
 
 /// Streams of server-sent events.
-@Suite(.timeLimit(.minutes(5))) struct EventsTests {
+@Suite(.timeLimit(.minutes(10))) struct EventsTests {
   /// Reads events until the body, or the stream, says that it is enough.
   private func events(
     _ server: TestServer, _ id: String, since: String? = nil, lastEventID: String? = nil,

@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// Output without base64, and from near its end.
-@Suite(.timeLimit(.minutes(5))) struct FormatTests {
+@Suite(.timeLimit(.minutes(10))) struct FormatTests {
   private func raw(
     _ server: TestServer, _ id: String, _ query: String, headers: [String] = []
   ) async throws -> Reply {

@@ -3,7 +3,7 @@ import Testing
 @testable import ProcessServer
 
 /// What HTTP/1 asks of a server, byte for byte.
-@Suite(.timeLimit(.minutes(5))) struct HTTPTests {
+@Suite(.timeLimit(.minutes(10))) struct HTTPTests {
   private func exchange(_ server: TestServer, _ text: String) async throws -> (Reply, Bool) {
     try await Wire.connect(port: server.port) { wire in
       try await wire.send(text)

@@ -6,7 +6,7 @@ import Testing
 @testable import ProcessServer
 
 /// The beginning of the output, which a session keeps if it is told to.
-@Suite(.timeLimit(.minutes(5))) struct HeadTests {
+@Suite(.timeLimit(.minutes(10))) struct HeadTests {
   private static let flood = #"head -c 3145728 /dev/zero | tr '\0' a"#
 
   /// Starts a shell, and lets it write a head, a flood of which `lost` bytes are lost, and an end.

@@ -3,7 +3,7 @@ import Testing
 @testable import ProcessServer
 
 /// A request that waits for a process keeps it from being idle.
-@Suite(.timeLimit(.minutes(5))) struct HoldTests {
+@Suite(.timeLimit(.minutes(10))) struct HoldTests {
   @Test("A long poll outlasts the idle timeout, and so does its session")
   func polls() async throws {
     try await TestServer.run {

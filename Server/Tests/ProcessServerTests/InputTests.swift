@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// What clients write to processes and terminals, and signals.
-@Suite(.timeLimit(.minutes(5))) struct InputTests {
+@Suite(.timeLimit(.minutes(10))) struct InputTests {
   @Test("A process reads its stdin from several requests up to the end")
   func cat() async throws {
     try await TestServer.run { server in

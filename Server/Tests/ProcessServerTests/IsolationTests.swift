@@ -3,7 +3,7 @@ import Testing
 @testable import ProcessServer
 
 /// No workspace has anything to do with another's sessions.
-@Suite(.timeLimit(.minutes(5))) struct IsolationTests {
+@Suite(.timeLimit(.minutes(10))) struct IsolationTests {
   @Test("A workspace can neither see nor change another workspace's sessions")
   func othersSessionsAreForbidden() async throws {
     try await TestServer.run { server in

@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// How long sessions live, and how the server ends.
-@Suite(.timeLimit(.minutes(5))) struct LifetimeTests {
+@Suite(.timeLimit(.minutes(10))) struct LifetimeTests {
   @Test("An ended session stays readable until it is idle for too long")
   func endedSessionsStayUntilTheyAreIdle() async throws {
     try await TestServer.run {

@@ -5,7 +5,7 @@ import Testing
 @testable import ProcessServer
 
 /// What a client can do is bounded.
-@Suite(.timeLimit(.minutes(5))) struct LimitTests {
+@Suite(.timeLimit(.minutes(10))) struct LimitTests {
   @Test("A body above the limit is refused, announced or in chunks, and the connection goes on")
   func bodies() async throws {
     try await TestServer.run {

@@ -5,7 +5,7 @@ import Testing
 
 /// Reading by polls. Where something is waited for, it is for a minute: a wait that is not ended by
 /// what should end it runs into the suite's time limit, or gives another answer.
-@Suite(.timeLimit(.minutes(5))) struct PollingTests {
+@Suite(.timeLimit(.minutes(10))) struct PollingTests {
   @Test("Output ends a wait")
   func outputEndsAWait() async throws {
     try await TestServer.run {

@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// A token that is taken away.
-@Suite(.timeLimit(.minutes(5))) struct RevocationTests {
+@Suite(.timeLimit(.minutes(10))) struct RevocationTests {
   private func run(
     _ policy: APIServer.RevocationPolicy,
     _ body: (TestServer, _ rewrite: (String) throws -> Void) async throws -> Void

@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// Which request goes where, and what the description says of it.
-@Suite(.timeLimit(.minutes(5))) struct RouteTests {
+@Suite(.timeLimit(.minutes(10))) struct RouteTests {
   @Test("Each segment of a path is percent-decoded by itself")
   func decoding() async throws {
     try await TestServer.run {

@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// What the tools take and answer.
-@Suite(.timeLimit(.minutes(5))) struct ToolTests {
+@Suite(.timeLimit(.minutes(10))) struct ToolTests {
   private struct Started: Decodable {
     struct Content: Decodable {
       var session_id: String

@@ -6,7 +6,7 @@ import Testing
 
 /// Waits for bytes, by polls and by the tool. Where something is waited for, it is for longer than
 /// the suite's time limit.
-@Suite(.timeLimit(.minutes(5))) struct WaitForTests {
+@Suite(.timeLimit(.minutes(10))) struct WaitForTests {
   private static let flood = #"head -c 3145728 /dev/zero | tr '\0' a"#
 
   /// Runs a server on which waits last as long as clients ask for.

@@ -4,7 +4,7 @@ import Testing
 @testable import ProcessServer
 
 /// The wire format, byte for byte where clients rely on it.
-@Suite(.timeLimit(.minutes(5))) struct WireFormatTests {
+@Suite(.timeLimit(.minutes(10))) struct WireFormatTests {
   @Test("The list of environments has the documented form")
   func environments() async throws {
     try await TestServer.run {

@@ -20,7 +20,7 @@ extension Output: CustomStringConvertible {
     } else {
       parts.append("no chunks")
     }
-    if missedChunks > 0 {
+    if missedChunks > 0 || missedBytes != 0 {
       let bytes = missedBytes.map { "\($0) bytes" } ?? "bytes not known"
       parts.append("\(missedChunks) chunks (\(bytes)) missed")
     }

@@ -26,15 +26,16 @@ extension ByteBuffer {
   /// - Parameters:
   ///   - ending: The state of the process that the answer gives in addition.
   ///   - search: How the wait for a literal ended, if the request was one.
+  ///   - start: When the session began, since 1970: what its chunks' timestamps count from.
   package mutating func writeJSON(
-    _ output: Output, _ ending: Ending, _ search: WaitResult? = nil
+    _ output: Output, _ ending: Ending, _ search: WaitResult? = nil, start: Duration
   ) {
     let chunks = output.chunks
     reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
     writeStaticString(#"{"chunks":["#)
     for index in chunks.indices {
       if index > 0 { writeStaticString(",") }
-      writeJSON(chunks[index])
+      writeJSON(chunks[index], start: start)
     }
     writeStaticString(#"],"exit_code":"#)
     writeJSON(output.exitCode.map { Int($0) })
@@ -79,8 +80,8 @@ extension ByteBuffer {
     writeStaticString("}")
   }
 
-  /// Writes a chunk with its payload.
-  mutating func writeJSON(_ chunk: Chunk) {
+  /// Writes a chunk with its payload, and when it came if its session keeps that.
+  mutating func writeJSON(_ chunk: Chunk, start: Duration) {
     let data = chunk.data
     unsafe writeWithUnsafeMutableBytes(
       minimumWritableBytes: Self.chunkFrameSize + data.base64Count
@@ -95,6 +96,10 @@ extension ByteBuffer {
       text.write(UInt(chunk.seq))
       text.write(#","offset":"#)
       text.write(UInt(chunk.offset))
+      if let timestamp = chunk.timestamp {
+        text.write(#","time_ms":"#)
+        text.write(UInt(max(0, (start + timestamp) / .milliseconds(1))))
+      }
       text.write("}")
       return text.count
     }
@@ -108,15 +113,15 @@ extension ByteBuffer {
     if value { writeStaticString("true") } else { writeStaticString("false") }
   }
 
-  /// An upper bound of the bytes that ``writeJSON(_:_:_:)`` writes.
+  /// An upper bound of the bytes that ``writeJSON(_:_:_:start:)`` writes.
   package static func sizeOfJSON(of output: Output) -> Int {
     // Each chunk's base64 is padded, and followed by a comma.
     let payload = output.chunks.payload.count
     return 1536 + output.chunks.count * (chunkFrameSize + 5) + (payload + 2) / 3 * 4
   }
 
-  /// An upper bound of the bytes around the data of a chunk, with two numbers of up to 20 digits.
-  private static var chunkFrameSize: Int { 96 }
+  /// An upper bound of the bytes around the data of a chunk, with three numbers of up to 20 digits.
+  private static var chunkFrameSize: Int { 128 }
 }
 
 extension WaitResult {

@@ -100,6 +100,8 @@ struct Order: Sendable {
   var command: Command
   /// How many bytes of the beginning of the output are retained, beside the newest.
   var headBytes = 0
+  /// Whether the session keeps when each chunk came.
+  var timestamps = false
   /// Whether the command is kept however long it is silent.
   var isKeptAlive = false
   /// The name that its workspace gives it.

@@ -127,7 +127,7 @@ final class JobTable: Sendable {
     let evicted = try reserve(in: workspace)
     for job in evicted { evict(job) }
     do throws(LaunchError) {
-      let session = try Self.makeSession(in: workspace, headBytes: order.headBytes)
+      let session = try Self.makeSession(for: order, in: workspace)
       var command = order.command
       command.terminationGrace = configuration.limits.grace
       let process = try await manager.launch(command, into: session)
@@ -165,11 +165,12 @@ final class JobTable: Sendable {
 
   /// Creates a session. Lack of memory for it is an error like any other of a launch.
   private static func makeSession(
-    in workspace: String, headBytes: Int
+    for order: Order, in workspace: String
   ) throws(LaunchError) -> Session {
     do throws(RingAllocationError) {
       return try Session(
-        allocating: randomID(), workspaceID: workspace, headCapacity: headBytes)
+        allocating: randomID(), workspaceID: workspace, headCapacity: order.headBytes,
+        timestamps: order.timestamps)
     } catch {
       throw .outOfResources(code: error.code)
     }

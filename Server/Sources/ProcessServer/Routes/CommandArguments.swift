@@ -47,6 +47,7 @@ struct CommandArguments {
     if try fields.bool("pipe_stdin") != false && withInput { command.input = .pipe }
     var order = Order(line: line, command: command)
     order.headBytes = try fields.integer("head_bytes", in: 0...Session.maxBufferBytes) ?? 0
+    order.timestamps = try fields.bool("timestamps") ?? false
     return order
   }
 

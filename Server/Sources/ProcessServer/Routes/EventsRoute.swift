@@ -90,9 +90,9 @@ extension API {
         ], id: "\(next.seq)")
     }
     let gapIndex = output.indexOfGap
-    events.writeEvents(output.chunks[..<(gapIndex ?? 0)])
+    events.writeEvents(output.chunks[..<(gapIndex ?? 0)], of: job.session)
     if gapIndex != nil { events.writeGap(output) }
-    events.writeEvents(output.chunks[(gapIndex ?? 0)...])
+    events.writeEvents(output.chunks[(gapIndex ?? 0)...], of: job.session)
     // The exit is sent once, and again if it is set again; the end event includes it as well.
     if !output.hasMore, let code = output.exitCode {
       let ending = await job.ending(for: output)
@@ -157,10 +157,10 @@ extension ByteBuffer {
     writeString("event: \(name)\ndata: \(data.text)\n\n")
   }
 
-  fileprivate mutating func writeEvents(_ chunks: Slice<Chunks>) {
+  fileprivate mutating func writeEvents(_ chunks: Slice<Chunks>, of session: Session) {
     for chunk in chunks {
       writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
-      writeJSON(chunk)
+      writeJSON(chunk, start: session.start)
       writeStaticString("\n\n")
     }
   }

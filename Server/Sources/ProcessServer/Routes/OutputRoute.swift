@@ -111,7 +111,7 @@ private enum OutputFormat {
   func response(of output: Output, _ ending: Ending, _ search: WaitResult?) -> Response {
     var body = ByteBuffer()
     if self == .json {
-      body.writeJSON(output, ending, search)
+      body.writeJSON(output, ending, search, start: job.session.start)
       return Response(json: body)
     }
     let (beforeGap, rest) = output.payloads

@@ -168,7 +168,7 @@ extension API {
     let content: JSON = [text(search?.outcomeName ?? ""), text(output.markedText)]
     var body = ByteBuffer(
       string: #"{"isError":false,"content":\#(content.text),"structuredContent":"#)
-    body.writeJSON(output, ending, search)
+    body.writeJSON(output, ending, search, start: job.session.start)
     body.writeStaticString("}")
     if isCounted { adjust(expected, to: body.readableBytes, context) }
     metrics.polled(output)

@@ -74,11 +74,12 @@ enum Schema {
 
   static let done = object([("ok", boolean)])
 
-  static let chunk = object([
-    ("stream", ["enum": ["stdout", "stderr"]]),
-    ("data_b64", ["type": "string", "contentEncoding": "base64"]),
-    ("seq", integer(1...(.max))), ("offset", count),
-  ])
+  static let chunk = object(
+    [
+      ("stream", ["enum": ["stdout", "stderr"]]),
+      ("data_b64", ["type": "string", "contentEncoding": "base64"]),
+      ("seq", integer(1...(.max))), ("offset", count), ("time_ms", count),
+    ], required: ["stream", "data_b64", "seq", "offset"])
 
   static let output = object([
     ("chunks", array(chunk)), ("exit_code", nullable("integer")), ("session_alive", boolean),
@@ -142,7 +143,7 @@ enum Schema {
     ("timeout_ms", optional(1...(.max))), ("cpu_seconds", optional(1...(1 << 31))),
     ("open_files", optional(3...(1 << 20))), ("linger_ms", optional(0...(1 << 40))),
     ("max_memory_bytes", optional(1...(.max))), ("max_processes", optional(1...(.max))),
-    ("head_bytes", optional(0...Session.maxBufferBytes)),
+    ("head_bytes", optional(0...Session.maxBufferBytes)), ("timestamps", nullable("boolean")),
   ]
 
   private static func optional(_ range: ClosedRange<Int>) -> JSON {

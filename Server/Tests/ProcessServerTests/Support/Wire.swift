@@ -206,6 +206,7 @@ struct OutputReply: Decodable, Sendable {
     var data_b64: String
     var seq: Int
     var offset: Int
+    var time_ms: Int?
 
     var data: [UInt8] { Array(Data(base64Encoded: data_b64) ?? Data("not base64".utf8)) }
     var text: String { String(decoding: data, as: UTF8.self) }
