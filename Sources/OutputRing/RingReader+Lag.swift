@@ -37,7 +37,8 @@ extension RingReader {
   /// Returns how far a reader with a cursor is behind the newest chunk, and how much of that is no
   /// longer retained. Copies no payload.
   ///
-  /// A reader whose lag comes close to ``RingLayout/capacity`` is about to miss output.
+  /// A reader whose lag comes close to ``RingLayout/capacity``, or to ``RingLayout/chunkLimit``, is
+  /// about to miss output.
   ///
   /// - Parameter cursor: The reader's position. One beyond the newest chunk has no lag.
   /// - Returns: The lag, as of one instant. If the producer reuses descriptors during each of many
@@ -53,7 +54,7 @@ extension RingReader {
   }
 
   /// Returns what the next read with a cursor would return as its first chunk, without its payload;
-  /// nil if nothing is new. Copies no payload.
+  /// nil if there is none. Copies no payload.
   ///
   /// The chunk may be gone before it is read.
   ///
@@ -63,6 +64,7 @@ extension RingReader {
     for _ in 0..<Self.attemptLimit {
       switch memory.select(since: cursor, maxBytes: 0) {
       case .selected(let selection):
+        if selection.range.isEmpty { return nil }
         return RingChunkInfo(
           seq: selection.first, offset: selection.range.lowerBound, count: selection.range.count,
           tag: selection.tag)

@@ -58,6 +58,7 @@ extension RingReader {
     since cursor: RingCursor = .start, maxBytes: Int? = nil,
     _ body: (_ bytes: UnsafeRawBufferPointer, _ offset: Int) throws(Failure) -> Void
   ) throws(Failure) -> RingVisit {
+    let publishedBefore = memory.isTrusted ? 0 : memory.counters.observe()
     for _ in 0..<Self.attemptLimit {
       switch memory.select(since: cursor, maxBytes: max(maxBytes ?? .max, 0)) {
       case .selected(let selection): return try unsafe visit(selection, body)
@@ -66,7 +67,9 @@ extension RingReader {
       case .stale: continue
       }
     }
-    return RingVisit(nothingAfter: cursor, hasMore: true)
+    // As for a read: a producer that goes round the descriptors publishes.
+    let isDamaged = !memory.isTrusted && memory.counters.observe() == publishedBefore
+    return RingVisit(nothingAfter: cursor, hasMore: !isDamaged, isDamaged: isDamaged)
   }
 
   private func visit<Failure: Error>(
@@ -74,7 +77,9 @@ extension RingReader {
   ) throws(Failure) -> RingVisit {
     let range = selection.range
     var intactStart = range.lowerBound
-    if selection.isInHead {
+    if range.isEmpty {
+      // All that was due is missed.
+    } else if selection.isInHead {
       let place = unsafe memory.headPayload + range.lowerBound
       try unsafe body(UnsafeRawBufferPointer(start: place, count: range.count), range.lowerBound)
     } else {
@@ -96,7 +101,7 @@ extension RingReader {
       range: range, intactRange: intactStart..<range.upperBound,
       missedChunks: selection.missedChunks, missedBytes: selection.missedBytes,
       cursor: RingCursor(publishedSeq: selection.last, end: range.upperBound),
-      hasMore: selection.hasMore, isDamaged: false)
+      hasMore: selection.hasMore, isDamaged: selection.isDamaged)
   }
 }
 
@@ -113,7 +118,8 @@ extension RingVisit {
 
 // MARK: Selecting chunks without copying them
 
-/// Chunks that are due for a reader, and lie next to each other: of the head, or behind it.
+/// Chunks that are due for a reader, and lie next to each other: of the head, or behind it. None if
+/// an append in flight overwrites all of them.
 struct Selection {
   var first: Int
   var last: Int
@@ -125,6 +131,8 @@ struct Selection {
   var missedChunks = 0
   var missedBytes: Int? = 0
   var hasMore: Bool
+  /// Whether a found region holds, besides these chunks, what no producer stores.
+  var isDamaged = false
 
   enum Outcome {
     case selected(Selection)
@@ -150,10 +158,24 @@ extension RingMemory {
       return .nothing(RingCursor(publishedSeq: newestSeq, end: window.end))
     }
     let head = head(upTo: newestSeq)
-    if head.isDamaged { return .damaged }
-    if cursor.seq < head.seq { return selectInHead(head, window, since: cursor, maxBytes) }
-    // An append in flight overwrites all that was there. It publishes something newer.
-    if window.isEmpty { return .stale }
+    // Chunks of a damaged head count as missed.
+    var isDamaged = head.isDamaged
+    if cursor.seq < head.seq {
+      if let selection = selectInHead(head, window, since: cursor, maxBytes) {
+        return .selected(selection)
+      }
+      isDamaged = true
+    }
+    if window.isEmpty {
+      // Something newer may have been published since.
+      if counters.observe() != newestSeq { return .stale }
+      let known = cursor.seq == head.seq ? cursor.offset ?? head.end : end(of: cursor)
+      return .selected(
+        Selection(
+          first: newestSeq + 1, last: newestSeq, range: window.end..<window.end, tag: false,
+          missedChunks: newestSeq - cursor.seq, missedBytes: known.map { max(0, window.end - $0) },
+          hasMore: false, isDamaged: isDamaged))
+    }
 
     let first = max(cursor.seq + 1, window.oldestSeq)
     let descriptor = descriptor(first)
@@ -171,18 +193,17 @@ extension RingMemory {
       Selection(
         first: first, last: last, range: begin..<end, tag: descriptor.tag,
         missedChunks: first - cursor.seq - 1, missedBytes: since.map { max(0, begin - $0) },
-        hasMore: last < window.newestSeq))
+        hasMore: last < window.newestSeq, isDamaged: isDamaged))
   }
 
+  /// Returns chunks of the head; nil if a found region's is damaged.
   private func selectInHead(
     _ head: HeadExtent, _ window: RetainedWindow, since cursor: RingCursor, _ maxBytes: Int
-  ) -> Selection.Outcome {
-    guard let part = headPart(of: head, since: cursor.seq, maxBytes: maxBytes) else {
-      return .damaged
-    }
-    return .selected(
+  ) -> Selection? {
+    headPart(of: head, since: cursor.seq, maxBytes: maxBytes).map { part in
       Selection(
         first: part.first, last: part.last, range: part.begin..<part.end,
-        tag: headDescriptor(part.first).tag, isInHead: true, hasMore: part.last < window.newestSeq))
+        tag: headDescriptor(part.first).tag, isInHead: true, hasMore: part.last < window.newestSeq)
+    }
   }
 }

@@ -1,7 +1,8 @@
 import CRingShims
 
 extension RingWriter {
-  /// Appends several chunks and publishes them at once: a reader sees all of them, or none yet.
+  /// Appends several chunks and publishes them in groups: a reader sees all chunks of a group, or
+  /// none yet.
   ///
   /// Made for a producer that has many small chunks at a time, such as lines: one announcement and
   /// one publication serve them all.
@@ -27,30 +28,43 @@ extension RingWriter {
   public mutating func append<Bytes: Collection<UInt8>>(
     contentsOf chunks: some Collection<Bytes>, tag: Bool = false
   ) {
-    var start = chunks.startIndex
-    while start < chunks.endIndex {
-      var group = emptyGroup
-      var end = start
-      while end < chunks.endIndex, group.takes(chunks[end].count) {
-        end = chunks.index(after: end)
-      }
-      if end == start {
-        append(chunks[start], tag: tag)
-        start = chunks.index(after: start)
-        continue
-      }
-      announce(group)
-      for bytes in chunks[start..<end] {
-        let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
-          unsafe place(UnsafeRawBufferPointer(buffer), group.seq, group.end, tag)
-        }
-        if done == nil {
-          unsafe Array(bytes).withUnsafeBytes { unsafe place($0, group.seq, group.end, tag) }
-        }
-      }
-      publish(group)
-      start = end
+    var index = chunks.startIndex
+    while index < chunks.endIndex { appendGroup(of: chunks, from: &index, tag: tag) }
+  }
+
+  /// Appends one group of chunks, as ``append(contentsOf:tag:)`` does.
+  ///
+  /// For a caller that has something to do after each group, such as to wake readers.
+  ///
+  /// - Parameters:
+  ///   - chunks: The chunks' payloads, in order.
+  ///   - index: The first chunk of the group; then the one behind the group.
+  ///   - tag: One bit for the ring's owner, returned with each of the chunks.
+  /// - Precondition: `index` is less than the collection's end.
+  @inlinable
+  public mutating func appendGroup<Chunks: Collection>(
+    of chunks: Chunks, from index: inout Chunks.Index, tag: Bool = false
+  ) where Chunks.Element: Collection<UInt8> {
+    let start = index
+    var group = emptyGroup
+    while index < chunks.endIndex, group.takes(chunks[index].count) {
+      index = chunks.index(after: index)
     }
+    if index == start {
+      append(chunks[start], tag: tag)
+      index = chunks.index(after: start)
+      return
+    }
+    announce(group)
+    for bytes in chunks[start..<index] {
+      let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+        unsafe place(UnsafeRawBufferPointer(buffer), group.seq, group.end, tag)
+      }
+      if done == nil {
+        unsafe Array(bytes).withUnsafeBytes { unsafe place($0, group.seq, group.end, tag) }
+      }
+    }
+    publish(group)
   }
 
   /// Chunks that are published at once.

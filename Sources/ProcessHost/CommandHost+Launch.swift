@@ -43,8 +43,8 @@ extension CommandHost {
   ///   - reader: The reader, which serves this command alone.
   /// - Returns: The process, which is running or has just ended.
   /// - Throws: ``LaunchError`` if the command could not be started.
-  /// - Precondition: the session's capacity is at least `Session.maxBufferBytes`: a smaller one
-  ///   cannot hold what the command's pipes do.
+  /// - Precondition: no other command waits for the reader, or has; and the session's capacity is at
+  ///   least `Session.maxBufferBytes`: a smaller one cannot hold what the command's pipes do.
   @discardableResult
   public func launch(
     _ command: Command, into session: Session, waitingFor reader: LosslessReader
@@ -53,7 +53,10 @@ extension CommandHost {
       session.capacity >= Session.maxBufferBytes,
       "a lossless reader needs a session of \(Session.maxBufferBytes) bytes at least, not"
         + " \(session.capacity)")
-    return try await launch(command, into: session, heldUpBy: [reader.gate])
+    reader.checkIsFree()
+    let process = try await launch(command, into: session, heldUpBy: [reader.gate])
+    reader.bind(to: session)
+    return process
   }
 
   /// Starts a command, and holds it up while its output waits for a reader.

@@ -18,10 +18,19 @@ public import Processes
 /// ```
 ///
 /// The command waits no longer for a reader that has taken nothing for ``timeLimit``, or that has
-/// left: whose iterator is gone. From then on the command runs as without the reader, and what the
-/// reader misses is counted as always (``Output/missedBytes``).
+/// left: whose iterator is gone, or that is itself gone and never had one. From then on the command
+/// runs as without the reader, and what the reader misses is counted as always
+/// (``Output/missedBytes``). The time for which the reader holds up other processes that still write
+/// to the output does not count towards ``Command/quietGrace`` and ``Command/lingerLimit``.
 public final class LosslessReader: Sendable {
+  private struct State {
+    /// The session of the command that waits for the reader; nil before it is launched.
+    var session: Session?
+    var hasIterator = false
+  }
+
   let gate: OutputGate
+  private let state = LockedState(State())
   /// How long the command waits for the reader to take anything; nil for as long as it takes.
   public let timeLimit: Duration?
 
@@ -34,17 +43,43 @@ public final class LosslessReader: Sendable {
     gate = OutputGate(timeLimit: timeLimit)
   }
 
+  deinit {
+    if !state.withLock({ $0.hasIterator }) { gate.open() }
+  }
+
+  /// Checks that no command waits for the reader yet.
+  func checkIsFree() {
+    precondition(
+      state.withLock { $0.session == nil }, "a lossless reader serves one command: make another")
+  }
+
+  /// Records the session of the reader's command.
+  func bind(to session: Session) { state.withLock { $0.session = session } }
+
+  /// Records that the reader has begun to read a session.
+  fileprivate func begin(reading session: SessionReader) {
+    let isFirst = state.withLock { state in
+      precondition(
+        state.session == nil || state.session === session,
+        "a lossless reader reads the session of its own command")
+      defer { state.hasIterator = true }
+      return !state.hasIterator
+    }
+    precondition(isFirst, "the outputs of a lossless reader can be iterated once")
+  }
+
   /// Whether the command still waits for the reader when that is behind. It is not if the reader
   /// took nothing for ``timeLimit``, or has left.
   public var isWaitedFor: Bool { !gate.isOpenForGood }
 
   /// Returns all output of a session from its beginning, as it comes, until the session is closed.
   ///
-  /// To be iterated once. Each output that the sequence returns counts as taken.
+  /// Each output that the sequence returns counts as taken.
   ///
   /// - Parameter session: The session of the command that waits for this reader.
+  /// - Precondition: the sequence is iterated once, and `session` is that of the command.
   public func outputs(of session: Session) -> LosslessOutputs {
-    LosslessOutputs(base: session.outputs(), gate: gate)
+    LosslessOutputs(base: session.outputs(), reader: self)
   }
 }
 
@@ -56,11 +91,12 @@ public struct LosslessOutputs: AsyncSequence, Sendable {
   public typealias Failure = Never
 
   let base: OutputSequence
-  let gate: OutputGate
+  let reader: LosslessReader
 
   /// Returns the iterator. The command no longer waits once it is gone.
   public func makeAsyncIterator() -> AsyncIterator {
-    AsyncIterator(base: base.makeAsyncIterator(), presence: Presence(gate))
+    reader.begin(reading: base.session)
+    return AsyncIterator(base: base.makeAsyncIterator(), presence: Presence(reader.gate))
   }
 
   /// Iterates over the outputs of a ``LosslessOutputs``.

@@ -47,7 +47,8 @@ extension Capture {
       InputForwarder.start(to: input, from: terminal)
     }
     let timer = timeLimit?.start(for: process)
-    let end = watchEnd(of: process, timer, wait)
+    let gates = [files?.gate, liveGate].compactMap(\.self)
+    let end = watchEnd(of: process, timer, wait, heldUpBy: gates)
 
     var writer = OutputWriter(session: session, format: outputFormat(json: json, timestamps))
     if isLive {
@@ -80,7 +81,7 @@ extension Capture {
 
     if isTimedOut, !preserveStatus { throw ExitCode(exit == .signaled(SIGKILL) ? 137 : 124) }
     if let signal = signals.fatalSignal(after: exit) { SignalSource.end(by: signal.rawValue) }
-    let isIncomplete = writer.hasFailed || !fileProblems.isEmpty
+    let isIncomplete = writer.hasFailed || lossless && writer.hasMissed || !fileProblems.isEmpty
     throw ExitCode(exit.isSuccess && isIncomplete ? 74 : exit.code)
   }
 
@@ -185,7 +186,8 @@ extension Capture {
 
   /// Waits in the background for the command's end; from then on, bounds the wait for its output.
   private func watchEnd(
-    of process: HostedProcess, _ timer: TimeLimit.Timer?, _ wait: OutputWait
+    of process: HostedProcess, _ timer: TimeLimit.Timer?, _ wait: OutputWait,
+    heldUpBy gates: [OutputGate]
   ) -> Task<CommandEnd, any Error> {
     // The command's own end of the output may be noticed a moment after its exit.
     let linger = max(lingerTime, .milliseconds(10))
@@ -198,6 +200,8 @@ extension Capture {
         // been killed.
         let start = timer?.killTime.map { max($0, time) } ?? time
         try? await Task.sleep(until: start + linger, clock: .continuous)
+        // While capture itself holds up the writers, their time does not count.
+        while gates.contains(where: \.isShut) { try? await Task.sleep(for: linger) }
         if !process.session.isClosed { wait.end(by: .linger) }
       }
       return (exit, time)

@@ -25,6 +25,8 @@ struct OutputWriter {
 
   /// Whether the session's file holds what no program of this library stores.
   private(set) var isDamaged = false
+  /// Whether output was missed.
+  var hasMissed: Bool { missedChunks > 0 || missedBytes != 0 }
   /// Whether the position was one of another session, or ahead of all chunks.
   private(set) var (isForeign, isAhead) = (false, false)
 

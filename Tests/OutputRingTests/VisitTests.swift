@@ -117,24 +117,35 @@ import Testing
     for size in 1...140 {
       let harness = RingHarness(capacity: 100, reservationLimit: 20)
       for _ in 0..<15 { harness.append(10) }
-      var intact: [UInt8] = []
-      var pieces: [(UnsafeRawBufferPointer, Int)] = []
-      let visit = unsafe harness.reader.visit(since: 5) { piece, offset in
-        unsafe pieces.append((piece, offset))
-        if pieces.count == 1 { harness.append(size) }
+      var seen: [UInt8] = []
+      let visit = unsafe harness.reader.visit(since: 5) { piece, _ in
+        if seen.isEmpty { harness.append(size) }
+        unsafe seen.append(contentsOf: piece)
       }
       #expect(visit.range == 50..<150)
-      for (piece, offset) in unsafe pieces {
-        for (index, byte) in unsafe piece.enumerated()
-        where visit.intactRange.contains(offset + index) {
-          intact.append(byte)
-        }
-      }
-      #expect(intact == Stamp.bytes(visit.intactRange.count, at: visit.intactRange.lowerBound))
+      let intact = visit.intactRange
+      #expect(Array(seen.suffix(intact.count)) == Stamp.bytes(intact.count, at: intact.lowerBound))
       // The producer has announced up to 150 + size, and has 120 bytes of storage.
-      #expect(visit.intactRange == min(max(50, 30 + size), 150)..<150)
+      #expect(intact == min(max(50, 30 + size), 150)..<150)
       #expect(visit.isIntact == (size <= 20))
     }
+  }
+
+  @Test("A visit while an append overwrites everything misses all, and does not promise more")
+  func duringALargeAppend() {
+    let harness = RingHarness(capacity: 1_000, reservationLimit: 250)
+    harness.append(1_000)
+    var visits: [RingVisit] = []
+    harness.append(1_000) {
+      visits.append(unsafe harness.reader.visit(since: .start) { _, _ in })
+      let next = harness.reader.peek()
+      #expect((next == nil) == visits.last?.range.isEmpty)
+    }
+    #expect(visits.map(\.range) == [0..<1_000, 1_000..<1_000, 1_000..<1_000, 1_000..<1_000])
+    #expect(visits.map(\.missedBytes) == [0, 1_000, 1_000, 1_000])
+    #expect(visits.map(\.missedChunks) == [0, 1, 1, 1])
+    #expect(visits.map(\.cursor.seq) == [1, 1, 1, 1])
+    #expect(visits.allSatisfy { !$0.hasMore && !$0.isDamaged })
   }
 
   @Test("An error that the closure throws ends the visit")

@@ -96,6 +96,97 @@ import Testing
     for await _ in reader.outputs(of: session) {}
   }
 
+  @Test("[lossless] Background processes are not quiet while the reader holds them up")
+  func background() async throws {
+    let (reader, session) = (LosslessReader(timeLimit: nil), freshSession())
+    var command = Command.shell("head -c 3000000 /dev/zero & read x; exit 0")
+    command.input = .pipe
+    command.quietGrace = .milliseconds(20)
+    command.lingerLimit = .milliseconds(20)
+    let process = try await CommandHost.shared.launch(command, into: session, waitingFor: reader)
+    #expect(await eventually { reader.gate.isShut })
+    process.input?.close()
+    #expect(try await process.waitForExit() == .exited(0))
+    // Far longer than both limits.
+    try await Task.sleep(for: .milliseconds(200))
+    #expect(!session.isClosed)
+    var (total, missed) = (0, 0)
+    for await output in reader.outputs(of: session) {
+      total += output.chunks.payload.count
+      missed += output.missedChunks
+      // It writes on at once: until then, silence says nothing.
+      if total < 3_000_000 { _ = await eventually { reader.gate.isShut || session.isClosed } }
+    }
+    #expect(total + process.droppedBytes == 3_000_000)
+    #expect(missed == 0)
+  }
+
+  @Test("A session is closed when its command has ended, though the reader has yet to read")
+  func endingUnread() async throws {
+    let (reader, session) = (LosslessReader(timeLimit: nil), freshSession())
+    // More than may wait, and no more than that and a pipe of 64 KiB.
+    let process = try await CommandHost.shared.launch(
+      Command("head", "-c", "380000", "/dev/zero"), into: session, waitingFor: reader)
+    #expect(try await process.waitUntilClosed() == .exited(0))
+    #expect(session.totalBytes == 380_000)
+    #expect(reader.isWaitedFor)
+  }
+
+  @Test("A host with a command that waits for its reader can be closed")
+  func closing() async throws {
+    let (host, reader, session) = (CommandHost(), LosslessReader(timeLimit: nil), freshSession())
+    let process = try await host.launch(Self.flood, into: session, waitingFor: reader)
+    #expect(await eventually { reader.gate.isShut })
+    #expect(await host.close(grace: .zero).isEmpty)
+    #expect(session.isClosed)
+    #expect(isGone(process.processID))
+    #expect(reader.isWaitedFor)
+  }
+
+  @Test("[lossless] What the session held before the launch waits for the reader too")
+  func earlierOutput() async throws {
+    let (reader, session) = (LosslessReader(timeLimit: nil), freshSession())
+    session.append([UInt8](repeating: 65, count: 900_000), to: .stdout)
+    try await CommandHost.shared.launch(Self.flood, into: session, waitingFor: reader)
+    var total = 0
+    for await output in reader.outputs(of: session) {
+      total += output.chunks.payload.count
+      try await Task.sleep(for: .milliseconds(1))
+    }
+    #expect(total == 3_900_000)
+  }
+
+  @Test("A command does not wait for a reader that is gone before it has begun")
+  func absentReader() async throws {
+    let session = freshSession()
+    var reader: LosslessReader? = LosslessReader(timeLimit: nil)
+    let process = try await CommandHost.shared.launch(
+      Self.flood, into: session, waitingFor: try #require(reader))
+    reader = nil
+    #expect(try await process.waitUntilClosed() == .exited(0))
+  }
+
+  @Test("A reader that serves a second command, or is iterated twice, ends the program")
+  func misuse() async {
+    await #expect(processExitsWith: .failure) {
+      let reader = LosslessReader(timeLimit: nil)
+      for _ in 1...2 {
+        try await CommandHost.shared.launch(
+          Command("true"), into: Session(), waitingFor: reader)
+      }
+    }
+    await #expect(processExitsWith: .failure) {
+      let (reader, session) = (LosslessReader(timeLimit: nil), Session())
+      try await CommandHost.shared.launch(Command("true"), into: session, waitingFor: reader)
+      for _ in 1...2 { for await _ in reader.outputs(of: session) {} }
+    }
+    await #expect(processExitsWith: .failure) {
+      let reader = LosslessReader(timeLimit: nil)
+      try await CommandHost.shared.launch(Command("true"), into: Session(), waitingFor: reader)
+      for await _ in reader.outputs(of: Session()) {}
+    }
+  }
+
   @Test("A session that is too small for a lossless reader ends the program")
   func smallSession() async {
     await #expect(processExitsWith: .failure) {

@@ -66,7 +66,7 @@ import Testing
   @Test("How much may wait grows with the session")
   func limits() {
     let gate = OutputGate()
-    gate.setLimits(for: Session(capacity: 1 << 24))
+    gate.begin(for: Session(capacity: 1 << 24))
     gate.received(1 << 22)
     #expect(!gate.isShut)
     gate.received(1)

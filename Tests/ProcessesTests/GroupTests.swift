@@ -17,6 +17,20 @@ import Testing
     #expect(output.chunks.map(\.stream) == [.stderr, .stderr])
   }
 
+  @Test("[group] Each group wakes the readers that wait")
+  func waking() {
+    let session = Session(id: "s")
+    let wait = PendingWait(for: session, past: .start)
+    var wasOver: [Bool] = []
+    session.append(
+      contentsOf: (0..<1_000).lazy.map { index -> [UInt8] in
+        if index == 500 || index == 600 { wasOver.append(wait.isOver) }
+        return [1]
+      }, to: .stdout)
+    // Each chunk is looked at twice, within its group; the second group begins behind 512 chunks.
+    #expect(wasOver == [false, false, true, true])
+  }
+
   @Test("Appending no chunks at once is activity, and nothing else")
   func nothing() {
     let time = ManualTime()

@@ -135,11 +135,32 @@ extension HostileRegion {
       guard numbers.allSatisfy({ 0...Self.greatest ~= $0 }) else {
         return "lost, total, last: \(numbers)"
       }
+      if let fault = visitAll(since: since, maxBytes) { return fault }
       _ = (reader.status, reader.isProducerAlive, reader.isOfThisBoot, reader.note(0))
       return reader.metadata.count <= 4_096 ? nil : "metadata of \(reader.metadata.count) bytes"
     default:
       return readSession(choices.below(4), since, maxBytes)
     }
+  }
+
+  /// Looks at the region without copying, to the end; returns what is wrong, if anything is.
+  private func visitAll(since start: RingCursor, _ maxBytes: Int?) -> String? {
+    _ = (reader.lag(since: start), reader.peek(since: start))
+    var cursor = start
+    // No more visits than there can be chunks.
+    for _ in 0...layout.chunkLimit + layout.headChunkLimit + 1 {
+      var sum = 0
+      let visit = unsafe reader.visit(since: cursor, maxBytes: maxBytes) { bytes, _ in
+        for index in bytes.indices { sum &+= unsafe Int(bytes[index]) }
+      }
+      guard visit.range.count <= max(layout.capacity, layout.headCapacity),
+        visit.missedChunks >= 0, visit.missedBytes ?? 0 >= 0
+      else { return "\(visit) since \(cursor)" }
+      if !visit.hasMore || !isStill { return nil }
+      guard visit.cursor.seq > cursor.seq else { return "no progress: \(visit) since \(cursor)" }
+      cursor = visit.cursor
+    }
+    return "visits without end since \(start)"
   }
 
   private func readSession(_ kind: Int, _ since: RingCursor, _ maxBytes: Int?) -> String? {

@@ -6,6 +6,8 @@ import Processes
 /// are full. Without a gate a command never waits for its readers.
 package final class OutputGate: Sendable {
   private struct State {
+    /// How much the session retains.
+    var capacity = Session.maxBufferBytes
     /// The most output that may wait.
     var (mostBytes, mostChunks) = (Session.maxBufferBytes / 4, Session.maxBufferedChunks / 2)
     var waitingBytes = 0
@@ -29,18 +31,28 @@ package final class OutputGate: Sendable {
 
   package init(timeLimit: Duration? = nil) { self.timeLimit = timeLimit }
 
-  /// Sets how much output may wait: a quarter of what a session retains. The rest of a session of
-  /// 1 MiB is enough for what the command's two pipes hold at its end, unless the system's pipes
-  /// hold more than 256 KiB.
-  func setLimits(for session: Session) {
+  /// Prepares the gate for a command's session, before the command starts: a quarter of what the
+  /// session retains may wait. What it holds already waits for the reader too. The rest of a session
+  /// of 1 MiB is enough for what the command's two pipes hold at its end, unless a command makes
+  /// them larger than 256 KiB.
+  func begin(for session: Session) {
     state.withLock { state in
+      state.capacity = session.capacity
       state.mostBytes = session.capacity / 4
       state.mostChunks = session.reader.layout.chunkLimit / 2
+      state.waitingBytes += session.totalBytes
+      state.waitingChunks += session.lastSeq
     }
   }
 
+  /// Whether the session could take so many more bytes, and still retain all that the reader has not
+  /// taken.
+  func hasRoom(for count: Int) -> Bool {
+    state.withLock { $0.isOpenForGood || $0.capacity - $0.waitingBytes >= count }
+  }
+
   /// Whether the gate holds up its command.
-  var isShut: Bool { state.withLock { $0.isShut } }
+  package var isShut: Bool { state.withLock { $0.isShut } }
 
   /// Whether the gate never holds up its command again.
   var isOpenForGood: Bool { state.withLock { $0.isOpenForGood } }

@@ -56,10 +56,13 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   func remove(from poller: borrowing Poller) { poller.remove(descriptor) }
 
   /// Whether a gate holds up the pipe. A pipe that has ended is not held up.
-  private var isHeldUp: Bool { !hasEnded && lifecycle.sink.gates.contains(where: \.isShut) }
+  var isHeldUp: Bool {
+    !hasEnded && !isDropping && lifecycle.sink.gates.contains(where: \.isShut)
+  }
 
   func handleEvent() -> EventLoop.Next {
-    if !hasEnded {
+    // What is only dropped waits for no reader.
+    if !hasEnded, !isDropping {
       for gate in lifecycle.sink.gates
       where gate.holdsUp(until: { [weak self] in self?.resume() }) {
         gate.limitStall(on: eventLoop)
@@ -89,7 +92,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
     return (total, false)
   }
 
-  /// Lets the event loop give the pipe its next turn. From any thread.
+  /// Lets the event loop give the pipe its next turn, if a gate holds it up. From any thread.
   private func resume() {
     eventLoop.execute {
       if let registration = self.registration { self.eventLoop.resume(registration) }
@@ -130,7 +133,10 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   }
 
   /// Discards further output but keeps reading, so that writers neither block nor get a SIGPIPE.
-  func startDropping() { isDropping = true }
+  func startDropping() {
+    isDropping = true
+    resume()
+  }
 
   /// Reads once. Returns the number of bytes, 0 if there are none now.
   @discardableResult
@@ -181,14 +187,20 @@ final class OutputPipe: EventSource, @unchecked Sendable {
 
   /// Reads the bytes that are in the pipe now, but no more than a pipe can hold, so that another
   /// process that still writes to it cannot keep this from ending.
+  ///
+  /// A gate does not hold this up, as long as the session has room for all that its reader has not
+  /// taken. A pipe that holds more, since the command has made it larger, is read on when the gate
+  /// is open.
   func drain() {
     guard !hasEnded else { return }
     // About what a terminal holds, if it is one.
     var remaining = pipeCapacity(descriptor) ?? Self.readSize
-    while remaining > 0 {
+    while remaining > 0, lifecycle.sink.gates.allSatisfy({ $0.hasRoom(for: Self.readSize) }) {
       let count = read()
-      if count == 0 { return }
+      if count == 0 { break }
       remaining -= count
     }
+    // Nothing else would finish a pipe that a gate holds up.
+    if hasEnded { resume() }
   }
 }

@@ -26,6 +26,8 @@ final class ChildOutput: Sendable {
 
   private var receivedBytes: Int { pipes.reduce(0) { $0 + $1.receivedBytes } }
   private var haveEnded: Bool { pipes.allSatisfy(\.hasEnded) }
+  /// Whether a reader holds up the pipes, so that their silence says nothing and no time counts.
+  private var isHeldUp: Bool { pipes.contains(where: \.isHeldUp) }
 
   func childEnded(_ exit: ProcessExit) {
     // All bytes that the child wrote are in the pipes by now. They must reach the session before
@@ -37,13 +39,19 @@ final class ChildOutput: Sendable {
     if let lingerLimit { waitToStopLingering(lingerLimit) }
   }
 
+  /// Returns how long to wait until the next look at the pipes.
+  private func step(after elapsed: Duration, of limit: Duration) -> Duration {
+    let step = SteppedSleep.step(after: elapsed, of: limit)
+    return isHeldUp ? max(step, .milliseconds(10)) : step
+  }
+
   /// Stops lingering after a time limit. Checks from time to time whether the timer is still
   /// needed: a caller may set any limit, and a timer outlives the process that it waits for.
   private func waitToStopLingering(_ limit: Duration, after elapsed: Duration = .zero) {
-    let step = SteppedSleep.step(after: elapsed, of: limit)
+    let step = self.step(after: elapsed, of: limit)
     eventLoop.schedule(after: step) { [weak self] in
       guard let self, !haveEnded else { return }
-      let elapsed = elapsed + step
+      let elapsed = isHeldUp ? elapsed : elapsed + step
       if elapsed < limit { waitToStopLingering(limit, after: elapsed) } else { stopLingering() }
     }
   }
@@ -53,13 +61,13 @@ final class ChildOutput: Sendable {
   private func waitForQuiet(
     _ grace: Duration, since received: Int, after elapsed: Duration = .zero
   ) {
-    let step = SteppedSleep.step(after: elapsed, of: grace)
+    let step = self.step(after: elapsed, of: grace)
     eventLoop.schedule(after: step) { [weak self] in
       guard let self, !haveEnded, !hasStoppedLingering else { return }
       let elapsed = elapsed + step
       if elapsed < grace {
         waitForQuiet(grace, since: received, after: elapsed)
-      } else if receivedBytes == received {
+      } else if receivedBytes == received, !isHeldUp {
         stopLingering()
       } else {
         waitForQuiet(grace, since: receivedBytes)

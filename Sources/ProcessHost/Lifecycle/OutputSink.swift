@@ -15,9 +15,9 @@ final class OutputSink: @unchecked Sendable {
   init?(_ session: Session, heldUpBy gates: [OutputGate] = []) {
     self.session = session
     self.gates = gates
-    for gate in gates { gate.setLimits(for: session) }
     guard let producer = session.takeProducer() else { return nil }
     self.producer = consume producer
+    for gate in gates { gate.begin(for: session) }
   }
 
   /// Gives the producer back, since no process has come to use it. The session is as it was.

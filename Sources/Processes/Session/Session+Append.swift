@@ -72,7 +72,8 @@ extension Session {
   /// Appends several chunks, and publishes up to 512 of them at once.
   ///
   /// A reader sees all chunks of such a group, or none yet. One lock, one look at the clock and one
-  /// wake-up serve all of them; see `RingWriter.append(contentsOf:tag:)` for how they are grouped.
+  /// wake-up serve a group; see `RingWriter.append(contentsOf:tag:)` for how chunks are grouped.
+  /// Other producers may append between two groups.
   ///
   /// - Parameters:
   ///   - chunks: The chunks' payloads, in order. The collection is iterated twice.
@@ -84,12 +85,16 @@ extension Session {
   public func append<Bytes: Collection<UInt8>>(
     contentsOf chunks: some Collection<Bytes>, to stream: StandardStream
   ) {
-    appendGroups { $0.append(contentsOf: chunks, tag: stream.tag) }
+    var index = chunks.startIndex
+    if index == chunks.endIndex { noteActivity() }
+    while index < chunks.endIndex {
+      appendGroup { $0.appendGroup(of: chunks, from: &index, tag: stream.tag) }
+    }
   }
 
-  /// Lets a closure append any number of chunks.
+  /// Lets a closure append a group of chunks.
   @usableFromInline
-  func appendGroups(_ body: (inout RingWriter) -> Void) {
+  func appendGroup(_ body: (inout RingWriter) -> Void) {
     let time = now
     let hasAppended = producers.withLock { producers in
       producers.withWriter(of: id) { writer in

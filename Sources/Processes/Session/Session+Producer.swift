@@ -147,11 +147,15 @@ extension Session.Producer {
     contentsOf chunks: some Collection<Bytes>, to stream: StandardStream,
     at time: ActivityClock.Instant? = nil
   ) {
-    appendGroups(at: time) { $0.append(contentsOf: chunks, tag: stream.tag) }
+    var index = chunks.startIndex
+    if index == chunks.endIndex { session.noteActivity() }
+    while index < chunks.endIndex {
+      appendGroup(at: time) { $0.appendGroup(of: chunks, from: &index, tag: stream.tag) }
+    }
   }
 
   @usableFromInline
-  mutating func appendGroups(
+  mutating func appendGroup(
     at time: ActivityClock.Instant?, _ body: (inout RingWriter) -> Void
   ) {
     let now = time ?? session.now

@@ -62,7 +62,8 @@ extension SessionReader {
   /// Returns how far a reader with a cursor is behind the newest chunk, and how much of that is no
   /// longer retained. Copies no output.
   ///
-  /// A reader whose lag comes close to ``capacity`` is about to miss output.
+  /// A reader whose lag comes close to ``capacity``, or to the limit on chunks, is about to miss
+  /// output.
   ///
   /// - Parameter cursor: Where the reader's last read ended. A cursor of another session counts as
   ///   the start, as in a read.

@@ -5,7 +5,7 @@ public struct OutputSequence: AsyncSequence, Sendable {
   /// Reading cannot fail.
   public typealias Failure = Never
 
-  let session: SessionReader
+  package let session: SessionReader
   let start: Cursor
   let maxBytes: Int?
 
