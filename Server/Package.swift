@@ -14,12 +14,15 @@ let package = Package(
   products: [
     .library(name: "ProcessServer", targets: ["ProcessServer"]),
     .executable(name: "processd", targets: ["processd"]),
+    .executable(name: "processctl", targets: ["processctl"]),
   ],
   dependencies: [
     // Named, or else it would be called after the folder that it was cloned into.
     .package(name: "swift-processes", path: ".."),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    // processctl alone; Hummingbird resolves it anyway.
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
@@ -56,6 +59,18 @@ let package = Package(
       ],
       swiftSettings: settings),
     .executableTarget(
+      name: "processctl",
+      dependencies: [
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Processes", package: "swift-processes"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: settings),
+    .executableTarget(
       name: "ServerBenchmarks",
       dependencies: [
         "ProcessServer",
@@ -68,7 +83,7 @@ let package = Package(
       dependencies: [
         "ProcessServer",
         // Which some tests start.
-        "processd",
+        "processctl", "processd",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOEmbedded", package: "swift-nio"),
         .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),

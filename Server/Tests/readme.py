@@ -1,6 +1,7 @@
 """Runs the commands of Server/README.md as they stand there, daemon and all: python3 Server/Tests/readme.py
 
-Only the daemon's first line is changed: it runs the executable given as argument instead of building one.
+Only the daemon's first line and the one that names processctl are changed: they run the executable given as
+argument, and the one beside it, instead of building them.
 """
 
 import pathlib
@@ -34,6 +35,9 @@ def main():
                 time.sleep(0.05)
         blocks = re.findall(r"```sh\n(.*?)```", tried.split("## The API")[0], re.S)
         script = "set -euxo pipefail\n" + "\necho\n".join(blocks)
+        built = "swift run --package-path Server -c release processctl"
+        assert built in script
+        script = script.replace(built, str(pathlib.Path(EXECUTABLE).with_name("processctl")))
         result = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
         print(result.stdout)
         assert result.returncode == 0, result.stderr
@@ -45,9 +49,12 @@ def main():
             '"data_b64":"NTAgODANCg=="',  # 50 80
             '"exit_code":129,"session_alive":false', '"signal":"SIGHUP"', '{"processes":[{',
             '"output":"hello\\n","exit_code":3', "1\n2\n3\n",
+            f"hello from {ROOT}\n", '"timed_out":false,"seconds":', "listening\nsquare: 144\nsquare: 144\n",
+            "  exit 0 ",
         ]:
             assert expected in result.stdout, f"missing: {expected}"
         assert "oh\n" in result.stderr
+        assert "\noh no\n" in result.stderr
     finally:
         daemon.send_signal(signal.SIGTERM)
         status = daemon.wait()

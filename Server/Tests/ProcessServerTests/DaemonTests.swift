@@ -7,15 +7,7 @@ import Testing
 
 /// The daemon itself, as a process.
 @Suite(.timeLimit(.minutes(10))) struct DaemonTests {
-  /// It is built beside the tests.
-  private static let executable: String = {
-    let arguments = ProcessInfo.processInfo.arguments
-    let places = [arguments[0]] + arguments.filter { $0.contains(".xctest") }
-    let candidates = places.map { place in
-      URL(fileURLWithPath: place).deletingLastPathComponent().path + "/processd"
-    }
-    return candidates.first(where: FileManager.default.isExecutableFile) ?? "processd"
-  }()
+  private static let executable = builtExecutable("processd")
 
   private func launch(_ arguments: String...) async throws -> HostedProcess {
     let session = Session(id: randomID(), workspaceID: "test")

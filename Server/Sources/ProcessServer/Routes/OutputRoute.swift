@@ -21,7 +21,7 @@ extension API {
     let expected = ByteBuffer.sizeOfJSON(of: output)
     let isCounted = expected >= Self.leastCounted
     guard !isCounted || take(expected, context) else { throw APIError.overloaded }
-    let response = format.response(of: output, ending, search)
+    let response = format.response(of: output, ending, search, start: job.session.start)
     if isCounted { adjust(expected, to: response.body.contentLength ?? 0, context) }
     metrics.polled(output)
     metrics.worked(on: .output, for: .now - start - waited)
@@ -108,10 +108,12 @@ private enum OutputFormat {
     }
   }
 
-  func response(of output: Output, _ ending: Ending, _ search: WaitResult?) -> Response {
+  func response(
+    of output: Output, _ ending: Ending, _ search: WaitResult?, start: Duration
+  ) -> Response {
     var body = ByteBuffer()
     if self == .json {
-      body.writeJSON(output, ending, search, start: job.session.start)
+      body.writeJSON(output, ending, search, start: start)
       return Response(json: body)
     }
     let (beforeGap, rest) = output.payloads

@@ -1,0 +1,204 @@
+import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// The requests to a daemon.
+struct Client: Sendable {
+  /// How long nothing of an answer may come: the time that the daemon is told to wait, and more.
+  private static let patience: TimeAmount = .seconds(45)
+  /// The most bytes of an answer: base64 of 2 MiB in the smallest chunks has a third of it.
+  private static let longestAnswer = 64 << 20
+  /// The waits between the attempts at a request that changes nothing.
+  private static let pauses: [Duration] = [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000].map {
+    .milliseconds($0)
+  }
+
+  private let http: HTTPClient
+  private let url: String
+  /// The URL as the HTTP client has it, to which paths are appended.
+  private let base: String
+  private let token: String
+
+  init(_ server: ServerOptions) throws(Failure) {
+    url = server.url
+    base = try Self.base(of: url)
+    token = try server.token()
+    var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
+    configuration.httpVersion = .http1Only
+    configuration.timeout.read = Self.patience
+    // A daemon that is not there is reported at once.
+    configuration.connectionPool.retryConnectionEstablishment = false
+    // The daemon closes connections that are idle for 75 seconds.
+    configuration.connectionPool.idleTimeout = .seconds(30)
+    http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }
+
+  /// Closes all connections.
+  func close() async { try? await http.shutdown() }
+
+  private static func base(of url: String) throws(Failure) -> String {
+    let base = url.hasSuffix("/") ? String(url.dropLast()) : url
+    if base.hasPrefix("http://") || base.hasPrefix("https://") { return base }
+    if base.hasPrefix("unix:///") {
+      return "http+unix://" + percentEncoded(base.dropFirst("unix://".count).utf8)
+    }
+    throw Failure(
+      status: .usage,
+      message: "“\(url)” is no daemon's URL: give http://…, https://… or unix:///path")
+  }
+
+  /// Sends a request, and returns its answer.
+  ///
+  /// - Parameter query: The names and values of the query, which are percent-encoded already.
+  /// - Throws: ``Failure``; `CancellationError` if the task was cancelled.
+  func send<Answer: Decodable>(
+    _ method: HTTPMethod, _ path: String, query: [(name: String, value: String)] = [],
+    body: (any Encodable)? = nil
+  ) async throws -> Answer {
+    try decode(await reply(to: method, path, query, body).body)
+  }
+
+  /// Sends a GET request, and returns the header fields and the body of its answer, whatever that
+  /// is.
+  func bytes(
+    _ path: String, query: [(name: String, value: String)]
+  ) async throws -> (headers: HTTPHeaders, body: ByteBuffer) {
+    try await reply(to: .GET, path, query, nil)
+  }
+
+  /// Sends a request again while the daemon cannot be reached: a few times, with growing pauses.
+  ///
+  /// - Parameter request: A request that may be repeated.
+  nonisolated(nonsending) func persistently<Answer>(
+    _ request: () async throws -> Answer
+  ) async throws -> Answer {
+    for pause in Self.pauses {
+      do {
+        return try await request()
+      } catch let failure as Failure where failure.isTransient {
+        try await Task.sleep(for: pause)
+      }
+    }
+    return try await request()
+  }
+
+  private func reply(
+    to method: HTTPMethod, _ path: String, _ query: [(name: String, value: String)],
+    _ body: (any Encodable)?
+  ) async throws -> (headers: HTTPHeaders, body: ByteBuffer) {
+    let fields = query.map { "\($0.name)=\($0.value)" }.joined(separator: "&")
+    var request = HTTPClientRequest(
+      url: base + "/api/sdk" + path + (fields.isEmpty ? "" : "?" + fields))
+    request.method = method
+    request.headers.add(name: "authorization", value: "Bearer \(token)")
+    // The name of a socket in the file system is no name of a host.
+    if base.hasPrefix("http+unix:") { request.headers.add(name: "host", value: "localhost") }
+    if let body { request.body = .bytes(ByteBuffer(bytes: try Self.encoder.encode(body))) }
+    let response: HTTPClientResponse
+    let bytes: ByteBuffer
+    do {
+      response = try await http.execute(request, deadline: .distantFuture)
+      bytes = try await response.body.collect(upTo: Self.longestAnswer)
+    } catch {
+      try Task.checkCancellation()
+      throw Failure(
+        status: .unavailable, message: "no daemon answers at \(url): \(reason(error))",
+        isTransient: true)
+    }
+    guard response.status == .ok else { throw failure(response.status, bytes) }
+    return (response.headers, bytes)
+  }
+
+  private func decode<Answer: Decodable>(_ body: ByteBuffer) throws(Failure) -> Answer {
+    do {
+      return try Self.decoder.decode(Answer.self, from: Data(body.readableBytesView))
+    } catch {
+      throw foreignAnswer
+    }
+  }
+
+  private var foreignAnswer: Failure {
+    Failure(
+      status: .foreignAnswer,
+      message: "what answers at \(url) is no processd, or too old for this processctl")
+  }
+
+  /// Returns what an answer other than 200 means.
+  private func failure(_ status: HTTPResponseStatus, _ body: ByteBuffer) -> Failure {
+    struct Answer: Decodable {
+      struct Inner: Decodable { let code, message: String }
+      let error: Inner
+    }
+    let answer: Answer? = try? decode(body)
+    func failure(_ exit: ExitStatus, isTransient: Bool = false) -> Failure {
+      Failure(
+        status: exit, message: answer?.error.message ?? "\(url) answers \(status)",
+        code: answer?.error.code, isTransient: isTransient)
+    }
+    switch (status.code, answer?.error.code) {
+    case (401, _), (403, _): return failure(.denied)
+    case (404, "session_not_found"): return failure(.noSession)
+    case (404, "env_not_found"): return failure(.refused)
+    case (404, _), (405, _), (400, "unknown_tool"): return foreignAnswer
+    case (400, _), (413, _): return failure(.usage)
+    case (429, "stdin_full"): return failure(.unavailable)
+    case (429, "session_limit"): return failure(.unavailable)
+    case (429, _), (502...504, _): return failure(.unavailable, isTransient: true)
+    default: return failure(answer == nil ? .foreignAnswer : .refused)
+    }
+  }
+
+  private static var encoder: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    // A start that is repeated must be the same, byte for byte.
+    encoder.outputFormatting = .sortedKeys
+    return encoder
+  }
+
+  private static var decoder: JSONDecoder {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return decoder
+  }
+}
+
+/// Returns bytes as a URL may have them anywhere.
+func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
+  var text = ""
+  for byte in bytes {
+    let character = Character(Unicode.Scalar(byte))
+    if character.isASCII, character.isLetter || character.isNumber {
+      text.append(character)
+    } else {
+      text += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+    }
+  }
+  return text
+}
+
+/// Returns the description of an error, in the system's words if the system reported it.
+private func reason(_ error: any Error) -> String {
+  switch error {
+  case let error as IOError: unsafe String(cString: strerror(error.errnoCode))
+  case let error as NIOConnectionError:
+    error.connectionErrors.first.map { reason($0.error) }
+      ?? error.dnsAError.map { "\($0)" } ?? "\(error)"
+  case let error as HTTPClientError: error.shortDescription
+  default: "\(error)"
+  }
+}

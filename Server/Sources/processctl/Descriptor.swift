@@ -1,0 +1,66 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A destination of processctl's output: its own stdout or stderr.
+enum Descriptor: Int32 {
+  case stdout = 1
+  case stderr = 2
+
+  /// Writes all bytes, however many calls and however much waiting that takes.
+  ///
+  /// - Throws: An error after which further writes are pointless, such as `EPIPE`.
+  func write(_ bytes: [UInt8]) throws(WriteError) {
+    let span = unsafe bytes.span.bytes
+    try unsafe span.withUnsafeBytes { bytes throws(WriteError) in
+      var rest = unsafe bytes[...]
+      while unsafe !rest.isEmpty {
+        let piece = unsafe UnsafeRawBufferPointer(rebasing: rest)
+        let count = unsafe systemWrite(rawValue, piece.baseAddress, piece.count)
+        if count >= 0 {
+          unsafe rest = rest.dropFirst(count)
+        } else if errno == EAGAIN {
+          // A program that shares the open file may have made it non-blocking.
+          var request = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
+          _ = unsafe poll(&request, 1, -1)
+        } else if errno != EINTR {
+          throw WriteError(code: errno)
+        }
+      }
+    }
+  }
+
+  func write(_ text: String) throws(WriteError) { try write(Array(text.utf8)) }
+}
+
+/// The reason that nothing more can be written.
+struct WriteError: Error {
+  let code: Int32
+
+  /// Whether the reason is that no process reads the output any more, which is not reported.
+  var isBrokenPipe: Bool { code == EPIPE }
+
+  var message: String { unsafe String(cString: strerror(code)) }
+}
+
+/// Writes a line to stderr.
+func complain(_ message: String) { try? Descriptor.stderr.write("processctl: \(message)\n") }
+
+/// Makes writes to a pipe without a reader fail instead of ending this program.
+func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+
+private func systemWrite(
+  _ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int
+) -> Int {
+  #if canImport(Darwin)
+    unsafe Darwin.write(descriptor, bytes, count)
+  #elseif canImport(Glibc)
+    unsafe Glibc.write(descriptor, bytes, count)
+  #elseif canImport(Musl)
+    unsafe Musl.write(descriptor, bytes, count)
+  #endif
+}

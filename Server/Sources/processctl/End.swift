@@ -1,0 +1,19 @@
+import ArgumentParser
+
+struct End: ClientCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "End a session's command and all of its group.",
+    discussion: """
+      They get SIGTERM, and SIGKILL after 2 seconds. Returns at once; processctl wait waits for the \
+      end. The output can still be read.
+      """)
+
+  @OptionGroup var server: ServerOptions
+
+  @Argument(help: "The session's id.")
+  var id: String
+
+  func run(_ client: Client) async throws {
+    try await RemoteSession(client, id).terminate()
+  }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+
+struct List: ClientCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List the sessions of the token's workspace, the oldest first.",
+    discussion: """
+      Writes a line for each session: its id, running or the exit code or signal, the number of \
+      bytes written, and the command.
+      """)
+
+  @OptionGroup var server: ServerOptions
+
+  @Flag(help: "Write the daemon's answer, a JSON object on one line.")
+  var json = false
+
+  private struct Answer: Decodable { let processes: [Process] }
+
+  private struct Process: Decodable {
+    let sessionId: String
+    let sessionAlive: Bool
+    let exitCode: Int?
+    let signal: String?
+    let totalBytes: Int
+    let command: Words
+  }
+
+  /// A command: a text for `sh -c`, or words.
+  private struct Words: Decodable {
+    let text: String
+
+    init(from decoder: any Decoder) throws {
+      let container = try decoder.singleValueContainer()
+      if let text = try? container.decode(String.self) {
+        self.text = text
+      } else {
+        text = try container.decode([String].self).joined(separator: " ")
+      }
+    }
+  }
+
+  func run(_ client: Client) async throws {
+    if json {
+      let answer = try await client.bytes("/processes", query: [])
+      try Descriptor.stdout.write(Array(answer.body.readableBytesView) + [UInt8(ascii: "\n")])
+      return
+    }
+    let answer: Answer = try await client.send(.GET, "/processes")
+    for process in answer.processes {
+      let state =
+        process.sessionAlive ? "running" : process.signal ?? "exit \(process.exitCode ?? 0)"
+      let padding = String(repeating: " ", count: max(0, 8 - state.count))
+      let bytes = String(process.totalBytes)
+      let space = String(repeating: " ", count: max(0, 12 - bytes.count))
+      try Descriptor.stdout.write(
+        "\(process.sessionId)  \(state)\(padding)\(space)\(bytes)  \(printable(process.command.text))\n"
+      )
+    }
+  }
+}
+
+/// Returns a text on one line, without characters that could control a terminal.
+private func printable(_ text: String) -> String {
+  var result = String.UnicodeScalarView()
+  for scalar in text.unicodeScalars {
+    let isControl = scalar.properties.generalCategory == .control
+    result.append(isControl ? scalar == "\n" ? "⏎" : "\u{fffd}" : scalar)
+  }
+  return String(result)
+}

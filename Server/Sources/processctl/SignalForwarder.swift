@@ -1,0 +1,76 @@
+import UnixSignals
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Passes the signals that processctl gets on to the command's group.
+struct SignalForwarder: Sendable {
+  /// The signals that are passed on, without those that are ignored: a program that starts
+  /// processctl with a signal ignored, such as nohup(1), does not want it to have an effect.
+  static var signals: [UnixSignal] {
+    let all: [UnixSignal] = [
+      .sigint, .sigterm, .sighup, .sigquit, .sigusr1, .sigusr2, .sigalrm, .sigwinch,
+    ]
+    return all.filter { !isIgnored($0.rawValue) }
+  }
+  /// Signals of which the third kills the group. `SIGHUP` is not one: a terminal that hangs up may
+  /// cause three at once.
+  private static let impatience: [UnixSignal] = [.sigint, .sigterm, .sigquit]
+  private static let impatienceSpan: Duration = .seconds(5)
+
+  let session: RemoteSession
+
+  /// Forwards signals until the task is cancelled.
+  func forward(_ signals: UnixSignalsSequence) async throws {
+    var times: [ContinuousClock.Instant] = []
+    for await signal in signals {
+      if signal == .sigwinch {
+        // It is not an error if the command has no terminal.
+        if let size = WindowSize.own { try? await session.resize(to: size) }
+        continue
+      }
+      try await session.signal(unlessEnded: signal.description)
+      // A stopped process handles the signal only then.
+      try await session.signal(unlessEnded: "SIGCONT")
+      guard Self.impatience.contains(signal) else { continue }
+      times.removeAll { .now - $0 > Self.impatienceSpan }
+      times.append(.now)
+      if times.count == 3 {
+        complain("the command is killed at the third signal, \(signal)")
+        try await session.signal(unlessEnded: "SIGKILL")
+      }
+    }
+  }
+}
+
+private func isIgnored(_ number: Int32) -> Bool {
+  var action = sigaction()
+  unsafe sigaction(number, nil, &action)
+  #if canImport(Darwin)
+    let handler = unsafe action.__sigaction_u.__sa_handler
+  #elseif canImport(Glibc)
+    let handler = unsafe action.__sigaction_handler.sa_handler
+  #elseif canImport(Musl)
+    let handler = unsafe action.__sa_handler.sa_handler
+  #endif
+  return unsafe unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+}
+
+extension RemoteSession {
+  /// Sends a signal to the command's group. If the command has ended, ends what it has left in the
+  /// background.
+  func signal(unlessEnded name: String) async throws {
+    do {
+      try await signal(name)
+    } catch let failure as Failure where failure.hasCode("process_ended") {
+      if name != "SIGCONT" { try await terminate() }
+    } catch let failure as Failure where failure.hasCode("signal_refused") {
+      complain(failure.message)
+    }
+  }
+}
