@@ -36,7 +36,7 @@ class Chunk:
     data: bytes
     seq: int
     offset: int
-    #: When it came, in milliseconds since 1970; None unless the process was started with timestamps.
+    #: When it came, in milliseconds since 1970; None unless started with timestamps.
     time_ms: int | None = None
 
 
@@ -121,8 +121,9 @@ class Client:
         """Starts a command: a string for sh -c, or a list of words.
 
         Arguments are cwd, env, tty, rows, cols, pipe_stdin, timeout_ms, linger_ms, keep_alive, name,
-        idempotency_key, head_bytes, timestamps and the limits cpu_seconds, open_files, max_memory_bytes and max_processes,
-        as the API has them. Raises OSError if the command cannot be started.
+        idempotency_key, head_bytes, timestamps and the limits cpu_seconds, open_files,
+        max_memory_bytes and max_processes, as the API has them. Raises OSError if the command
+        cannot be started.
 
         With a name or an idempotency_key, starting the same again gives the same session: is_repeated says so.
         """
