@@ -126,7 +126,7 @@ struct Run: ClientCommand {
     defer { terminal?.giveBack() }
     let status = try await follow(session, signals)
     terminal?.giveBack()
-    // Whoever has all of the output does not need the session. It is not an error if it is gone.
+    // A client that has all of the output needs no session. It is no error if the session is gone.
     try? await session.delete()
     throw ExitCode(status)
   }
