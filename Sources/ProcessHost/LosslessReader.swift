@@ -20,7 +20,7 @@ public import Processes
 /// The command waits no longer for a reader that has taken nothing for ``timeLimit``, or that has
 /// left: whose iterator is gone, or that is itself gone and never had one. From then on the command
 /// runs as without the reader, and what the reader misses is counted as always
-/// (``Output/missedBytes``). The time for which the reader holds up other processes that still write
+/// (`Output.missedBytes`). The time for which the reader holds up other processes that still write
 /// to the output does not count towards ``Command/quietGrace`` and ``Command/lingerLimit``.
 public final class LosslessReader: Sendable {
   private struct State {
