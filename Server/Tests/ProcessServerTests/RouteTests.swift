@@ -72,7 +72,7 @@ import Testing
   @Test("The answers have exactly the fields of the description")
   func answersAsDescribed() async throws {
     try await TestServer.run { server in
-      let id = try await server.start("echo x")
+      let id = try await server.start("echo x", #","timestamps":true"#)
       _ = try await server.output(id) { $0.closed }
       func names(_ schema: JSON) -> Set<String> {
         guard case .object(let members) = schema,
