@@ -208,8 +208,8 @@ class Session:
     def wait_for(self, data, timeout, since="0", stream=None):
         """Waits until the output after since contains some bytes, or the process has exited.
 
-        Returns a Wait. Does not move the position of read. The timeout is in seconds. To wait for the
-        next match, or to go on after a time-out, pass the last one's cursor as since.
+        Returns a Wait. Does not move the position of read. The timeout is in seconds. To wait for
+        the next match, or to go on after a time-out, pass the last one's cursor as since.
         """
         deadline = time.monotonic() + timeout
         missed = 0
@@ -219,12 +219,14 @@ class Session:
             query = {"since": since, "wait_for": data, "wait_ms": int(left * 1000), "max_bytes": 1}
             if stream is not None:
                 query["wait_for_stream"] = stream
-            answer = self._client.request("GET", f"{self._path}/output?" + urllib.parse.urlencode(query))
+            path = f"{self._path}/output?" + urllib.parse.urlencode(query)
+            answer = self._client.request("GET", path)
             wait = answer["wait_for"]
             known = missed is not None and wait["missed_bytes"] is not None
             missed = missed + wait["missed_bytes"] if known else None
             if wait["outcome"] != "timed_out" or time.monotonic() >= deadline:
-                return Wait(wait["outcome"], wait["offset"], wait["end_offset"], missed, wait["cursor"])
+                return Wait(
+                    wait["outcome"], wait["offset"], wait["end_offset"], missed, wait["cursor"])
             since = wait["cursor"]
 
     def tail(self, size):

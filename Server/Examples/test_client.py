@@ -104,7 +104,8 @@ class ClientTest(unittest.TestCase):
         self.assertEqual((large.exception.status, large.exception.code), (400, "bad_request"))
 
     def test_wait_for(self):
-        session = self.client.start("printf lis; read x; printf 'ten\\377'; printf 'a b' >&2; read x; exit 3")
+        session = self.client.start(
+            "printf lis; read x; printf 'ten\\377'; printf 'a b' >&2; read x; exit 3")
         early = session.wait_for(b"listen", timeout=0.1)
         self.assertEqual((early.outcome, early.offset), ("timed_out", None))
         session.write(b"\n")
@@ -119,7 +120,8 @@ class ClientTest(unittest.TestCase):
         with self.assertRaises(APIError) as empty:
             session.wait_for(b"", timeout=0)
         self.assertEqual((empty.exception.status, empty.exception.code), (400, "bad_request"))
-        self.assertEqual(b"".join(c.data for c in session.follow() if c.stream == "stdout"), b"listen\xff")
+        output = b"".join(c.data for c in session.follow() if c.stream == "stdout")
+        self.assertEqual(output, b"listen\xff")
 
     def test_shell(self):
         result = self.client.shell("printf 'a\\377'; printf b >&2; exit 3")

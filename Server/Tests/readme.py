@@ -1,7 +1,7 @@
 """Runs the commands of Server/README.md as they stand there, daemon and all: python3 Server/Tests/readme.py
 
-Only the daemon's first line and the one that names processctl are changed: they run the executable given as
-argument, and the one beside it, instead of building them.
+Only the daemon's first line and the one that names processctl are changed: they run the executable
+given as argument, and the one beside it, instead of building them.
 """
 
 import pathlib
@@ -49,8 +49,8 @@ def main():
             '"data_b64":"NTAgODANCg=="',  # 50 80
             '"exit_code":129,"session_alive":false', '"signal":"SIGHUP"', '{"processes":[{',
             '"output":"hello\\n","exit_code":3', "1\n2\n3\n",
-            f"hello from {ROOT}\n", '"timed_out":false,"seconds":', "listening\nsquare: 144\nsquare: 144\n",
-            "  exit 0 ",
+            f"hello from {ROOT}\n", '"timed_out":false,"seconds":',
+            "listening\nsquare: 144\nsquare: 144\n", "  exit 0 ",
         ]:
             assert expected in result.stdout, f"missing: {expected}"
         assert "oh\n" in result.stderr

@@ -102,9 +102,9 @@ extension RingBatch: RandomAccessCollection {
     return RingChunk(
       seq: firstSeq + index, offset: begin, tag: own.tag,
       data: ChunkBytes(
-        storage: storage, origin: head.byteCount + begin - storage.begin(0), count: own.end - begin),
-      timestampOrNone: storage.timestamp(firstIndex + index)
-    )
+        storage: storage, origin: head.byteCount + begin - storage.begin(0),
+        count: own.end - begin),
+      timestampOrNone: storage.timestamp(firstIndex + index))
   }
 
   /// A chunk of the head. Between the head and what follows lies all that the read has missed.

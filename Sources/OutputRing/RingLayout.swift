@@ -23,10 +23,10 @@
 /// With timestamps, as many words follow the descriptors, and as many those of the head:
 ///
 /// ```
-///   descriptorStart    timestampStart     payloadStart     headStart      headTimestampStart
-///  ┌──────────────────┬──────────────────┬─────────┐      ┌──────────────┬──────────────┬─────────┐
-///  │ descriptors      │ timestamps       │ payload │  …   │ descriptors  │ timestamps   │ payload │
-///  └──────────────────┴──────────────────┴─────────┘      └──────────────┴──────────────┴─────────┘
+///   descriptorStart    timestampStart     payloadStart     headStart     headTimestampStart
+///  ┌──────────────────┬──────────────────┬─────────┐      ┌─────────────┬────────────┬─────────┐
+///  │ descriptors      │ timestamps       │ payload │  …   │ descriptors │ timestamps │ payload │
+///  └──────────────────┴──────────────────┴─────────┘      └─────────────┴────────────┴─────────┘
 /// ```
 ///
 /// - A *descriptor* is one word: the offset at which its chunk ends, shifted left by one, and the

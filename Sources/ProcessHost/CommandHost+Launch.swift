@@ -43,8 +43,8 @@ extension CommandHost {
   ///   - reader: The reader, which serves this command alone.
   /// - Returns: The process, which is running or has just ended.
   /// - Throws: ``LaunchError`` if the command could not be started.
-  /// - Precondition: no other command waits for the reader, or has; and the session's capacity is at
-  ///   least `Session.maxBufferBytes`: a smaller one cannot hold what the command's pipes do.
+  /// - Precondition: no other command waits for the reader, or has; and the session's capacity is
+  ///   at least `Session.maxBufferBytes`: a smaller one cannot hold what the command's pipes do.
   @discardableResult
   public func launch(
     _ command: Command, into session: Session, waitingFor reader: LosslessReader

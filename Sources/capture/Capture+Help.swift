@@ -48,11 +48,12 @@ extension Capture {
     After --timeout the group gets SIGTERM or what --signal says, and after --kill-after SIGKILL. \
     COMMAND's own end before that counts, even if others hold its output open for longer.
 
-    Exit status: COMMAND's own; 128 + N if signal N ended it; 124 if its time was up, but 137 if it had to \
-    be killed; 127 if it was not found; 126 if it cannot be executed; 125 if it could not be started for \
-    want of memory or other resources, or the file of --output or --asciicast not opened; 64 for a usage error; 74 if COMMAND succeeded \
-    but its output could not be written. If a signal passed on by capture ended COMMAND, it ends capture \
-    as well.
+    Exit status: COMMAND's own; 128 + N if signal N ended it; 124 if its time was up, but 137 if \
+    it had to be killed; 127 if it was not found; 126 if it cannot be executed; 125 if it could \
+    not be started for want of memory or other resources, or the file of --output or --asciicast \
+    not opened; 64 for a usage error; 74 if COMMAND succeeded but its output could not be written, \
+    or some was missed in spite of --lossless. If a signal passed on by capture ended COMMAND, it \
+    ends capture as well.
 
     --json writes one object a line: for each chunk \
     {"seq":1,"stream":"stdout","offset":0,"data_b64":"..."}, where offset counts the bytes of both \
@@ -60,10 +61,10 @@ extension Capture {
     lines before it; retained_bytes and lost_bytes, which were retained in memory at the end or not, \
     and add up to total_bytes; missed_chunks and missed_bytes, which capture itself came too late to \
     write; signal, the number of the signal that ended COMMAND, or null; timed_out; and seconds, which \
-    COMMAND ran. With --timestamps or --asciicast a chunk has time, in seconds since the start, and the \
-    summary has start, in seconds since 1970. Without --live what is missed is what is lost; with it, what was written while it was \
-    still there is not missed, even if it is lost by now. If COMMAND could not be started, the only line \
-    is {"error":"..."}.
+    COMMAND ran. With --timestamps or --asciicast a chunk has time, in seconds since the start, \
+    and the summary has start, in seconds since 1970. Without --live what is missed is what is \
+    lost; with it, what was written while it was still there is not missed, even if it is lost by \
+    now. If COMMAND could not be started, the only line is {"error":"..."}.
 
     --output writes all of both streams to the file, in the order of capture. If COMMAND writes faster \
     than the file takes it, COMMAND has to wait, as it would if it wrote there itself. If the file \
@@ -76,13 +77,13 @@ extension Capture {
     --tail writes the last lines of what is kept, in the order of capture, and no line about \
     the loss.
 
-    --timestamps writes [ SECONDS] before each line: when its first byte came, since the start. The \
-    clock goes on every 1 to 10 ms. What --output writes has none.
+    --timestamps writes [ SECONDS] before each line: when its first byte came, since the start. \
+    The clock goes on every 1 to 10 ms. What --output writes has none.
 
-    --asciicast writes all of the output to the file as an asciicast of version 2, as --output would, \
-    with the changes of the terminal's size. What is not UTF-8 becomes U+FFFD. Record for \
-    asciinema play with --tty: without a terminal, lines end in LF alone, and the player goes on below \
-    their end.
+    --asciicast writes all of the output to the file as an asciicast of version 2, as --output \
+    would, with the changes of the terminal's size. What is not UTF-8 becomes U+FFFD. Record for \
+    asciinema play with --tty: without a terminal, lines end in LF alone, and the player goes on \
+    below their end.
 
     --ring keeps the output in a new file instead of memory, where capture read can read it \
     while it is \

@@ -98,28 +98,12 @@ import Testing
     #expect(reader.read().gapIndex == 3)
   }
 
-  struct Shape: CustomTestStringConvertible {
-    var capacity: Int
-    var chunkLimit: Int
-    var reservationLimit: Int
-    var headCapacity = 0
-    var testDescription: String {
-      "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity)"
-    }
-
-    func harness() -> RingHarness {
-      RingHarness(
-        capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
-        pieceSize: 4, headCapacity: headCapacity)
-    }
-  }
-
   /// Rings whose spare slots are enough for groups.
   static let shapes = [
-    Shape(capacity: 64, chunkLimit: 17, reservationLimit: 16),
-    Shape(capacity: 30, chunkLimit: 17, reservationLimit: 7),
-    Shape(capacity: 200, chunkLimit: 12, reservationLimit: 64),
-    Shape(capacity: 64, chunkLimit: 17, reservationLimit: 16, headCapacity: 9),
+    RingShape(capacity: 64, chunkLimit: 17, reservationLimit: 16),
+    RingShape(capacity: 30, chunkLimit: 17, reservationLimit: 7),
+    RingShape(capacity: 200, chunkLimit: 12, reservationLimit: 64),
+    RingShape(capacity: 64, chunkLimit: 17, reservationLimit: 16, headCapacity: 9),
   ]
 
   static let groups: [[Int]] = [
@@ -128,7 +112,7 @@ import Testing
   ]
 
   @Test("While a group is being appended, all that was retained can be read", arguments: shapes)
-  func readsMeanwhile(shape: Shape) {
+  func readsMeanwhile(shape: RingShape) {
     for group in Self.groups {
       let layout = shape.harness().layout
       var writer = RingWriter(layout)
@@ -156,7 +140,7 @@ import Testing
   }
 
   @Test("A group at any single step of a read leaves it intact", arguments: shapes)
-  func atEveryStepOfARead(shape: Shape) {
+  func atEveryStepOfARead(shape: RingShape) {
     for group in Self.groups {
       var step = 0
       while true {

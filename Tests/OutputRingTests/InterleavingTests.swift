@@ -27,7 +27,8 @@ import Testing
     /// The sizes of chunks that are there at first.
     var sizes: [Int]
     var testDescription: String {
-      "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity)\(timestamps ? "t" : "") \(sizes)"
+      "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity)"
+        + "\(timestamps ? "t" : "") \(sizes)"
     }
 
     func harness(pieceSize: Int, isAttached: Bool = false) -> RingHarness {

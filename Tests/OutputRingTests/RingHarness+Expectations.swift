@@ -15,3 +15,21 @@ extension RingHarness {
     return batch
   }
 }
+
+/// The numbers that a test makes a ring from, in its name.
+struct RingShape: CustomTestStringConvertible {
+  var capacity: Int
+  var chunkLimit: Int
+  var reservationLimit: Int
+  var headCapacity = 0
+  var testDescription: String {
+    "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity)"
+  }
+
+  /// Returns an empty ring, whose disturbed reads copy payload in small pieces.
+  func harness() -> RingHarness {
+    RingHarness(
+      capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit, pieceSize: 4,
+      headCapacity: headCapacity)
+  }
+}

@@ -4,33 +4,17 @@ import Testing
 
 /// What a reader learns without copying payload: its lag, the next chunk, and the bytes in place.
 @Suite struct VisitTests {
-  struct Shape: CustomTestStringConvertible {
-    var capacity: Int
-    var chunkLimit: Int
-    var reservationLimit: Int
-    var headCapacity = 0
-    var testDescription: String {
-      "\(capacity)/\(chunkLimit)/\(reservationLimit)/\(headCapacity)"
-    }
-
-    func harness() -> RingHarness {
-      RingHarness(
-        capacity: capacity, chunkLimit: chunkLimit, reservationLimit: reservationLimit,
-        headCapacity: headCapacity)
-    }
-  }
-
   static let shapes = [
-    Shape(capacity: 20, chunkLimit: 20, reservationLimit: 4),
-    Shape(capacity: 20, chunkLimit: 3, reservationLimit: 20),
-    Shape(capacity: 7, chunkLimit: 7, reservationLimit: 1),
-    Shape(capacity: 20, chunkLimit: 20, reservationLimit: 4, headCapacity: 11),
-    Shape(capacity: 5, chunkLimit: 2, reservationLimit: 2, headCapacity: 9),
+    RingShape(capacity: 20, chunkLimit: 20, reservationLimit: 4),
+    RingShape(capacity: 20, chunkLimit: 3, reservationLimit: 20),
+    RingShape(capacity: 7, chunkLimit: 7, reservationLimit: 1),
+    RingShape(capacity: 20, chunkLimit: 20, reservationLimit: 4, headCapacity: 11),
+    RingShape(capacity: 5, chunkLimit: 2, reservationLimit: 2, headCapacity: 9),
   ]
 
   /// Appends chunks of many sizes, and calls a closure after each with cursors of all kinds.
   private func atManyCursors(
-    _ shape: Shape, _ body: (RingReader, RingCursor, SessionModel) -> Void
+    _ shape: RingShape, _ body: (RingReader, RingCursor, SessionModel) -> Void
   ) {
     let harness = shape.harness()
     body(harness.reader, .start, harness.model)
@@ -46,7 +30,7 @@ import Testing
   }
 
   @Test("[lag] A reader's lag is what its next read finds and misses", arguments: shapes)
-  func lag(shape: Shape) {
+  func lag(shape: RingShape) {
     atManyCursors(shape) { reader, cursor, _ in
       let batch = reader.read(since: cursor)
       let lag = reader.lag(since: cursor)
@@ -65,7 +49,7 @@ import Testing
   }
 
   @Test("A peek says of the next chunk what a read does", arguments: shapes)
-  func peek(shape: Shape) {
+  func peek(shape: RingShape) {
     atManyCursors(shape) { reader, cursor, _ in
       let chunk = reader.read(since: cursor).first
       let info = reader.peek(since: cursor)
@@ -77,7 +61,7 @@ import Testing
   }
 
   @Test("[visit] Visits give a closure the bytes that reads copy", arguments: shapes)
-  func visitsAsReads(shape: Shape) {
+  func visitsAsReads(shape: RingShape) {
     atManyCursors(shape) { reader, start, model in
       for maxBytes in [nil, 0, 4, 11] {
         let batch = reader.read(since: start)

@@ -56,6 +56,9 @@ import Testing
     producer.append(contentsOf: [[1, 2], [3]], to: .stdout, at: then)
     #expect(session.lastActivity == then)
     #expect(await waiter.value.chunks.map { Array($0.data) } == [[1, 2], [3]])
+    time.advance(by: .seconds(5))
+    producer.append(contentsOf: [[UInt8]](), to: .stdout, at: then)
+    #expect(session.lastActivity == then)
     producer.append(contentsOf: [[UInt8]](), to: .stdout)
     #expect(session.lastActivity == time.clock.now)
   }

@@ -4,8 +4,8 @@ struct End: ClientCommand {
   static let configuration = CommandConfiguration(
     abstract: "End a session's command and all of its group.",
     discussion: """
-      They get SIGTERM, and SIGKILL after 2 seconds. Returns at once; processctl wait waits for the \
-      end. The output can still be read.
+      They get SIGTERM, and SIGKILL after 2 seconds. Returns at once; processctl wait waits for \
+      the end. The output can still be read.
       """)
 
   @OptionGroup var server: ServerOptions

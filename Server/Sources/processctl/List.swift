@@ -51,9 +51,9 @@ struct List: ClientCommand {
       let padding = String(repeating: " ", count: max(0, 8 - state.count))
       let bytes = String(process.totalBytes)
       let space = String(repeating: " ", count: max(0, 12 - bytes.count))
+      let command = printable(process.command.text)
       try Descriptor.stdout.write(
-        "\(process.sessionId)  \(state)\(padding)\(space)\(bytes)  \(printable(process.command.text))\n"
-      )
+        "\(process.sessionId)  \(state)\(padding)\(space)\(bytes)  \(command)\n")
     }
   }
 }

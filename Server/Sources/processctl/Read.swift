@@ -36,8 +36,8 @@ struct Read: ClientCommand {
 
   @Flag(
     help: """
-      Write both streams to stdout, as UTF-8 text without escape sequences, each line as a terminal \
-      would leave it.
+      Write both streams to stdout, as UTF-8 text without escape sequences, each line as a \
+      terminal would leave it.
       """)
   var plain = false
 

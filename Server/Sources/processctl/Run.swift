@@ -6,9 +6,9 @@ struct Run: ClientCommand {
     abstract: "Run a command in the daemon, as if it ran here.",
     usage: "processctl run [options] [--] COMMAND [ARG ...]",
     discussion: """
-      Writes the command's stdout to stdout, its stderr to stderr, and a line on stderr where output \
-      was missed. When the command has ended and closed its output, its session is deleted. Options \
-      end where COMMAND begins.
+      Writes the command's stdout to stdout, its stderr to stderr, and a line on stderr where \
+      output was missed. When the command has ended and closed its output, its session is deleted. \
+      Options end where COMMAND begins.
 
       SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM are passed on to \
       COMMAND's group. The third SIGINT, SIGTERM or SIGQUIT within 5 seconds kills it.
@@ -48,8 +48,8 @@ struct Run: ClientCommand {
   @Option(
     help: ArgumentHelp(
       """
-      End the command after this time: a number, and ms, s, m, h or d; seconds without a unit. 0 is \
-      no limit.
+      End the command after this time: a number, and ms, s, m, h or d; seconds without a unit. 0 \
+      is no limit.
       """, valueName: "time"),
     transform: Duration.parse)
   var timeout: Duration?

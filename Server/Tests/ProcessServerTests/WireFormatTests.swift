@@ -68,7 +68,8 @@ import Testing
         text
           == #"{"chunks":[],"exit_code":null,"session_alive":true,"truncated":false,"#
           + #""lost_bytes":0,"closed":false,"missed_chunks":0,"missed_bytes":0,"#
-          + #""gap_index":null,"next_since":0,"cursor":"\#(cursor)","has_more":false,"signal":null,"#
+          + #""gap_index":null,"next_since":0,"cursor":"\#(cursor)","has_more":false,"#
+          + #""signal":null,"#
           + #""dropped_bytes":0,"timed_out":false,"oom_killed":null,"rusage":null,"#
           + #""foreign_cursor":false,"cursor_ahead":false,"forgotten":false,"wait_for":null}"#)
       #expect(try await server.write("x", to: id).text == #"{"ok":true}"#)

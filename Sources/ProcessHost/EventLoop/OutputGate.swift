@@ -32,9 +32,9 @@ package final class OutputGate: Sendable {
   package init(timeLimit: Duration? = nil) { self.timeLimit = timeLimit }
 
   /// Prepares the gate for a command's session, before the command starts: a quarter of what the
-  /// session retains may wait. What it holds already waits for the reader too. The rest of a session
-  /// of 1 MiB is enough for what the command's two pipes hold at its end, unless a command makes
-  /// them larger than 256 KiB.
+  /// session retains may wait. What it holds already waits for the reader too. The rest of a
+  /// session of 1 MiB is enough for what the command's two pipes hold at its end, unless a command
+  /// makes them larger than 256 KiB.
   func begin(for session: Session) {
     state.withLock { state in
       state.capacity = session.capacity
@@ -45,8 +45,8 @@ package final class OutputGate: Sendable {
     }
   }
 
-  /// Whether the session could take so many more bytes, and still retain all that the reader has not
-  /// taken.
+  /// Whether the session could take so many more bytes, and still retain all that the reader has
+  /// not taken.
   func hasRoom(for count: Int) -> Bool {
     state.withLock { $0.isOpenForGood || $0.capacity - $0.waitingBytes >= count }
   }

@@ -22,8 +22,8 @@ public struct RecordingInfo: Sendable, Hashable {
   public var recorderPID: Int32
   /// When the recording began, since the beginning of 1970 UTC.
   public var start: Duration
-  /// How far ``start`` and a chunk's timestamp together may be from when the chunk was appended; see
-  /// ``SessionReader/startUncertainty``.
+  /// How far ``start`` and a chunk's timestamp together may be from when the chunk was appended;
+  /// see ``SessionReader/startUncertainty``.
   public var startUncertainty: Duration
   /// The session's number in its cursors; see ``SessionEpoch``.
   var epoch: UInt32

@@ -86,7 +86,7 @@ extension Session {
     contentsOf chunks: some Collection<Bytes>, to stream: StandardStream
   ) {
     var index = chunks.startIndex
-    if index == chunks.endIndex { noteActivity() }
+    if index == chunks.endIndex { appendGroup { _ in } }
     while index < chunks.endIndex {
       appendGroup { $0.appendGroup(of: chunks, from: &index, tag: stream.tag) }
     }

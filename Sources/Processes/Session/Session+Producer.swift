@@ -148,7 +148,7 @@ extension Session.Producer {
     at time: ActivityClock.Instant? = nil
   ) {
     var index = chunks.startIndex
-    if index == chunks.endIndex { session.noteActivity() }
+    if index == chunks.endIndex { appendGroup(at: time) { _ in } }
     while index < chunks.endIndex {
       appendGroup(at: time) { $0.appendGroup(of: chunks, from: &index, tag: stream.tag) }
     }

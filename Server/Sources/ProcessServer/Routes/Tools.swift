@@ -17,8 +17,8 @@ enum Tool: String, CaseIterable {
     case .shell:
       "Runs a command to its end, or for timeout_ms at most, and returns its output and exit code."
     case .waitFor:
-      "Waits until a session's output contains a text, compared byte by byte, or its process has exited,"
-        + " or wait_ms are over, and returns the output and which of them it was."
+      "Waits until a session's output contains a text, compared byte by byte, or its process has"
+        + " exited, or wait_ms are over, and returns the output and which of them it was."
     }
   }
 }
