@@ -5,8 +5,8 @@ struct Follow: ClientCommand {
     abstract: "Write a session's output as it comes, to its end.",
     discussion: """
       Writes stdout to stdout, stderr to stderr, and a line on stderr where output was missed. \
-      Goes on where it was when a connection breaks. The exit status is 0 when the session has ended, \
-      however its command has.
+      Goes on where it was when a connection breaks. The exit status is 0 when the session has \
+      ended, however its command has.
       """)
 
   @OptionGroup var server: ServerOptions
