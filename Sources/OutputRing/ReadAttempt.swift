@@ -111,7 +111,7 @@ extension RingMemory {
     guard first - 1 + layout.slotCount > announced else { return .stale }
     let since =
       cursor.offset ?? (cursor.seq == head.seq ? head.end : nil)
-      ?? (cursor.seq + layout.slotCount > announced ? cursorEnd : nil)
+      ?? (hasDescriptor(of: cursor.seq, announced: announced) ? cursorEnd : nil)
     if !isTrusted, !isPlausible(begin: begin, end: end, in: window, behind: head) {
       isDamaged = true
       first = intactSuffix(from: first, to: window.newestSeq, end: window.end, behind: head)
@@ -256,7 +256,13 @@ extension RingMemory {
     if let offset = cursor.offset { return offset }
     let end = descriptor(cursor.seq).end
     let announced = counters.announcedSeqAfterDescriptors()
-    return cursor.seq + layout.slotCount > announced ? end : nil
+    return hasDescriptor(of: cursor.seq, announced: announced) ? end : nil
+  }
+
+  /// Whether a value that was loaded from a chunk's slot is that chunk's descriptor.
+  @inline(__always)
+  private func hasDescriptor(of seq: Int, announced: Int) -> Bool {
+    seq + layout.slotCount > announced && seq >= origin.seq
   }
 
   /// Returns the last chunk that a read of at most `maxBytes` includes; at least the first.

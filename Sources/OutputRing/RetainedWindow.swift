@@ -61,7 +61,7 @@ extension RingMemory {
     let overwritten = counters.announcedOffsetHint() &- layout.payloadSize
     let bound = max(end - layout.capacity, overwritten)
     let head = head(upTo: newestSeq)
-    let oldest = max(head.seq + 1, newestSeq - layout.chunkLimit + 1)
+    let oldest = max(head.seq + 1, origin.seq + 1, newestSeq - layout.chunkLimit + 1)
     var low = oldest
     if let hint, hint.newestSeq <= newestSeq { low = max(low, min(hint.oldestSeq, newestSeq)) }
     let hasChunks = low <= newestSeq
@@ -89,7 +89,7 @@ extension RingMemory {
     }
     // What is lost is within the cap before the end, whatever a descriptor says.
     if !isTrusted { begin = min(max(begin, end - layout.capacity, 0), end) }
-    let lostBytes = hasChunks ? max(begin - head.end, 0) : 0
+    let lostBytes = hasChunks ? max(begin - head.end, 0) : origin.end
     probe.reached(.searched)
     // RING(descriptors) confirms them all: `low - 1` is the oldest seq that was looked at.
     guard low - 1 + layout.slotCount > counters.announcedSeqAfterDescriptors() else {

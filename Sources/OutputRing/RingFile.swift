@@ -43,6 +43,12 @@ package final class RingFile: Sendable {
   package func status(_ path: String) throws(RingFileError) -> FileStatus {
     try FileStatus(of: descriptor, path)
   }
+
+  /// Whether the file has so many bytes at least, as far as the system can tell.
+  func hasBytes(_ count: Int) -> Bool {
+    guard let status = try? status("") else { return false }
+    return status.size >= count
+  }
 }
 
 // MARK: Creation

@@ -23,6 +23,8 @@ final class RingMemory: @unchecked Sendable {
   /// Whether this process alone can have written the region, by this library: then what is in it
   /// need not be checked. Anything may be in a file.
   let isTrusted: Bool
+  /// Where the ring begins: the last chunk of the ring that it continues, and where that ended.
+  let origin: (seq: Int, end: Int)
 
   /// The control line: announced and published counters.
   let counters: RingCounters
@@ -42,7 +44,8 @@ final class RingMemory: @unchecked Sendable {
 
   /// Maps anonymous memory for a new ring.
   convenience init(
-    _ layout: RingLayout, copyMethod: RingCopyMethod = .current
+    _ layout: RingLayout, origin: (seq: Int, end: Int) = (0, 0),
+    copyMethod: RingCopyMethod = .current
   ) throws(RingAllocationError) {
     let base = unsafe mmap(
       nil, layout.regionSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
@@ -53,9 +56,11 @@ final class RingMemory: @unchecked Sendable {
       // Neighbouring rings merge into one mapping; a huge page would make an empty ring cost 2 MiB.
       unsafe madvise(base, layout.regionSize, Int32(MADV_NOHUGEPAGE))
     #endif
-    unsafe self.init(base, layout, file: nil, cachePage: nil, copyMethod: copyMethod)
+    unsafe self.init(
+      base, layout, origin: origin, file: nil, cachePage: nil, copyMethod: copyMethod)
     // Anonymous memory is zero: no seq announced or published, and seq 0 ends at offset 0.
     unsafe layout.store(at: base)
+    if origin.seq > 0 { storeOrigin() }
   }
 
   /// Takes over a region that is mapped.
@@ -65,10 +70,11 @@ final class RingMemory: @unchecked Sendable {
   ///   - cachePage: A page of zeros, mapped for a region in a file: readers there must not write
   ///     it.
   init(
-    _ base: UnsafeMutableRawPointer, _ layout: RingLayout, file: RingFile?,
-    cachePage: UnsafeMutableRawPointer?, copyMethod: RingCopyMethod = .current
+    _ base: UnsafeMutableRawPointer, _ layout: RingLayout, origin: (seq: Int, end: Int) = (0, 0),
+    file: RingFile?, cachePage: UnsafeMutableRawPointer?, copyMethod: RingCopyMethod = .current
   ) {
     self.layout = layout
+    self.origin = origin
     self.copyMethod = copyMethod
     self.file = file
     isTrusted = file == nil
@@ -95,6 +101,15 @@ final class RingMemory: @unchecked Sendable {
   @inline(__always)
   func descriptor(_ seq: Int) -> Descriptor {
     unsafe Descriptor(word: ring_load_relaxed(descriptors + (seq & slotMask)))
+  }
+
+  /// Makes the region that of a ring whose last chunk is the origin's, and no longer retained.
+  private func storeOrigin() {
+    let slot = unsafe descriptors + (origin.seq & slotMask)
+    unsafe ring_store_relaxed(slot, Descriptor(end: origin.end, tag: false).word)
+    windowCache.raiseReportedLoss(to: origin.end)
+    counters.announce(seq: origin.seq, offset: origin.end)
+    counters.publish(seq: origin.seq)
   }
 
   /// Returns where a chunk begins: where its predecessor ends, or, if it is larger than the cap, at
@@ -134,12 +149,15 @@ final class RingMemory: @unchecked Sendable {
 }
 
 extension RingMemory {
-  /// One of the owner's notes: words apart from the status, ordered with nothing.
-  func note(_ index: Int) -> UInt64 { unsafe ring_load_relaxed(noteWord(index)) }
+  /// One of the owner's notes: words apart from the status.
+  ///
+  /// As with the status, storing one releases and loading one acquires: a reader that sees a note
+  /// sees all notes that were stored before it.
+  func note(_ index: Int) -> UInt64 { unsafe ring_load_acquire(noteWord(index)) }
 
   /// Stores one of the owner's notes. The producer's process alone may do so.
   func setNote(_ index: Int, to value: UInt64) {
-    unsafe ring_store_relaxed(noteWord(index), value)
+    unsafe ring_store_release(noteWord(index), value)
   }
 
   private func noteWord(_ index: Int) -> UnsafeMutablePointer<UInt64> {

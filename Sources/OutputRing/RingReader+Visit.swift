@@ -58,9 +58,31 @@ extension RingReader {
     since cursor: RingCursor = .start, maxBytes: Int? = nil,
     _ body: (_ bytes: UnsafeRawBufferPointer, _ offset: Int) throws(Failure) -> Void
   ) throws(Failure) -> RingVisit {
+    try unsafe visit(since: cursor, maxBytes: maxBytes, isOneTag: false) {
+      bytes, offset, _ throws(Failure) in try unsafe body(bytes, offset)
+    }
+  }
+
+  /// Visits as ``visit(since:maxBytes:_:)`` does, and ends where the tag changes. The closure also
+  /// receives the tag.
+  @unsafe
+  package func visitRun<Failure: Error>(
+    since cursor: RingCursor, maxBytes: Int?,
+    _ body: (UnsafeRawBufferPointer, _ tag: Bool) throws(Failure) -> Void
+  ) throws(Failure) -> RingVisit {
+    try unsafe visit(since: cursor, maxBytes: maxBytes, isOneTag: true) {
+      bytes, _, tag throws(Failure) in try unsafe body(bytes, tag)
+    }
+  }
+
+  private func visit<Failure: Error>(
+    since cursor: RingCursor, maxBytes: Int?, isOneTag: Bool,
+    _ body: (UnsafeRawBufferPointer, Int, Bool) throws(Failure) -> Void
+  ) throws(Failure) -> RingVisit {
+    let maxBytes = max(maxBytes ?? .max, 0)
     let publishedBefore = memory.isTrusted ? 0 : memory.counters.observe()
     for _ in 0..<Self.attemptLimit {
-      switch memory.select(since: cursor, maxBytes: max(maxBytes ?? .max, 0)) {
+      switch memory.select(since: cursor, maxBytes: maxBytes, isOneTag: isOneTag) {
       case .selected(let selection): return try unsafe visit(selection, body)
       case .nothing(let newest): return RingVisit(nothingAfter: newest)
       case .damaged: return RingVisit(nothingAfter: cursor, isDamaged: true)
@@ -73,7 +95,7 @@ extension RingReader {
   }
 
   private func visit<Failure: Error>(
-    _ selection: Selection, _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
+    _ selection: Selection, _ body: (UnsafeRawBufferPointer, Int, Bool) throws(Failure) -> Void
   ) throws(Failure) -> RingVisit {
     let range = selection.range
     var intactStart = range.lowerBound
@@ -81,18 +103,19 @@ extension RingReader {
       // All that was due is missed.
     } else if selection.isInHead {
       let place = unsafe memory.headPayload + range.lowerBound
-      try unsafe body(UnsafeRawBufferPointer(start: place, count: range.count), range.lowerBound)
+      try unsafe body(
+        UnsafeRawBufferPointer(start: place, count: range.count), range.lowerBound, selection.tag)
     } else {
       let size = layout.payloadSize
       let position = range.lowerBound % size
       let beforeWrap = min(range.count, size - position)
       try unsafe body(
         UnsafeRawBufferPointer(start: memory.payload + position, count: beforeWrap),
-        range.lowerBound)
+        range.lowerBound, selection.tag)
       if beforeWrap < range.count {
         try unsafe body(
           UnsafeRawBufferPointer(start: memory.payload, count: range.count - beforeWrap),
-          range.lowerBound + beforeWrap)
+          range.lowerBound + beforeWrap, selection.tag)
       }
       let overwritten = memory.counters.announcedOffsetAfterPayload() &- size
       intactStart = min(max(overwritten, range.lowerBound), range.upperBound)
@@ -147,7 +170,11 @@ struct Selection {
 extension RingMemory {
   /// R1 to R3: Returns the chunks after a cursor, at most so many bytes of them or one chunk, and
   /// those of the head alone if any are due.
-  func select(since cursor: RingCursor, maxBytes: Int) -> Selection.Outcome {
+  ///
+  /// - Parameter isOneTag: Whether the chunks end where the tag changes.
+  func select(
+    since cursor: RingCursor, maxBytes: Int, isOneTag: Bool = false
+  ) -> Selection.Outcome {
     let newestSeq = counters.observe()
     guard isTrusted || Self.plausibleCounts ~= newestSeq else { return .damaged }
     guard let window = retainedWindow(newestSeq: newestSeq, probe: NoProbe()) else {
@@ -161,7 +188,9 @@ extension RingMemory {
     // Chunks of a damaged head count as missed.
     var isDamaged = head.isDamaged
     if cursor.seq < head.seq {
-      if let selection = selectInHead(head, window, since: cursor, maxBytes) {
+      if let selection = selectInHead(
+        head, window, since: cursor, maxBytes, isOneTag: isOneTag)
+      {
         return .selected(selection)
       }
       isDamaged = true
@@ -180,7 +209,10 @@ extension RingMemory {
     let first = max(cursor.seq + 1, window.oldestSeq)
     let descriptor = descriptor(first)
     let begin = begin(predecessorEnd: self.descriptor(first - 1).end, end: descriptor.end)
-    let last = lastChunk(from: first, begin: begin, in: window, maxBytes: maxBytes)
+    var last = lastChunk(from: first, begin: begin, in: window, maxBytes: maxBytes)
+    if isOneTag {
+      last = lastOfRun(from: first, through: last) { self.descriptor($0).tag == descriptor.tag }
+    }
     let end = last == window.newestSeq ? window.end : self.descriptor(last).end
     let since = cursor.seq == head.seq ? cursor.offset ?? head.end : self.end(of: cursor)
     guard first - 1 + layout.slotCount > counters.announcedSeqAfterDescriptors() else {
@@ -198,12 +230,28 @@ extension RingMemory {
 
   /// Returns chunks of the head; nil if a found region's is damaged.
   private func selectInHead(
-    _ head: HeadExtent, _ window: RetainedWindow, since cursor: RingCursor, _ maxBytes: Int
+    _ head: HeadExtent, _ window: RetainedWindow, since cursor: RingCursor, _ maxBytes: Int,
+    isOneTag: Bool
   ) -> Selection? {
-    headPart(of: head, since: cursor.seq, maxBytes: maxBytes).map { part in
-      Selection(
-        first: part.first, last: part.last, range: part.begin..<part.end,
-        tag: headDescriptor(part.first).tag, isInHead: true, hasMore: part.last < window.newestSeq)
+    guard let part = headPart(of: head, since: cursor.seq, maxBytes: maxBytes) else { return nil }
+    let tag = headDescriptor(part.first).tag
+    var (last, end) = (part.last, part.end)
+    if isOneTag {
+      last = lastOfRun(from: part.first, through: last) { headDescriptor($0).tag == tag }
+      if last < part.last { end = headDescriptor(last).end }
+      guard part.begin...part.end ~= end else { return nil }
     }
+    return Selection(
+      first: part.first, last: last, range: part.begin..<end, tag: tag, isInHead: true,
+      hasMore: last < window.newestSeq)
+  }
+
+  /// Returns the last chunk of those next to each other that fulfil a condition, as the first does.
+  private func lastOfRun(
+    from first: Int, through last: Int, where isOfRun: (Int) -> Bool
+  ) -> Int {
+    var end = first
+    while end < last, isOfRun(end + 1) { end += 1 }
+    return end
   }
 }

@@ -12,7 +12,8 @@ public struct RingReader: Sendable {
   /// The ring's geometry.
   public var layout: RingLayout { memory.layout }
 
-  /// The newest published seq; 0 before the first append.
+  /// The newest published seq; 0 before the first append, or where a ring that continues another
+  /// one begins.
   ///
   /// - Complexity: O(1); one load.
   public var lastSeq: Int { memory.plausibleCount(memory.counters.observe()) }
@@ -110,6 +111,11 @@ extension RingReader {
 
   /// Whether the ring lies in a file.
   package var isInFile: Bool { memory.file != nil }
+
+  /// Whether the file still has all bytes of the mapping; true of a ring in memory.
+  ///
+  /// - Complexity: O(1); one system call, and no access to the mapping.
+  package var isFileWhole: Bool { memory.file?.hasBytes(layout.regionSize) ?? true }
 
   /// The bytes that the owner left for readers of a ring in a file; none of a ring in memory.
   ///

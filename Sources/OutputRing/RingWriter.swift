@@ -31,15 +31,16 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   /// The bytes that the head has room for; 0 once a chunk did not fit, and without a head.
   private(set) var headRoom: Int
 
-  /// The newest published seq; 0 before the first append.
-  public internal(set) var lastSeq = 0
+  /// The newest published seq; 0 before the first append, or where a ring that continues another
+  /// one begins.
+  public internal(set) var lastSeq: Int
   /// The bytes appended so far: the offset at which the next chunk begins.
-  public internal(set) var endOffset = 0
+  public internal(set) var endOffset: Int
   /// How far reservations have announced; what is announced is never taken back, so it may be more
   /// than `endOffset`.
-  private var reservedOffset = 0
+  private var reservedOffset: Int
   /// Where `endOffset` lies in the payload: `endOffset mod payloadSize`.
-  var position = 0
+  var position: Int
 
   /// The timestamp of the chunks that are appended from now on, in a unit of the owner's; 0 at
   /// first.
@@ -64,6 +65,30 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   /// - Complexity: O(1); memory is mapped but not touched, except for one page.
   public init(allocating layout: RingLayout) throws(RingAllocationError) {
     self.init(memory: try RingMemory(layout))
+  }
+
+  /// Creates a ring that continues another one, and its writer: the first chunk that it gets is the
+  /// one after a cursor of that ring.
+  ///
+  /// To a reader, all chunks up to there are lost: exactly so many chunks, and so many bytes.
+  ///
+  /// - Parameters:
+  ///   - layout: The ring's capacity and limits, without a head.
+  ///   - cursor: The last chunk that the other ring got, and where that ended.
+  /// - Throws: ``RingAllocationError`` if there is no memory or no room for another mapping.
+  /// - Precondition: the cursor has an offset, which is at least its seq and at most 2⁶⁰; the
+  ///   layout has no head.
+  /// - Complexity: O(1).
+  public init(
+    allocating layout: RingLayout, continuing cursor: RingCursor
+  ) throws(RingAllocationError) {
+    precondition(layout.headCapacity == 0, "a ring that continues another one has no head")
+    guard let end = cursor.offset, end >= cursor.seq, RingMemory.plausibleCounts ~= end else {
+      preconditionFailure(
+        "a ring can continue at a chunk's end, which a read tells, and not at \(cursor)")
+    }
+    precondition(cursor.seq > 0 || end == 0, "nothing comes before the first chunk")
+    self.init(memory: try RingMemory(layout, origin: (cursor.seq, end)))
   }
 
   /// Creates a ring in a file, which other programs can read while it is written and afterwards,
@@ -105,6 +130,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
     copyMethod = memory.copyMethod
     slotMask = memory.slotMask
     payloadSize = memory.layout.payloadSize
+    (lastSeq, endOffset, reservedOffset) = (memory.origin.seq, memory.origin.end, memory.origin.end)
+    position = memory.origin.end % payloadSize
     lastTimestamp = memory.layout.hasTimestamps ? 0 : -1
     headRoom = memory.layout.headCapacity
     inlineLimit = headRoom > 0 || copyMethod == .atomicWords ? 0 : payloadSize

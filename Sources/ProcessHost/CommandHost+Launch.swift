@@ -49,11 +49,7 @@ extension CommandHost {
   public func launch(
     _ command: Command, into session: Session, waitingFor reader: LosslessReader
   ) async throws(LaunchError) -> HostedProcess {
-    precondition(
-      session.capacity >= Session.maxBufferBytes,
-      "a lossless reader needs a session of \(Session.maxBufferBytes) bytes at least, not"
-        + " \(session.capacity)")
-    reader.checkIsFree()
+    reader.check(session)
     let process = try await launch(command, into: session, heldUpBy: [reader.gate])
     reader.bind(to: session)
     return process
@@ -100,7 +96,6 @@ extension CommandHost {
         await started.lifecycle.end(started.outputs)
         throw reason
       }
-      sink.session.noteChild(pid: started.processID)
       return HostedProcess(
         processID: started.processID, lifecycle: started.lifecycle,
         input: input(of: started, command),

@@ -22,11 +22,16 @@ public import Processes
 /// runs as without the reader, and what the reader misses is counted as always
 /// (`Output.missedBytes`). The time for which the reader holds up other processes that still write
 /// to the output does not count towards ``Command/quietGrace`` and ``Command/lingerLimit``.
+///
+/// A reader may also be elsewhere, as the client of a server is. Then the server reads the session
+/// for it, and passes on how far the reader has got (``acknowledge(_:)``).
 public final class LosslessReader: Sendable {
   private struct State {
     /// The session of the command that waits for the reader; nil before it is launched.
     var session: Session?
     var hasIterator = false
+    /// The position that the reader has acknowledged.
+    var (takenSeq, takenBytes) = (0, 0)
   }
 
   let gate: OutputGate
@@ -47,8 +52,12 @@ public final class LosslessReader: Sendable {
     if !state.withLock({ $0.hasIterator }) { gate.open() }
   }
 
-  /// Checks that no command waits for the reader yet.
-  func checkIsFree() {
+  /// Checks that no command waits for the reader yet, and that a session retains enough for it.
+  func check(_ session: Session) {
+    precondition(
+      session.capacity >= Session.maxBufferBytes,
+      "a lossless reader needs a session of \(Session.maxBufferBytes) bytes at least, not"
+        + " \(session.capacity)")
     precondition(
       state.withLock { $0.session == nil }, "a lossless reader serves one command: make another")
   }
@@ -71,6 +80,38 @@ public final class LosslessReader: Sendable {
   /// Whether the command still waits for the reader when that is behind. It is not if the reader
   /// took nothing for ``timeLimit``, or has left.
   public var isWaitedFor: Bool { !gate.isOpenForGood }
+
+  /// Records that a reader which is elsewhere has taken all output up to a position.
+  ///
+  /// Such a reader acknowledges what it has received instead of iterating over ``outputs(of:)``.
+  /// Its output is retained until then, so it can ask again for what was lost on the way.
+  ///
+  /// A call for a position that was acknowledged before says that the reader is still there: its
+  /// ``timeLimit`` begins anew.
+  ///
+  /// - Parameter cursor: The position: the cursor of a read of the session. A cursor without an
+  ///   offset, of another session or ahead of the output acknowledges nothing.
+  /// - Returns: Whether the cursor is one that can acknowledge.
+  @discardableResult
+  public func acknowledge(_ cursor: Cursor) -> Bool {
+    guard let offset = cursor.offset, let session = state.withLock({ $0.session }) else {
+      return false
+    }
+    guard !session.isForeign(cursor), cursor.seq <= session.lastSeq, offset <= session.totalBytes
+    else { return false }
+    let (bytes, chunks) = state.withLock { state in
+      let news = (max(0, offset - state.takenBytes), max(0, cursor.seq - state.takenSeq))
+      state.takenBytes += news.0
+      state.takenSeq += news.1
+      return news
+    }
+    gate.took(bytes: bytes, chunks: chunks)
+    gate.sawReader()
+    return true
+  }
+
+  /// Records that the reader has left: the command no longer waits for it.
+  public func leave() { gate.open() }
 
   /// Returns all output of a session from its beginning, as it comes, until the session is closed.
   ///

@@ -71,14 +71,17 @@ public final class ProcessManager: Sendable {
   /// - Parameters:
   ///   - command: The command to run.
   ///   - session: The session that receives its output. It should be new.
+  ///   - reader: A reader for which the command waits; see
+  ///     ``CommandHost/launch(_:into:waitingFor:)``.
   /// - Returns: The process, which is running or has just ended.
   /// - Throws: ``LaunchError/tooManySessions(limit:)``, ``LaunchError/idTaken(id:)``,
   ///   ``LaunchError/hostClosed`` after ``shutDown(grace:)``, ``LaunchError/cancelled`` if
   ///   ``forget(id:)`` comes before the process runs; else as ``CommandHost/launch(_:into:)``.
   @discardableResult
   public func launch(
-    _ command: Command, into session: Session
+    _ command: Command, into session: Session, waitingFor reader: LosslessReader? = nil
   ) async throws(LaunchError) -> HostedProcess {
+    reader?.check(session)
     let id = session.id
     let key = SessionKey(id)
     try state.withLock { state throws(LaunchError) in
@@ -92,7 +95,9 @@ public final class ProcessManager: Sendable {
     }
     let process: HostedProcess
     do throws(LaunchError) {
-      process = try await host.launch(command, into: session) { launch in
+      process = try await host.launch(
+        command, into: session, heldUpBy: reader.map { [$0.gate] } ?? []
+      ) { launch in
         let isForgotten = state.withLock { state in
           state.starting[key]?.launch = launch
           return state.starting[key]?.isForgotten == true
@@ -103,6 +108,7 @@ public final class ProcessManager: Sendable {
       state.withLock { _ = $0.starting.removeValue(forKey: key) }
       throw error
     }
+    reader?.bind(to: session)
     let isForgotten = state.withLock { state in
       if state.starting.removeValue(forKey: key)?.isForgotten == true { return true }
       state.processes[key] = process

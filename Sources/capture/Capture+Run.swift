@@ -240,7 +240,7 @@ extension Capture {
 
 extension ProcessExit {
   /// The signal that ended the process; nil if none did.
-  fileprivate var signal: Int32? { if case .signaled(let number) = self { number } else { nil } }
+  var signal: Int32? { if case .signaled(let number) = self { number } else { nil } }
 }
 
 extension LaunchError {

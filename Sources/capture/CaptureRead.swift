@@ -129,7 +129,8 @@ struct CaptureRead: AsyncParsableCommand {
       writer.writeRetained(chunks: true)
     }
     writer.finish(
-      signal: nil, isTimedOut: false, after: recording.lastActivity - recording.info.start)
+      signal: recording.exit?.signal, isTimedOut: recording.isTimedOut,
+      after: recording.lastActivity - recording.info.start)
     if (follow ? recording.state : state) == .abandoned { complain(abandonment(of: recording)) }
     if writer.isForeign {
       complain("--since is a position in another recording: all that is retained was written")

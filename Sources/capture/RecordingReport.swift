@@ -1,4 +1,5 @@
 import CaptureFormat
+import ProcessHost
 import Processes
 
 #if canImport(Darwin)
@@ -24,6 +25,7 @@ struct RecordingReport {
     // With a chunk, since damage shows when chunks are read.
     isDamaged = recording.output(maxBytes: 0).isDamaged
     let output = recording.output(since: Cursor(seq: .max))
+    let signal = recording.exit?.signal
     let total = output.cursor.offset ?? recording.totalBytes
     func string(_ text: String) -> String { "\"\(jsonEscaped(text))\"" }
     func number(_ value: some FixedWidthInteger) -> String { "\(value)" }
@@ -65,6 +67,8 @@ struct RecordingReport {
         "exit code", "exit_code", output.exitCode.map(number),
         output.exitCode.map(number) ?? "null"
       ),
+      ("signal", "signal", signal.map(number), signal.map(number) ?? "null"),
+      ("timed out", "timed_out", recording.isTimedOut ? "yes" : nil, "\(recording.isTimedOut)"),
       ("chunks", "chunks", number(output.lastSeq), number(output.lastSeq)),
       ("bytes", "total_bytes", number(total), number(total)),
       ("lost bytes", "lost_bytes", number(output.lostBytes), number(output.lostBytes)),

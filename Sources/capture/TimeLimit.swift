@@ -17,6 +17,7 @@ struct TimeLimit {
         guard (try? await Task.sleep(for: time)) != nil,
           process.isRunning, timer.expire(killTime: killAfter.map { .now + $0 })
         else { return }
+        process.session.noteTimeOut()
         end(process)
       }
     }

@@ -76,6 +76,33 @@ import Testing
     #expect(!info.damaged)
   }
 
+  @Test("capture read tells the signal that ended the command, and that its time was up")
+  func signal() async throws {
+    defer { unsafe _ = unlink(path) }
+    _ = try await record("--timeout", "50ms", line: "exec sleep 1000")
+    let text = try await read("--info").text
+    #expect(text.contains("exit code:      143\n"))
+    #expect(text.contains("signal:         15\n"))
+    #expect(text.contains("timed out:      yes\n"))
+    let info = String(decoding: try await read("--info", "--json").stdout, as: UTF8.self)
+    #expect(info.contains(#""exit_code":143,"signal":15,"timed_out":true,"#))
+    let summary = try Report(try await read("--json").stdout).summary
+    #expect(summary.signal == 15)
+    #expect(summary.timed_out)
+  }
+
+  @Test("[recording-process] capture read tells no signal of a command that exits like one")
+  func noSignal() async throws {
+    defer { unsafe _ = unlink(path) }
+    _ = try await record(line: "exit 143")
+    let text = try await read("--info").text
+    #expect(text.contains("exit code:      143\n"))
+    #expect(!text.contains("signal:"))
+    #expect(!text.contains("timed out:"))
+    let info = String(decoding: try await read("--info", "--json").stdout, as: UTF8.self)
+    #expect(info.contains(#""exit_code":143,"signal":null,"timed_out":false,"#))
+  }
+
   @Test("[recording-killed] A follower of a capture that is killed ends, says so, and exits with 0")
   func killedRecorder() async throws {
     defer { unsafe _ = unlink(path) }

@@ -96,6 +96,43 @@ import Testing
     }
   }
 
+  @Test("Visits of runs end where the tag changes", arguments: shapes)
+  func runs(shape: RingShape) {
+    atManyCursors(shape) { reader, start, _ in
+      for maxBytes in [nil, 4] {
+        var read = reader.read(since: start).map {
+          Tagged(seq: $0.seq, tag: $0.tag, size: $0.data.count)
+        }[...]
+        var cursor = start
+        var hasMore = true
+        while hasMore {
+          var tag: Bool?
+          let visit = unsafe reader.visitRun(since: cursor, maxBytes: maxBytes) { _, pieceTag in
+            tag = pieceTag
+          }
+          let run = read.prefix { $0.seq <= visit.cursor.seq }
+          read = read.dropFirst(run.count)
+          #expect(run.allSatisfy { $0.tag == tag })
+          #expect(visit.range.count == run.reduce(0) { $0 + $1.size })
+          if maxBytes == nil, let next = read.first, visit.range.count > 0 {
+            // What follows is of the other tag, or lies behind the head.
+            let isBehindHead = next.seq > cursor.seq + visit.missedChunks + run.count + 1
+            #expect(next.tag != tag || isBehindHead || reader.layout.headCapacity > 0)
+          }
+          cursor = visit.cursor
+          hasMore = visit.hasMore
+        }
+        #expect(read.isEmpty)
+      }
+    }
+  }
+
+  private struct Tagged {
+    let seq: Int
+    let tag: Bool
+    let size: Int
+  }
+
   @Test("A visit tells which bytes the producer overwrote meanwhile")
   func lapped() {
     for size in 1...140 {

@@ -31,13 +31,13 @@ import Testing
   /// Starts a command, and waits for its first line, which is the number of another process.
   private func start(
     _ line: String, on host: CommandHost
-  ) async throws -> (HostedProcess, other: Int32) {
+  ) async throws -> (HostedProcess, other: ProcessIdentity) {
     var command = Command.shell(line)
     command.quietGrace = .seconds(20)
     let process = try await host.launch(command, into: freshSession())
     // The command itself may have ended before.
     #expect(await eventually { text(process.session).contains("\n") })
-    return (process, try #require(Int32(text(process.session).prefix { $0 != "\n" })))
+    return (process, try #require(ProcessIdentity(text(process.session).prefix { $0 != "\n" })))
   }
 
   /// The cgroups that this program has made and not removed.
@@ -67,11 +67,11 @@ import Testing
     #expect(try await process.waitUntilClosed() == .exited(3))
     #expect(process.hasLingeringGroup)
     #expect(host.lingeringGroupCount == 1)
-    #expect(!isGone(other))
-    #expect(getpgid(other) != process.processID)
+    #expect(!other.isGone)
+    #expect(getpgid(other.id) != process.processID)
     process.terminate(grace: .milliseconds(20))
     await process.waitUntilOver()
-    #expect(isGone(other))
+    #expect(other.isGone)
     #expect(!process.hasLingeringGroup)
     #expect(host.lingeringGroupCount == 0)
     #expect(throws: SignalError.processEnded) { try process.signal(.kill) }
@@ -84,8 +84,8 @@ import Testing
     #expect(process.containment == .processGroup)
     process.terminate(grace: .zero)
     await process.waitUntilOver()
-    #expect(!isGone(other))
-    kill(other, SIGKILL)
+    #expect(!other.isGone)
+    kill(other.id, SIGKILL)
   }
 
   @Test("[cgroup] A signal reaches processes of the cgroup that left the group and the session")
@@ -97,12 +97,12 @@ import Testing
       setsid sh -c 'trap "echo >\(directory.path)/got" USR1; echo $$; while :; do sleep 0.01; done' &
       trap "" USR1; while :; do sleep 0.01; done
       """, on: CommandHost(cgroups: .ifAvailable))
-    #expect(getpgid(other) == other)
+    #expect(getpgid(other.id) == other.id)
     try process.signal(ProcessSignal(rawValue: SIGUSR1))
     #expect(await eventually { contents("\(directory.path)/got") != nil })
     process.terminate(grace: .zero)
     await process.waitUntilOver()
-    #expect(isGone(other))
+    #expect(other.isGone)
   }
 
   @Test("A process that left the group gets the first signal before it is killed")
@@ -126,7 +126,7 @@ import Testing
       let tests = CgroupTests()
       let own = try #require(Cgroup.own())
       let host = CommandHost(cgroups: .ifAvailable)
-      var others: [Int32] = []
+      var others: [ProcessIdentity] = []
       for line in [
         "\(CgroupTests.escape) exit 0", "\(CgroupTests.escape) sleep 1000",
         """
@@ -138,9 +138,9 @@ import Testing
         others.append(try await tests.start(line, on: host).other)
       }
       #expect(tests.cgroups() == 3)
-      #expect(others.allSatisfy { !isGone($0) })
+      #expect(others.allSatisfy { !$0.isGone })
       #expect(await host.close(grace: .zero).isEmpty)
-      #expect(others.allSatisfy { isGone($0) })
+      #expect(others.allSatisfy { $0.isGone })
       #expect(tests.cgroups() == 0)
       #expect(children() == [])
     }

@@ -299,9 +299,9 @@ private func reason(_ command: Command) async -> String? {
         kill(getpid(), SIGKILL)
       }
       let output = String(decoding: result.standardOutputContent, as: UTF8.self)
-      let numbers = output.split(separator: "=").compactMap { Int32($0) }
-      #expect(numbers.count == 2)
-      for number in numbers { #expect(await eventually { isGone(number) }) }
+      let processes = output.split(separator: "=").compactMap { ProcessIdentity($0) }
+      #expect(processes.count == 2)
+      for process in processes { #expect(await eventually { process.isGone }) }
     }
 
     @Test("A command outlives the thread that asked for its launch")
@@ -359,8 +359,9 @@ private func reason(_ command: Command) async -> String? {
         kill(getpid(), SIGKILL)
       }
       let output = String(decoding: result.standardOutputContent, as: UTF8.self)
-      let number = try #require(output.split(separator: "=").compactMap { Int32($0) }.first)
-      #expect(await eventually { isGone(number) })
+      let processes = output.split(separator: "=").compactMap { ProcessIdentity($0) }
+      let process = try #require(processes.first)
+      #expect(await eventually { process.isGone })
     }
 
     @Test("A command of another user owns its terminal, and this program remains traceable")

@@ -105,8 +105,9 @@ import Testing
     let host = CommandHost()
     let process = try await start(Self.leaver, on: host)
     #expect(getpgid(process.processID) == getpgrp())
+    let leaver = ProcessIdentity(process.processID)
     try process.signal(.kill)
-    #expect(await eventually { isGone(process.processID) })
+    #expect(await eventually { leaver.isGone })
     kill(process.processID, SIGKILL)
     #expect(await host.close(grace: .zero).isEmpty)
   }

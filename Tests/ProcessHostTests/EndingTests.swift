@@ -85,12 +85,12 @@ import Testing
       "sh -c 'trap \"echo >\(directory.path)/got\" USR1; trap \"\" TERM; echo >\(directory.path)/ready;"
         + " while :; do sleep 0.01; done' >/dev/null 2>&1 & trap 'exit 3' USR1; echo $!;"
         + " while :; do sleep 0.01; done")
-    let rest = try #require(Int32(line))
+    let rest = try #require(ProcessIdentity(line))
     #expect(await eventually { contents("\(directory.path)/ready") != nil })
     process.terminate(with: ProcessSignal(rawValue: SIGUSR1), grace: .milliseconds(500))
     #expect(try await process.waitForExit() == .exited(3))
     await process.waitUntilOver()
-    #expect(isGone(rest))
+    #expect(rest.isGone)
     #expect(contents("\(directory.path)/got") == "\n")
   }
 
@@ -123,12 +123,12 @@ import Testing
     let (process, line) = try await start(
       "sh -c \"\(trap); echo ready >\(directory.path)/ready; while :; do sleep 0.01; done\" >/dev/null 2>&1 &"
         + " echo $!; wait")
-    let grandchild = try #require(Int32(line))
+    let grandchild = try #require(ProcessIdentity(line))
     #expect(await eventually { contents("\(directory.path)/ready") == "ready\n" })
     process.terminate(grace: ignores ? .milliseconds(100) : Self.never)
     #expect(try await process.waitForExit() == .signaled(SIGTERM))
     try await process.waitUntilClosed()
-    #expect(await eventually { isGone(grandchild) })
+    #expect(await eventually { grandchild.isGone })
     if !ignores { #expect(contents("\(directory.path)/done") == "done\n") }
   }
 
@@ -158,14 +158,14 @@ import Testing
     arguments: [true, false])
   func terminatingWhatIsLeft(hasGrace: Bool) async throws {
     let (process, line) = try await start(Self.leavesOne)
-    let rest = try #require(Int32(line))
+    let rest = try #require(ProcessIdentity(line))
     #expect(try await process.waitUntilClosed() == .exited(0))
     #expect(process.hasLingeringGroup)
-    #expect(!isGone(rest))
+    #expect(!rest.isGone)
     #expect(!exists(process.processID))
     process.terminate(grace: hasGrace ? Self.never : .zero)
     await process.waitUntilOver()
-    #expect(isGone(rest))
+    #expect(rest.isGone)
     #expect(!process.hasLingeringGroup)
     #expect(throws: SignalError.processEnded) { try process.signal(.terminate) }
   }
@@ -177,20 +177,20 @@ import Testing
       "sh -c 'trap \"\" TERM; echo >\(directory.path)/ready; while :; do sleep 0.01; done'"
         + " >/dev/null 2>&1 & echo $!; while ! test -e \(directory.path)/ready; do sleep 0.01; done"
     )
-    let rest = try #require(Int32(line))
+    let rest = try #require(ProcessIdentity(line))
     try await process.waitUntilClosed()
     process.terminate(grace: .milliseconds(50))
     await process.waitUntilOver()
-    #expect(isGone(rest))
+    #expect(rest.isGone)
   }
 
   @Test("A process is over when the processes that it left in its group have ended")
   func whatIsLeftEnds() async throws {
     let (process, line) = try await start("sleep 0.2 >/dev/null 2>&1 & echo $!")
-    let rest = try #require(Int32(line))
+    let rest = try #require(ProcessIdentity(line))
     try await process.waitUntilClosed()
     await process.waitUntilOver()
-    #expect(isGone(rest))
+    #expect(rest.isGone)
     #expect(!process.hasLingeringGroup)
   }
 
@@ -200,19 +200,19 @@ import Testing
   func whatIsLeftEndsWithTheHost() async throws {
     for closes in [true, false] {
       var host: CommandHost? = CommandHost()
-      var rest: Int32 = 0
+      let rest: ProcessIdentity
       do {
         let (process, line) = try await start(Self.leavesOne, on: try #require(host))
-        rest = try #require(Int32(line))
+        rest = try #require(ProcessIdentity(line))
         try await process.waitUntilClosed()
       }
-      #expect(!isGone(rest))
+      #expect(!rest.isGone)
       if closes {
         await host?.close()
-        #expect(isGone(rest))
+        #expect(rest.isGone)
       }
       host = nil
-      #expect(await eventually { isGone(rest) })
+      #expect(await eventually { rest.isGone })
     }
   }
 
@@ -309,11 +309,11 @@ import Testing
   func aDaemonThatHoldsThePipe() async throws {
     let (process, line) = try await start(
       "setsid sh -c 'echo $$; exec sleep 1000' & wait; exit 1", quietGrace: .milliseconds(20))
-    let daemon = try #require(Int32(line))
+    let daemon = try #require(ProcessIdentity(line))
     process.terminate(grace: .milliseconds(10))
     try await process.waitUntilClosed()
-    #expect(!isGone(daemon))
-    #expect(kill(daemon, SIGKILL) == 0)
+    #expect(!daemon.isGone)
+    #expect(kill(daemon.id, SIGKILL) == 0)
     await process.waitUntilOver()
   }
 
@@ -361,10 +361,10 @@ import Testing
       let session = freshSession()
       var process: HostedProcess? = try await CommandHost().launch(
         Command("cat", "/dev/zero"), into: session)
-      let number = try #require(process).processID
+      let child = ProcessIdentity(try #require(process).processID)
       #expect(await eventually { session.lastSeq > 100 })
       // A reference to the process keeps the host.
-      #expect(!isGone(number))
+      #expect(!child.isGone)
       process = nil
       let output = await session.output(since: Cursor(seq: .max), waitingUpTo: .milliseconds(1))
       #expect(output.isCursorAhead)

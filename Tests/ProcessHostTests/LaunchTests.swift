@@ -135,14 +135,14 @@ import Testing
     }
     let started = try answer.get()
     _ = await session.output(since: 0, waitingUpTo: nil)
-    let daemon = try #require(Int32(text(session).dropLast()))
+    let daemon = try #require(ProcessIdentity(text(session).dropLast()))
     let leader = ProcessIdentity(started.processID)
     #expect(leader.exists)
     await started.lifecycle.end(started.outputs)
     #expect(session.isClosed)
-    #expect(!isGone(daemon))
+    #expect(!daemon.isGone)
     #expect(!leader.exists)
-    kill(daemon, SIGKILL)
+    kill(daemon.id, SIGKILL)
   }
 
   // MARK: Launches that hang

@@ -69,12 +69,12 @@ import Testing
     let process = try await CommandHost.shared.launch(
       .shell("sh -c 'echo $$; exec sleep 1000' | cat"), into: session)
     #expect(await eventually { session.lastSeq > 0 })
-    let grandchild = try #require(Int32(text(session).dropLast()))
-    #expect(!isGone(grandchild))
+    let grandchild = try #require(ProcessIdentity(text(session).dropLast()))
+    #expect(!grandchild.isGone)
     try process.signal(.interrupt)
     #expect(try await process.waitUntilClosed() == .signaled(SIGINT))
     // Its parent is gone; the process that inherited it may take its time to reap it.
-    #expect(await eventually { isGone(grandchild) })
+    #expect(await eventually { grandchild.isGone })
   }
 
   @Test("A signal to a process that has ended is an error")

@@ -138,11 +138,70 @@ import Testing
   func closing() async throws {
     let (host, reader, session) = (CommandHost(), LosslessReader(timeLimit: nil), freshSession())
     let process = try await host.launch(Self.flood, into: session, waitingFor: reader)
+    let child = ProcessIdentity(process.processID)
     #expect(await eventually { reader.gate.isShut })
     #expect(await host.close(grace: .zero).isEmpty)
     #expect(session.isClosed)
-    #expect(isGone(process.processID))
+    #expect(child.isGone)
     #expect(reader.isWaitedFor)
+  }
+
+  @Test("[lossless] A reader elsewhere that acknowledges what it has received misses nothing")
+  func acknowledgements() async throws {
+    let manager = ProcessManager(idleTimeout: .seconds(3_600))
+    let (reader, session) = (LosslessReader(timeLimit: nil), freshSession())
+    try await manager.launch(Self.flood, into: session, waitingFor: reader)
+    #expect(await eventually { reader.gate.isShut })
+    var (total, missed, cursor) = (0, 0, Cursor.start)
+    while true {
+      let output = await session.output(
+        since: cursor, maxBytes: 100_000, waitingUpTo: .seconds(3_600))
+      total += output.chunks.payload.count
+      missed += output.missedChunks
+      cursor = output.cursor
+      // Twice, and again for what was acknowledged long ago: neither lets the command run ahead.
+      #expect(reader.acknowledge(cursor))
+      #expect(reader.acknowledge(cursor))
+      #expect(reader.acknowledge(.start))
+      if output.isComplete { break }
+    }
+    #expect(total == 3_000_000)
+    #expect(missed == 0)
+    #expect(session.exitCode == 0)
+  }
+
+  @Test("What is no position in the session's output acknowledges nothing")
+  func wrongAcknowledgements() async throws {
+    let (reader, session) = (LosslessReader(timeLimit: nil), freshSession())
+    #expect(!reader.acknowledge(.start))
+    let process = try await CommandHost.shared.launch(
+      Self.flood, into: session, waitingFor: reader)
+    #expect(await eventually { reader.gate.isShut })
+    let other = freshSession()
+    other.append([1], to: .stdout)
+    let wrong = [
+      other.output().cursor, Cursor(seq: 1), Cursor(seq: session.lastSeq + 1, offset: 1),
+      Cursor(seq: 1, offset: session.totalBytes + 1),
+    ]
+    for cursor in wrong { #expect(!reader.acknowledge(cursor)) }
+    #expect(reader.gate.isShut)
+    reader.leave()
+    #expect(!reader.isWaitedFor)
+    #expect(try await process.waitUntilClosed() == .exited(0))
+  }
+
+  @Test("The time limit begins anew when a reader acknowledges the same position again")
+  func signOfLife() async throws {
+    let (reader, session) = (LosslessReader(timeLimit: .seconds(3_600)), freshSession())
+    let process = try await CommandHost.shared.launch(
+      Self.flood, into: session, waitingFor: reader)
+    #expect(await eventually { reader.gate.stallStart != nil })
+    let first = reader.gate.stallStart
+    #expect(reader.acknowledge(.start))
+    #expect(try #require(first) < #require(reader.gate.stallStart))
+    reader.leave()
+    #expect(reader.gate.stallStart == nil)
+    #expect(try await process.waitUntilClosed() == .exited(0))
   }
 
   @Test("[lossless] What the session held before the launch waits for the reader too")

@@ -78,11 +78,12 @@ import Testing
     let (gate, host, session) = (OutputGate(), CommandHost(), freshSession())
     let command = Command.shell("cat /dev/zero & exec cat /dev/zero")
     let process = try await host.launch(command, into: session, heldUpBy: [gate])
+    let child = ProcessIdentity(process.processID)
     #expect(await eventually { gate.isShut })
     process.terminate(grace: .seconds(1))
     #expect(try await process.waitForExit() == .signaled(SIGTERM))
     await host.close(grace: .zero)
     #expect(session.isClosed)
-    #expect(isGone(process.processID))
+    #expect(child.isGone)
   }
 }

@@ -82,8 +82,8 @@ import Testing
     let result = try await host.run(command)
     #expect(result.exit == .exited(0))
     #expect(result.output.isClosed)
-    let background = try #require(Int32(text(result).dropLast()))
-    #expect(!isGone(background))
+    let background = try #require(ProcessIdentity(text(result).dropLast()))
+    #expect(!background.isGone)
     await host.close(grace: .zero)
   }
 
@@ -118,11 +118,12 @@ import Testing
     let task = Task { [command] in try await host.run(command) }
     #expect(await eventually { contents("\(directory.path)/ids") != nil })
     let ids = try #require(contents("\(directory.path)/ids")).split(whereSeparator: \.isWhitespace)
+    let processes = ids.compactMap { ProcessIdentity($0) }
     task.cancel()
     await #expect(throws: CancellationError.self) { try await task.value }
     #expect(contents("\(directory.path)/told") == "\n")
-    #expect(ids.count == 2)
-    for id in ids.compactMap({ Int32($0) }) { #expect(isGone(id)) }
+    #expect(processes.count == 2)
+    for process in processes { #expect(process.isGone) }
     #expect(await host.close().isEmpty)
   }
 
@@ -139,12 +140,12 @@ import Testing
     let task = Task { [command] in try await host.run(command) }
     #expect(await eventually { contents("\(directory.path)/ids") != nil })
     let ids = try #require(contents("\(directory.path)/ids")).split(whereSeparator: \.isWhitespace)
-      .compactMap { Int32($0) }
+    let processes = ids.compactMap { ProcessIdentity($0) }
     task.cancel()
     await #expect(throws: CancellationError.self) { try await task.value }
-    #expect(ids.count == 2)
-    #expect(isGone(ids[0]))
-    _ = ids.last.map { kill($0, SIGKILL) }
+    #expect(processes.count == 2)
+    #expect(processes[0].isGone)
+    _ = processes.last.map { kill($0.id, SIGKILL) }
     #expect(await host.close().isEmpty)
   }
 

@@ -100,32 +100,42 @@ func children() -> [String] {
 /// Whether a process exists; a zombie does.
 func exists(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 
-/// A process, as its PID and the time of its start: the system gives the PID to another one later.
+/// A process, as its PID and the time of its start: the system may give the PID to another process
+/// later. These tests start so many that it does, within a minute.
 struct ProcessIdentity {
-  private let process: Int32
+  let id: Int32
   private let startTime: Substring?
 
-  init(_ process: Int32) {
-    self.process = process
-    startTime = Self.startTime(of: process)
+  init(_ id: Int32) {
+    self.id = id
+    startTime = Self.state(of: id)?.startTime
+  }
+
+  /// A process whose ID is all of a text.
+  init?(_ text: some StringProtocol) {
+    guard let id = Int32(text) else { return nil }
+    self.init(id)
   }
 
   /// Whether the process exists; a zombie does.
-  var exists: Bool { startTime != nil && Self.startTime(of: process) == startTime }
+  var exists: Bool { current != nil }
 
-  private static func startTime(of process: Int32) -> Substring? {
-    guard let stat = contents("/proc/\(process)/stat") else { return nil }
-    // The name, in parentheses, is the second field; the time is the 22nd.
-    return stat[stat.lastIndex(of: ")")!...].split(separator: " ")[20]
+  /// Whether the process has ended; its zombie may be left.
+  var isGone: Bool {
+    // X: it is being reaped.
+    current.map { $0.state == "Z" || $0.state == "X" } ?? true
   }
-}
 
-/// Whether a process has ended; its zombie may be left.
-func isGone(_ process: Int32) -> Bool {
-  guard let stat = contents("/proc/\(process)/stat") else { return true }
-  let state = stat[stat.lastIndex(of: ")")!...].dropFirst(2).first
-  // X: it is being reaped.
-  return state == "Z" || state == "X"
+  private var current: (state: Substring, startTime: Substring)? {
+    Self.state(of: id).flatMap { $0.startTime == startTime ? $0 : nil }
+  }
+
+  private static func state(of id: Int32) -> (state: Substring, startTime: Substring)? {
+    guard let stat = contents("/proc/\(id)/stat") else { return nil }
+    // The name, in parentheses, is the second field; the state is the third, the time the 22nd.
+    let fields = stat[stat.lastIndex(of: ")")!...].split(separator: " ")
+    return (fields[1], fields[20])
+  }
 }
 
 /// Writes bytes to a pipe that has room for them.

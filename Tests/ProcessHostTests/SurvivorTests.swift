@@ -142,16 +142,16 @@ import Testing
           while ! [ -s \(directory.path)/rest ]; do sleep 0.01; done
           """), into: freshSession())
       try await process.waitUntilClosed()
-      let number = contents("\(directory.path)/rest").flatMap { Int32($0.dropLast()) }
-      let left = try #require(number)
+      let line = try #require(contents("\(directory.path)/rest"))
+      let left = try #require(ProcessIdentity(line.dropLast()))
       #expect(process.hasLingeringGroup)
       #expect(host.lingeringGroupCount == 1)
       #expect(throws: SignalError.notPermitted) { try process.signal(.terminate) }
       let survivors = await host.close(grace: .zero)
-      #expect(survivors.first?.processIDs.contains(left) == true)
+      #expect(survivors.first?.processIDs.contains(left.id) == true)
       #expect(survivors.map(\.reason) == [.notPermitted])
       foreign.open()
-      #expect(await eventually { isGone(left) })
+      #expect(await eventually { left.isGone })
     }
   }
 

@@ -104,6 +104,15 @@ import Testing
     #expect(text(process.session) == "ready\nbye\n")
   }
 
+  @Test("[time-limit] A command gets the signal that it names when its time is over")
+  func otherSignal() async throws {
+    var command = command("trap '' TERM; exec sleep 1000", .milliseconds(100))
+    command.timeLimitSignal = .hangUp
+    let process = try await CommandHost.shared.launch(command, into: freshSession())
+    #expect(try await process.waitUntilClosed() == .signaled(SIGHUP))
+    #expect(process.isTimedOut)
+  }
+
   @Test("[time-limit] A command that ignores SIGTERM gets SIGKILL after the grace, with its group")
   func killed() async throws {
     let (process, exit) = try await runOverLimit(
@@ -111,8 +120,8 @@ import Testing
       grace: .milliseconds(20))
     #expect(exit == .signaled(SIGKILL))
     #expect(process.isTimedOut)
-    let grandchild = try #require(Int32(text(process.session).prefix { $0 != " " }))
-    #expect(await eventually { isGone(grandchild) })
+    let grandchild = try #require(ProcessIdentity(text(process.session).prefix { $0 != " " }))
+    #expect(await eventually { grandchild.isGone })
   }
 
   @Test("[time-limit] A stopped command is continued, so that it can end")
@@ -170,7 +179,7 @@ import Testing
     try await process.waitUntilClosed()
     // The event loop of the lifecycle is not told of the exit.
     lifecycle.launched(as: process.processID, descriptor: nil, input: nil)
-    lifecycle.limitTime(to: .zero, grace: .zero)
+    lifecycle.limitTime(to: .zero, signal: .terminate, grace: .zero)
     #expect(await eventually { eventLoop.timerCount == 0 })
     #expect(!lifecycle.isTimedOut)
   }

@@ -20,6 +20,30 @@ import Testing
     #expect(await eventually { eventLoop.timerCount == 0 })
   }
 
+  @Test("Processes that are terminated with a long grace keep no timers once they have ended")
+  func grace() async throws {
+    let host = CommandHost()
+    for _ in 0..<10 {
+      let process = try await host.launch(Command("sleep", "1000"), into: freshSession())
+      process.terminate(grace: .seconds(1 << 40))
+      #expect(try await process.waitUntilClosed() == .signaled(15))
+      await process.waitUntilOver()
+    }
+    let eventLoop = try host.runningEventLoop()
+    #expect(await eventually { eventLoop.timerCount == 0 })
+  }
+
+  @Test("SIGKILL comes after the grace, and not before")
+  func graceOver() async throws {
+    let process = try await CommandHost.shared.launch(
+      .shell("trap '' TERM; echo ready; while :; do sleep 0.01; done"), into: freshSession())
+    _ = await process.session.wait(for: "ready", upTo: nil)
+    let start = ContinuousClock.now
+    process.terminate(grace: .milliseconds(1_500))
+    #expect(try await process.waitUntilClosed() == .signaled(9))
+    #expect(.now - start >= .milliseconds(1_500))
+  }
+
   @Test("Background processes may run as long as the limit allows and no longer")
   func limit() async throws {
     let host = CommandHost()

@@ -359,7 +359,45 @@ import Testing
     #expect(recorded.lastActivity >= later)
   }
 
+  @Test("Activity without output is noted in the file")
+  func activityWithoutOutput() throws {
+    let time = ManualTime()
+    let session = try Session(recordingTo: path, clock: time.clock)
+    let recorded = try attach()
+    for _ in 0..<2 {
+      let before = RecordingInfo.wallClock
+      time.advance(by: .seconds(1))
+      session.noteActivity()
+      #expect(recorded.lastActivity >= before)
+      #expect(recorded.lastActivity <= RecordingInfo.wallClock)
+    }
+    #expect(recorded.lastSeq == 0)
+  }
+
   // MARK: Damage
+
+  @Test("[recording-damaged] A file that is cut short is no longer whole")
+  func cutShort() throws {
+    let session = try record()
+    let recorded = try RecordedSession(at: path)
+    defer { unsafe unlink(path) }
+    session.append("abc")
+    #expect(recorded.isWhole)
+    let size = try #require(
+      try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
+    // The last page stays, so that nothing here can raise SIGBUS.
+    for (change, isWhole) in [(-1, false), (0, true), (1, true)] {
+      #expect(unsafe truncate(path, off_t(size + change)) == 0)
+      #expect(recorded.isWhole == isWhole)
+    }
+    #expect(text(recorded.output()) == ["abc"])
+    #expect(unsafe truncate(path, 0) == 0)
+    #expect(!recorded.isWhole)
+    // So that nothing is written to what is gone.
+    #expect(unsafe truncate(path, off_t(size)) == 0)
+    #expect(recorded.isWhole)
+    #expect(session.isAlive)
+  }
 
   @Test("A recording with damaged descriptors says so, and ends its readers")
   func damaged() async throws {

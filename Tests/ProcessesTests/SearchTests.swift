@@ -121,6 +121,93 @@ import Testing
     #expect(await session.wait(for: "steady", upTo: .milliseconds(1)).outcome == .timedOut)
   }
 
+  @Test(
+    "[wait-for] A match in long output is found wherever it lies", arguments: [4_096, 1_000_000])
+  func longOutput(chunkSize: Int) async {
+    let text = "ready"
+    // Searches divide the output about here, and the payload storage wraps behind them.
+    let wrap = Session().reader.layout.payloadSize
+    let ends = [4_096, 4_096 + LiteralSearch.longestRun, wrap, wrap + 65_536]
+    for position in ends.flatMap({ $0 - 6...$0 + 1 }) {
+      let session = Session()
+      let count = position < 900_000 ? 900_000 : wrap + 65_536 * 2
+      var output = [UInt8](repeating: 0x20, count: count)
+      output.replaceSubrange(position..<position + text.utf8.count, with: text.utf8)
+      for start in stride(from: 0, to: output.count, by: chunkSize) {
+        session.append(output[start..<min(start + chunkSize, output.count)], to: .stdout)
+      }
+      let result = await session.wait(for: text, upTo: .zero)
+      #expect(result.match == position..<position + text.utf8.count)
+    }
+  }
+
+  /// A search that has begun with a session's output, and where it goes on.
+  private func begun(
+    in session: Session, for text: String, of stream: StandardStream? = nil
+  ) -> (LiteralSearch, Cursor) {
+    var search = LiteralSearch(Array(text.utf8), of: stream)
+    let output = session.output()
+    _ = search.search(output, since: .start, of: session)
+    return (search, output.cursor)
+  }
+
+  private static let isInPlace = !LiteralSearch.isRaceReported
+
+  @Test(
+    "Output in which no match ends is passed over, and what a match may begin with is kept",
+    .enabled(if: isInPlace))
+  func passedOver() {
+    for (text, isPassed) in [
+      ("x", true), ("ey", true), ("rea dy", true), ("re", true), ("ready", false),
+    ] {
+      let session = Session()
+      session.append("begun")
+      var (search, cursor) = begun(in: session, for: "ready")
+      session.append(String(repeating: " ", count: 5_000) + text)
+      // A second time, nothing is left, or the same stands in the way.
+      for _ in 0..<2 {
+        _ = search.skip(past: &cursor, maxWork: 1 << 20, of: session)
+        #expect(cursor.seq == (isPassed ? 2 : 1), "\(text)")
+      }
+      session.append("ady" + String(repeating: " ", count: 5_000))
+      _ = search.skip(past: &cursor, maxWork: 1 << 20, of: session)
+      let end = 5_005 + text.utf8.count
+      #expect(cursor.seq == (text == "re" ? 2 : isPassed ? 3 : 1), "\(text)")
+      let match = search.search(session.output(since: cursor), since: cursor, of: session)
+      let range = text == "re" ? end - 2..<end + 3 : isPassed ? nil : end - 5..<end
+      #expect(match?.range == range, "\(text)")
+    }
+  }
+
+  @Test(
+    "What is missed is not passed over, nor a match's beginning that several chunks share",
+    .enabled(if: isInPlace))
+  func notPassedOver() {
+    let session = Session(capacity: 10_000)
+    session.append("begun")
+    var (search, cursor) = begun(in: session, for: "ready")
+    session.append(String(repeating: " ", count: 5_000) + "re")
+    session.append("a")
+    _ = search.skip(past: &cursor, maxWork: 1 << 20, of: session)
+    #expect(cursor.seq == 1)
+    for _ in 0..<4 { session.append(String(repeating: " ", count: 5_000)) }
+    _ = search.skip(past: &cursor, maxWork: 1 << 20, of: session)
+    #expect(cursor.seq == 1)
+  }
+
+  @Test("Of a stream that is not searched, all is passed over", .enabled(if: isInPlace))
+  func otherStream() {
+    let session = Session()
+    session.append("begun")
+    var (search, cursor) = begun(in: session, for: "ready", of: .stderr)
+    session.append(String(repeating: "ready", count: 1_000))
+    _ = search.skip(past: &cursor, maxWork: 1 << 20, of: session)
+    #expect(cursor.seq == 2)
+    session.append(String(repeating: "ready", count: 1_000), to: .stderr)
+    _ = search.skip(past: &cursor, maxWork: 1 << 20, of: session)
+    #expect(cursor.seq == 2)
+  }
+
   @Test("[wait-for] Other tasks have their turn, however much there is to search")
   @MainActor func turns() async {
     final class Turn { var hasCome = false }
@@ -200,6 +287,21 @@ import Testing
     }
   }
 
+  @Test("[wait-for] A cursor that does not fit to the output hides none of it")
+  func madeUpCursors() async throws {
+    for stream in [StandardStream.stdout, .stderr] {
+      let session = Session(capacity: 1_000)
+      session.append("abc\n", to: .stdout)
+      session.append("def\n", to: stream)
+      // An offset at the end of the next chunk and far behind it, and a stream that is far ahead.
+      for text in ["1.8.0.0", "1.100.0.0", "1.4.8000.0"] {
+        let cursor = try #require(Cursor(text))
+        let result = await session.wait(for: "def", since: cursor, upTo: .zero)
+        #expect(result.match == 4..<7, "\(stream) \(text)")
+      }
+    }
+  }
+
   // MARK: Ends
 
   @Test("[pattern-exit] The exit ends a wait once all before it was searched; a match comes first")
@@ -210,6 +312,15 @@ import Testing
     #expect(await find("steady").outcome == .matched(0..<6))
     let task = Task { await session.wait(for: "go", since: session.newestCursor, upTo: nil) }
     #expect(await task.value.outcome == .exited(3))
+  }
+
+  @Test("[pattern-exit] A match comes before the exit, however many reads it takes to find it")
+  func exitBehindManyReads() async {
+    let session = Session()
+    for index in 0..<10_000 { session.append("x", to: index % 2 == 0 ? .stdout : .stderr) }
+    session.append("ready")
+    session.setExit(3, closing: false)
+    #expect(await session.wait(for: "ready", upTo: nil).outcome == .matched(10_000..<10_005))
   }
 
   @Test("[pattern-exit] With the result's cursor, the next wait is for late output, and the close")

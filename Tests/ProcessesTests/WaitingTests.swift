@@ -179,7 +179,7 @@ import Testing
     let ticket = session.waiters.makeTicket()
     let isAdded = session.waiters.add(.thread(thread), as: ticket)
     #expect(isAdded)
-    #expect(session.sleep(as: ticket, past: .start, until: nil) == nil)
+    #expect(session.sleep(as: ticket, past: .start, until: nil, unpromised: .now) == nil)
     #expect(session.waiters.count == 0)
     thread.park(for: nil)
   }
@@ -417,7 +417,7 @@ import Testing
   }
 }
 
-extension Session {
+extension SessionReader {
   /// Returns once so many wait.
   func isAwaited(by count: Int) async {
     while waiters.count < count { await Task.yield() }

@@ -18,6 +18,9 @@ import Testing
     try await wait(for: process)
   }
 
+  @Test("The example of everything in a line each runs")
+  func oneLineExampleRuns() async throws { try await inALineEach() }
+
   @Test("The dialogue example runs and returns the answer")
   func dialogueRuns() async throws { #expect(try await square(of: 12) == "144\n") }
 
@@ -96,6 +99,21 @@ import Testing
     #expect(try await follow(at: path) == .ended)
     #expect(try RecordedSession(at: path).output().chunks.payload.description == "done\n")
     #expect(throws: RingFileError.self) { _ = try Session(recordingTo: path) }
+  }
+
+  @Test("[recording-news] The article's follower of a recording is told of news and the exit")
+  func newsExample() async throws {
+    let path = "/tmp/readme-\(UInt64.random(in: 0 ... .max)).ring"
+    defer { unsafe _ = unlink(path) }
+    let session = try Session(recordingTo: path)
+    let recording = try RecordedSession(at: path)
+    let (notices, sender) = AsyncStream.makeStream(of: Void.self)
+    let follower = Task { await follow(recording, toldBy: notices) }
+    try await CommandHost.shared.launch(.shell("echo done; exit 3"), into: session)
+    for await _ in session.outputs() { sender.yield() }
+    let (bytes, exit) = await follower.value
+    #expect(bytes == 5)
+    #expect(exit == .exited(3))
   }
 
   @Test("The article's sweep keeps a recording that ended just now")

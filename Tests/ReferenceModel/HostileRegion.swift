@@ -146,11 +146,24 @@ extension HostileRegion {
   /// Looks at the region without copying, to the end; returns what is wrong, if anything is.
   private func visitAll(since start: RingCursor, _ maxBytes: Int?) -> String? {
     _ = (reader.lag(since: start), reader.peek(since: start))
+    let fault = unsafe visitAll(since: start) { cursor, body in
+      unsafe reader.visit(since: cursor, maxBytes: maxBytes) { bytes, _ in unsafe body(bytes) }
+    }
+    if let fault { return fault }
+    return unsafe visitAll(since: start) { cursor, body in
+      unsafe reader.visitRun(since: cursor, maxBytes: maxBytes) { bytes, _ in unsafe body(bytes) }
+    }
+  }
+
+  private func visitAll(
+    since start: RingCursor,
+    by visit: (RingCursor, (UnsafeRawBufferPointer) -> Void) -> RingVisit
+  ) -> String? {
     var cursor = start
     // No more visits than there can be chunks.
     for _ in 0...layout.chunkLimit + layout.headChunkLimit + 1 {
       var sum = 0
-      let visit = unsafe reader.visit(since: cursor, maxBytes: maxBytes) { bytes, _ in
+      let visit = unsafe visit(cursor) { bytes in
         for index in bytes.indices { sum &+= unsafe Int(bytes[index]) }
       }
       guard visit.range.count <= max(layout.capacity, layout.headCapacity),
@@ -176,6 +189,8 @@ extension HostileRegion {
       return fault(in: output, since, maxBytes)
     case 2:
       _ = (session.state, session.childPID, session.lastActivity, session.exitCode)
+      session.noteNews()
+      _ = session.isWhole
       return session.description.isEmpty ? "no description" : nil
     default:
       guard let other = try? RecordedSession(at: file.path) else { return nil }

@@ -89,6 +89,9 @@ package final class OutputGate: Sendable {
     }
   }
 
+  /// Records that the reader is still there, though it has taken nothing: its time begins anew.
+  func sawReader() { state.withLock { if $0.stallStart != nil { $0.stallStart = .now } } }
+
   /// Opens the gate for good: it never holds up the command again.
   package func open() { change { $0.isOpenForGood = true } }
 

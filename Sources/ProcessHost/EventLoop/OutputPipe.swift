@@ -160,7 +160,7 @@ final class OutputPipe: EventSource, @unchecked Sendable {
   private func drop() -> Int {
     unsafe withUnsafeTemporaryAllocation(byteCount: Self.readSize, alignment: 1) { nowhere in
       let count = unsafe read(into: nowhere, UnsafeMutableRawBufferPointer(start: nil, count: 0))
-      lifecycle.droppedBytes.add(count, ordering: .relaxed)
+      if count > 0 { lifecycle.dropped(count) }
       return count
     }
   }

@@ -61,11 +61,15 @@ public struct Command: Sendable, Hashable {
   ///
   /// The time begins when the command has been executed. If the command still runs when it is over,
   /// its host terminates it as by ``HostedProcess/terminate(with:grace:)`` with
-  /// ``terminationGrace``, and ``HostedProcess/isTimedOut`` is true. A command that ends in time is
-  /// left alone, and so are the processes that it leaves behind.
+  /// ``timeLimitSignal`` and ``terminationGrace``, and ``HostedProcess/isTimedOut`` is true. A
+  /// command that ends in time is left alone, and so are the processes that it leaves behind.
   public var timeLimit: Duration?
 
-  /// The time between `SIGTERM` and `SIGKILL` when the command is terminated because its
+  /// The first signal that the command's group gets when ``timeLimit`` is over; `SIGTERM` by
+  /// default.
+  public var timeLimitSignal: ProcessSignal = .terminate
+
+  /// The time between the first signal and `SIGKILL` when the command is terminated because its
   /// ``timeLimit`` is over, or because the task that runs it is cancelled
   /// (``CommandHost/run(_:timeLimit:capacity:)``); 2 seconds by default. Zero or less sends
   /// `SIGKILL` at once.

@@ -109,7 +109,8 @@ final class Launch: @unchecked Sendable {
       lifecycle.launched(as: attempt.process, descriptor: descriptor, cgroup: cgroup, input: input)
       eventLoop.register(lifecycle, outputs)
       if let limit = command.timeLimit {
-        lifecycle.limitTime(to: limit, grace: command.terminationGrace)
+        lifecycle.limitTime(
+          to: limit, signal: command.timeLimitSignal, grace: command.terminationGrace)
       }
       ExitWatch(process: attempt.process, descriptor: attempt.descriptor, outputs: outputs)
         .start(on: eventLoop)

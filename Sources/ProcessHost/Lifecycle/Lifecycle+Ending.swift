@@ -97,7 +97,7 @@ extension Lifecycle {
     guard let eventLoop else { return }
     if grace > .zero, signal != .kill {
       try? send(signal)
-      eventLoop.schedule(after: grace) { [weak self] in self?.killGroup() }
+      killGroup(after: grace, on: eventLoop)
       if isReaped {
         eventLoop.groupWatch.add(self, on: eventLoop)
       } else {
@@ -131,19 +131,26 @@ extension Lifecycle {
   ///
   /// Checks from time to time whether the timer is still needed: a caller may set any limit, and a
   /// timer outlives the process that it waits for.
-  func limitTime(to limit: Duration, grace: Duration, after elapsed: Duration = .zero) {
+  func limitTime(
+    to limit: Duration, signal: ProcessSignal, grace: Duration, after elapsed: Duration = .zero
+  ) {
     guard let eventLoop = state.withLock({ $0.eventLoop }) else { return }
     let step = SteppedSleep.step(after: elapsed, of: limit)
     eventLoop.schedule(after: step) { [weak self] in
       guard let self, exited.value == nil else { return }
       let elapsed = elapsed + step
-      if elapsed < limit { return limitTime(to: limit, grace: grace, after: elapsed) }
+      if elapsed < limit {
+        return limitTime(to: limit, signal: signal, grace: grace, after: elapsed)
+      }
       let isTimedOut = state.withLock { state in
         // The child may have ended although the event loop has not noticed it yet.
         state.isTimedOut = peekState(of: state.process).isRunning
         return state.isTimedOut
       }
-      if isTimedOut { terminate(grace: grace) }
+      if isTimedOut {
+        sink.session.noteTimeOut()
+        terminate(with: signal, grace: grace)
+      }
     }
   }
 
@@ -159,6 +166,22 @@ extension Lifecycle {
       self.giveUp()
     }
     eventLoop.schedule(after: grace + EventLoop.patience) { [weak self] in self?.giveUp() }
+  }
+
+  /// Kills the remaining members of the group and the cgroup after a time.
+  ///
+  /// Checks from time to time whether the child is still there, as ``limitTime`` does: a caller may
+  /// give any time.
+  private func killGroup(
+    after grace: Duration, on eventLoop: EventLoop, elapsed: Duration = .zero
+  ) {
+    let step = SteppedSleep.step(after: elapsed, of: grace)
+    eventLoop.schedule(after: step) { [weak self, weak eventLoop] in
+      guard let self, let eventLoop, state.withLock({ $0.eventLoop != nil }) else { return }
+      let elapsed = elapsed + step
+      if elapsed < grace { return killGroup(after: grace, on: eventLoop, elapsed: elapsed) }
+      killGroup()
+    }
   }
 
   /// Kills the remaining members of the group and the cgroup.

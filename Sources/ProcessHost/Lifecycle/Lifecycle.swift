@@ -95,6 +95,8 @@ final class Lifecycle: Sendable {
     as process: Int32, descriptor: consuming OwnedDescriptor?, cgroup: Cgroup? = nil,
     input: InputPipe?
   ) {
+    // Before the process can have an exit.
+    sink.session.noteChild(pid: process)
     var descriptor = descriptor
     state.withLock { state in
       state.process = process
@@ -112,11 +114,31 @@ final class Lifecycle: Sendable {
   /// thread.
   func childExited(_ exit: ProcessExit) {
     guard self.exited.value == nil else { return }
-    // Before the exit is set: a caller that sees the exit may ask for the resource usage at once.
-    state.withLock { $0.usage = peekUsage(of: $0.process) }
+    // Before the exit is set: a caller that sees the exit may ask for the resource usage at once,
+    // and so may a reader of the session's file.
+    let usage = state.withLock { state in
+      state.usage = peekUsage(of: state.process)
+      return state.usage
+    }
+    sink.session.note(usage)
+    sink.session.note(exit)
+    noteOOMKills()
     sink.setExit(exit.code)
     self.exited.set(exit)
     advance { $0.hasExited = true }
+  }
+
+  /// Notes in the session's file, if it has one, whether the kernel has killed a process of the
+  /// cgroup for lack of memory.
+  private func noteOOMKills() {
+    if sink.session.isRecorded { sink.session.note(wasOOMKilled: cgroup?.hasOOMKills) }
+  }
+
+  /// Adds to the number of bytes that were read after the session was closed. On the event loop's
+  /// thread.
+  func dropped(_ count: Int) {
+    let sum = droppedBytes.add(count, ordering: .relaxed).newValue
+    sink.session.note(.droppedBytes, UInt64(sum))
   }
 
   /// Closes the session of a child that has ended, because other processes have held its output
@@ -179,6 +201,8 @@ final class Lifecycle: Sendable {
       return (state.input.take(), state.hasRest)
     }
     input?.abandon()
+    // Where the system reports it only now.
+    sink.session.note(state.withLock { $0.usage })
     if hasRest { eventLoop.groupWatch.add(self, on: eventLoop) } else { finish() }
     closed.set(())
   }
@@ -186,6 +210,7 @@ final class Lifecycle: Sendable {
   /// Releases the child: its group is empty, or signals cannot terminate the remaining members.
   func finish() {
     let wasOOMKilled = cgroup?.hasOOMKills
+    sink.session.note(wasOOMKilled: wasOOMKilled)
     let (eventLoop, cgroup) = state.withLock { state in
       state.descriptor = nil
       state.hasRest = false

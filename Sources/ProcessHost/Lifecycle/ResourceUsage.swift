@@ -17,6 +17,12 @@ public struct ResourceUsage: Sendable, Hashable {
   /// it means that the processes used no more than that.
   public let peakResidentBytes: Int
 
+  init(userTime: Duration, systemTime: Duration, peakResidentBytes: Int) {
+    self.userTime = userTime
+    self.systemTime = systemTime
+    self.peakResidentBytes = peakResidentBytes
+  }
+
   init(_ usage: spawn_usage) {
     userTime = .microseconds(usage.user_microseconds)
     systemTime = .microseconds(usage.system_microseconds)

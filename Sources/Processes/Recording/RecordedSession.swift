@@ -15,16 +15,19 @@ import Synchronization
 /// ```
 ///
 /// Readers map the file to read it only; they neither slow nor harm the program that writes it. A
-/// wait looks for news after a millisecond, and then ever more rarely down to every 20.
+/// wait looks for news after a millisecond, and then ever more rarely down to every 20. A program
+/// that learns of news in another way sleeps until then: see ``setNewsSource(_:)``.
 ///
 /// What the file holds is not believed. Whatever bytes are there, a read yields chunks, gaps, or
 /// ``Output/isDamaged``. The file must not be cut short while it is in use: reading what is gone
-/// raises SIGBUS.
+/// raises SIGBUS; see ``isWhole``.
 public final class RecordedSession: SessionReader, @unchecked Sendable {
   /// The name of the file.
   public let path: String
   /// What the file says about the recording.
   public let info: RecordingInfo
+  /// What promises to tell of news; nil for nothing.
+  let newsSource = LockedState<(@Sendable (Cursor) -> Bool)?>(nil)
 
   /// Attaches to a recording.
   ///
@@ -44,10 +47,16 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
 
   override func noteAbandonment() {
     // In this order: a program may close the session and end between the two.
-    guard endings.load(ordering: .relaxed).isEmpty, !reader.isProducerAlive, !isClosed else {
-      return
-    }
-    endings.store(.abandoned, ordering: .releasing)
+    guard !endings.load(ordering: .relaxed).contains(.abandoned), !reader.isProducerAlive,
+      !isClosed
+    else { return }
+    note(.abandoned)
+  }
+
+  override func requestWakeup(past cursor: Cursor) -> Bool {
+    // Not under the lock: the source may take its time, and call back.
+    let source = newsSource.withLock { $0 }
+    return source?(cursor) ?? false
   }
 
   /// Whether a recording is still being written.
@@ -67,20 +76,20 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
   public var state: State {
     noteAbandonment()
     if isClosed { return .ended }
-    return endings.load(ordering: .relaxed).isEmpty ? .recording : .abandoned
+    return endings.load(ordering: .relaxed).contains(.abandoned) ? .abandoned : .recording
   }
 
   /// The PID of the process whose output is recorded; nil if there is none, or none yet.
   ///
   /// The process may have ended, and the PID may be another's by now.
   public var childPID: Int32? {
-    let pid = Int32(truncatingIfNeeded: reader.note(RecordingNote.childPID))
+    let pid = Int32(truncatingIfNeeded: note(.childPID))
     return pid > 0 ? pid : nil
   }
 
   /// When output last came, or an exit status, since the beginning of 1970 UTC.
   public var lastActivity: Duration {
-    let nanoseconds = Int64(clamping: reader.note(RecordingNote.lastActivity))
+    let nanoseconds = Int64(clamping: note(.lastActivity))
     return max(.nanoseconds(nanoseconds), info.start)
   }
 
@@ -90,4 +99,15 @@ public final class RecordedSession: SessionReader, @unchecked Sendable {
   /// and lengths are checked like all others. The bytes of a chunk may be older than its
   /// descriptor.
   public var isOfThisBoot: Bool { reader.isOfThisBoot }
+
+  /// Whether the file is still as long as it was when this program attached to it.
+  ///
+  /// Only the file's owner can cut it short, and no program of this library does. Afterwards, every
+  /// read of this recording may end the program by SIGBUS. A program that reads files of others'
+  /// asks before it reads. That leaves a race: the file may be cut short between the answer and the
+  /// read, or during the read.
+  ///
+  /// - Complexity: O(1); one system call, `fstat(2)`. No access to the mapping. False if the call
+  ///   fails, as on a file server that is gone.
+  public var isWhole: Bool { reader.isFileWhole }
 }

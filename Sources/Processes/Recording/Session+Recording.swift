@@ -65,8 +65,12 @@ extension Session {
   public var isRecorded: Bool { reader.isInFile }
 
   /// Notes the PID of the session's process in its file, if it has one.
-  package func noteChild(pid: Int32) {
-    if isRecorded { reader.setNote(RecordingNote.childPID, to: UInt64(UInt32(bitPattern: pid))) }
+  package func noteChild(pid: Int32) { note(.childPID, UInt64(UInt32(bitPattern: pid))) }
+
+  /// Stores a note in the session's file, if it has one. A reader that finds it, or a status that
+  /// is set later, finds what was noted before as well.
+  package func note(_ note: RecordingNote, _ value: UInt64) {
+    if isRecorded { reader.setNote(note.rawValue, to: value) }
   }
 }
 
@@ -74,7 +78,7 @@ extension Session {
   /// Notes in the file when the session was active last, by the clock that other programs have.
   func noteActivityInFile() {
     let time = RecordingInfo.wallClock.saturatedNanoseconds
-    reader.setNote(RecordingNote.lastActivity, to: UInt64(clamping: time))
+    note(.lastActivity, UInt64(clamping: time))
   }
 }
 
@@ -94,12 +98,4 @@ extension Session.Producer {
     // No other part of the program knows the session yet.
     self.init(of: session, session.producers.withLock { $0.take() }!)
   }
-}
-
-/// What the words are that a recorded session keeps for readers of its file.
-enum RecordingNote {
-  /// The PID of the session's process; 0 while there is none.
-  static let childPID = 0
-  /// The time of the last activity in nanoseconds since 1970; 0 if there was none.
-  static let lastActivity = 1
 }

@@ -38,7 +38,6 @@ public final class Session: SessionReader, @unchecked Sendable {
   public let clock: ActivityClock
   /// When the session began by its clock, in nanoseconds: where timestamps count from.
   let startTime: Int64
-  let waiters = WaitList()
 
   /// Creates a session without output.
   ///
@@ -115,12 +114,15 @@ public final class Session: SessionReader, @unchecked Sendable {
   }
 
   override func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
-    await sleepUntilWoken(past: cursor, until: deadline)
+    await sleepUntilWoken(
+      past: cursor, until: deadline, unpromised: .now + .milliseconds(1))
   }
 
   override func block(past cursor: Cursor, until deadline: ContinuousClock.Instant?) {
-    parkUntilWoken(past: cursor, until: deadline)
+    parkUntilWoken(past: cursor, until: deadline, unpromised: .now + .milliseconds(1))
   }
+
+  override func requestWakeup(past cursor: Cursor) -> Bool { waiters.requestWakeup() }
 
   /// Returns 32 random hexadecimal digits, which no other session has as its id.
   @usableFromInline
@@ -139,35 +141,6 @@ public final class Session: SessionReader, @unchecked Sendable {
   /// Returns the most bytes that one direct read fills: what a pipe holds, or less for a session
   /// with a smaller capacity.
   static func reservationLimit(capacity: Int) -> Int { min(max(capacity, 4_096), 65_536) }
-}
-
-// MARK: Managers
-
-extension SessionReader {
-  /// Whether a manager that knew this session dropped it: forgot it, swept it, or gave its id to
-  /// another session.
-  ///
-  /// A reader of such a session might wait for ever, so waits for news end: those under way are
-  /// woken, and later ones return at once. ``Output/isForgotten`` gives the reason. Reads and
-  /// appends work as before. Registering the session with a manager makes this false again, and
-  /// waits wait again. Where several managers know a session, the last one that registered or
-  /// dropped it decides. The end of a ``SessionManager`` itself drops no session.
-  ///
-  /// - Complexity: O(1); one load.
-  public internal(set) var isForgotten: Bool {
-    get { endings.load(ordering: .relaxed).contains(.forgotten) }
-    set { endings.store(newValue ? .forgotten : [], ordering: .relaxed) }
-  }
-}
-
-extension Session {
-  /// Makes this session ``SessionReader/isForgotten`` on behalf of its manager, and ends the waits
-  /// under way.
-  package func noteForgotten() {
-    isForgotten = true
-    // A waiter that is not on the list yet takes the list's lock later, and looks again after that.
-    waiters.wakeAll()
-  }
 }
 
 // MARK: Activity

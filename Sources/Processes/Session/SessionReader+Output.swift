@@ -57,7 +57,7 @@ extension SessionReader {
 
   /// Whether a cursor comes from a read of another session.
   @inlinable @inline(__always)
-  func isForeign(_ cursor: Cursor) -> Bool { cursor.epoch != 0 && cursor.epoch != epoch }
+  package func isForeign(_ cursor: Cursor) -> Bool { cursor.epoch != 0 && cursor.epoch != epoch }
 
   /// Returns how far a reader with a cursor is behind the newest chunk, and how much of that is no
   /// longer retained. Copies no output.

@@ -42,6 +42,10 @@ public class SessionReader: @unchecked Sendable, Identifiable {
   /// that reading the two clocks took.
   public final let startUncertainty: Duration
 
+  /// The readers that wait. What producers load of it lies more than a cache line behind the
+  /// object's reference count, which readers on other processors change.
+  final let waiters = WaitList()
+
   init(
     id: String, workspaceID: String, reader: RingReader, epoch: UInt32, start: Duration,
     startUncertainty: Duration
@@ -57,13 +61,13 @@ public class SessionReader: @unchecked Sendable, Identifiable {
 
   /// Waits until there may be news past a cursor, the deadline has passed or the task is cancelled.
   ///
-  /// This waits for what another program writes: nothing wakes the task, so it looks again and
-  /// again.
+  /// This waits for what another program writes: unless something is to wake the task, it looks
+  /// again and again.
   func wait(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
     var interval = PollInterval()
     noteAbandonment()
-    while !hasNews(past: cursor), !Task.isCancelled, let end = interval.next(until: deadline) {
-      try? await Task.sleep(until: end, clock: .continuous)
+    while !hasNews(past: cursor), !Task.isCancelled, let look = interval.next(until: deadline) {
+      await sleepUntilWoken(past: cursor, until: deadline, unpromised: look)
       noteAbandonment()
     }
   }
@@ -72,11 +76,16 @@ public class SessionReader: @unchecked Sendable, Identifiable {
   func block(past cursor: Cursor, until deadline: ContinuousClock.Instant?) {
     var interval = PollInterval()
     noteAbandonment()
-    while !hasNews(past: cursor), let end = interval.next(until: deadline) {
-      Parker().park(for: end - .now)
+    while !hasNews(past: cursor), let look = interval.next(until: deadline) {
+      parkUntilWoken(past: cursor, until: deadline, unpromised: look)
       noteAbandonment()
     }
   }
+
+  /// Asks for a waiter that is on the list to be woken when there may be news past its cursor.
+  ///
+  /// - Returns: Whether it will be. If not, the waiter must look again by itself, soon.
+  func requestWakeup(past cursor: Cursor) -> Bool { false }
 
   /// Notes that the producer is gone, if it is and has not closed the session.
   func noteAbandonment() {}

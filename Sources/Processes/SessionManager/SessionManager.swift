@@ -38,7 +38,7 @@ public final class SessionManager: Sendable {
       forgetsDropped: true)
   }
 
-  /// Creates a manager whose owner calls ``Session/noteForgotten()`` of each dropped session
+  /// Creates a manager whose owner calls ``SessionReader/noteForgotten()`` of each dropped session
   /// itself.
   package init(
     idleTimeout: Duration, sweepInterval: Duration, sparesRunning: Bool, forgetsDropped: Bool

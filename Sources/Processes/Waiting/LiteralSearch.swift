@@ -100,6 +100,76 @@ package struct LiteralSearch: Sendable {
     return nil
   }
 
+  /// Passes over output that cannot be part of a match, and searches it where it lies in the ring:
+  /// what is not copied is searched at the speed of the C library.
+  ///
+  /// It stops before output in which a match ends, before a gap, and before output that the
+  /// producer may have overwritten meanwhile. A read and ``search(_:since:of:)`` go on from there.
+  /// They also come first.
+  ///
+  /// - Parameters:
+  ///   - cursor: Where the last read ended. It moves behind what is passed over.
+  ///   - maxWork: About how much to pass over at most, in bytes; each chunk counts as 16 more.
+  /// - Returns: How much was passed over, likewise.
+  mutating func skip(past cursor: inout Cursor, maxWork: Int, of session: SessionReader) -> Int {
+    guard hasBegun, !Self.isRaceReported else { return 0 }
+    var work = 0
+    while work < maxWork {
+      var run = StandardStream.stdout
+      var isFound = false
+      var matching: Int?
+      let visit = unsafe session.reader.visitRun(
+        since: cursor.position, maxBytes: Self.longestRun
+      ) { bytes, tag in
+        // There are two pieces where the payload storage wraps.
+        run = StandardStream(tag: tag)
+        let result = unsafe search(bytes, behind: matching ?? carries[run].count)
+        isFound = isFound || result.found != nil
+        matching = result.matching
+      }
+      guard let matching, visit.isIntact, !visit.isDamaged, visit.missedChunks == 0,
+        visit.missedBytes == 0
+      else { break }
+      if stream == nil || stream == run {
+        guard !isFound, carry(matching, behind: visit, of: run, in: session) else { break }
+      }
+      work += visit.range.count + 16 * (visit.cursor.seq - cursor.seq)
+      cursor = Cursor(visit.cursor, status: cursor.status, epoch: cursor.epoch)
+      // Where the streams alternate, a read takes many runs at once.
+      if visit.range.count < Self.leastRun { break }
+    }
+    return work
+  }
+
+  /// Whether ThreadSanitizer would report a search of bytes that the producer overwrites.
+  static let isRaceReported = ring_thread_sanitizer_is_present()
+  /// The longest run that is searched at once, in bytes. The start of a longer search costs less of
+  /// its time; but the producer overwrites what it takes long to search.
+  static var longestRun: Int { 1 << 19 }
+  /// The shortest run after which it pays to look for another, in bytes.
+  private static var leastRun: Int { 4_096 }
+
+  /// Keeps where the last bytes of a run lie, with which a match may begin.
+  ///
+  /// - Returns: Whether they all lie in the run's last chunk; if not, a read must find their
+  ///   chunks.
+  private mutating func carry(
+    _ count: Int, behind visit: RingVisit, of stream: StandardStream, in session: SessionReader
+  ) -> Bool {
+    var carry = Carry()
+    if count > 0 {
+      let (seq, end) = (visit.cursor.seq, visit.range.upperBound)
+      guard visit.range.lowerBound >= beginnings[stream],
+        let last = session.reader.peek(since: RingCursor(seq: seq - 1)), last.seq == seq,
+        end - count >= last.offset
+      else { return false }
+      carry.count = count
+      carry.pieces = [(Place(seq: seq - 1, offset: end - count), count)]
+    }
+    carries[stream] = carry
+    return true
+  }
+
   /// Returns where to go on in each stream, if the last read ended at a place: where a match with
   /// what is still to come may begin.
   func cursor(from end: Place) -> Cursor {

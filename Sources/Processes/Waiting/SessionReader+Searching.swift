@@ -17,8 +17,10 @@ extension SessionReader {
   /// An exit ends the wait when all output before it has been searched, also if late output may
   /// still come. To wait for that, pass the result's cursor.
   ///
-  /// The wait blocks no thread, and looks at each byte once. However fast the process writes, other
-  /// tasks have their turn between two reads, of some 64 KiB or some thousand chunks each.
+  /// The wait blocks no thread, and looks at each byte once, or twice near a match or what may
+  /// become one. Long runs of one stream's output are searched where they lie, and not copied.
+  /// However fast the process writes, other tasks have their turn after 1 or 2 MiB, or some
+  /// thousand tiny chunks.
   ///
   /// - Parameters:
   ///   - pattern: The bytes to wait for.
@@ -32,11 +34,12 @@ extension SessionReader {
   /// - Complexity: O(bytes searched, and of `pattern`).
   public func wait(
     for pattern: some Collection<UInt8> & Sendable, of stream: StandardStream? = nil,
-    since cursor: Cursor = .start, upTo limit: Duration?
+    since cursor: Cursor = .start, upTo limit: Duration? = nil
   ) async -> WaitResult {
     var search = LiteralSearch(Array(pattern), of: stream)
     return await wait(
-      since: cursor, upTo: limit, isolation: nil,
+      since: cursor, upTo: limit, isolation: nil, turn: 1 << 20,
+      skipping: { search.skip(past: &$0, maxWork: 1 << 20, of: self) },
       searching: { output, cursor, missed in
         let match = search.search(output, since: cursor, of: self)
         missed = search.allMissed
@@ -51,7 +54,7 @@ extension SessionReader {
   /// - Precondition: `text` is not empty.
   public func wait(
     for text: String, of stream: StandardStream? = nil, since cursor: Cursor = .start,
-    upTo limit: Duration?
+    upTo limit: Duration? = nil
   ) async -> WaitResult {
     await wait(for: Array(text.utf8), of: stream, since: cursor, upTo: limit)
   }
@@ -125,11 +128,15 @@ extension SessionReader {
   /// Reads and waits until a search finds something, or nothing more can be found.
   ///
   /// - Parameters:
+  ///   - turn: After how much work other tasks have their turn: the bytes of a read, and as much as
+  ///     256 for each chunk.
+  ///   - skip: Moves the cursor past output that need not be read, and returns its work.
   ///   - search: Searches what a read with a cursor returned, and says what was missed so far.
   ///   - restart: Returns where a search that goes on must begin, if the last read ended at a
   ///     place.
   private func wait<Failure: Error>(
-    since start: Cursor, upTo limit: Duration?, isolation: isolated (any Actor)?,
+    since start: Cursor, upTo limit: Duration?, isolation: isolated (any Actor)?, turn: Int = 0,
+    skipping skip: (inout Cursor) -> Int = { _ in 0 },
     searching search: (Output, Cursor, inout Missed) throws(Failure) -> Found?,
     restart: (Place) -> Cursor
   ) async throws(Failure) -> WaitResult {
@@ -150,8 +157,12 @@ extension SessionReader {
         outcome: outcome, missedBytes: missed.bytes, cursor: cursor.knowing(known), line: line)
     }
 
+    // Another task's turn costs more than a short search: another thread may go on with this one.
+    var work = 0
     while true {
+      work += skip(&cursor)
       readStretch(since: cursor, maxBytes: maxBytes, into: &output)
+      work += output.chunks.payload.count + 256 * output.chunks.count
       if let found = try search(output, cursor, &missed) {
         return result(.matched(found.range), found.cursor, line: found.line)
       }
@@ -169,10 +180,14 @@ extension SessionReader {
         output = Output()
         maxBytes = leastBytes
         await waitForNews(past: cursor, until: deadline)
+        work = 0
       } else {
         // However fast the process writes, other tasks have their turn.
         maxBytes = output.chunks.count < leastBytes / 4 ? LineSequence.readSize : leastBytes
-        await Task.yield()
+        if work >= turn {
+          await Task.yield()
+          work = 0
+        }
       }
       if Task.isCancelled { return result(.timedOut, next) }
       guard let deadline, deadline <= .now else { continue }

@@ -3,7 +3,7 @@ import Synchronization
 
 /// The readers that wait for one session's next change: an append, an exit, or the close.
 ///
-/// ## Why no wake-up is lost
+/// ## Why no wake-up is lost in the program that captures the output
 ///
 /// A waiter that has found nothing new:
 ///
@@ -26,6 +26,24 @@ import Synchronization
 ///
 /// Without waiters, an append pays for one load. Plain reads never touch the list. Waiting readers
 /// never take a lock of the producers. `Tests/ProtocolModel` checks this order of steps.
+///
+/// ## Why no wake-up is lost in other programs
+///
+/// The producer of a ``RecordedSession`` cannot reach this list. Something else brings the news,
+/// and calls ``RecordedSession/noteNews()``, which takes all waiters off the list and wakes them. A
+/// waiter takes the same steps, but for 2 and 3: it asks the news source for a promise, namely that
+/// `noteNews()` will be called after every publication that follows the request. Then:
+///
+/// - If the call comes after step 1, it finds the waiter on the list: both take the list's lock.
+/// - If the call comes before step 1, what it tells of was published before the call, and the lock
+///   passes that on to the waiter: step 4 finds it. No fence is needed: the news came through the
+///   lock and, before that, through the system.
+/// - If the source asks the recording program, waits for its answer, and is told of later news
+///   only, step 4 finds what was published before the answer.
+///
+/// The waiter must be on the list before it asks: the answer may be a call of `noteNews()` within
+/// the request. The same holds for a source that is replaced, after which all waiters are woken. A
+/// waiter that asked the old one was on the list before.
 struct WaitList: ~Copyable, Sendable {
   /// A task or a thread that sleeps.
   @safe

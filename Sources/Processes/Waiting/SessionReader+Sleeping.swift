@@ -1,8 +1,13 @@
-/// How readers wait in the program that captures the output: a producer wakes them; see
-/// ``WaitList``.
-extension Session {
+/// How readers sleep until they are woken: by a producer in the program that captures the output,
+/// and by ``RecordedSession/noteNews()`` in others; see ``WaitList``.
+extension SessionReader {
   /// Sleeps until there may be news, the deadline has passed or the task is cancelled.
-  func sleepUntilWoken(past cursor: Cursor, until deadline: ContinuousClock.Instant?) async {
+  ///
+  /// - Parameter look: When to wake at the latest if nothing promises to wake the task.
+  func sleepUntilWoken(
+    past cursor: Cursor, until deadline: ContinuousClock.Instant?,
+    unpromised look: ContinuousClock.Instant
+  ) async {
     let ticket = waiters.makeTicket()
     var timer: Task<Void, Never>?
     await withTaskCancellationHandler {
@@ -13,7 +18,9 @@ extension Session {
         guard waiters.add(waiter, as: ticket, unless: { Task.isCancelled }) else {
           return waiter.wake()
         }
-        guard let sleep = sleep(as: ticket, past: cursor, until: deadline) else { return }
+        guard
+          let sleep = sleep(as: ticket, past: cursor, until: deadline, unpromised: look)
+        else { return }
         timer = sleep.end.map { end in
           Task {
             // The sleep is cancelled if something else ends the wait first.
@@ -29,11 +36,16 @@ extension Session {
   }
 
   /// Blocks the calling thread until there may be news, or the deadline has passed.
-  func parkUntilWoken(past cursor: Cursor, until deadline: ContinuousClock.Instant?) {
+  ///
+  /// - Parameter look: When to wake at the latest if nothing promises to wake the thread.
+  func parkUntilWoken(
+    past cursor: Cursor, until deadline: ContinuousClock.Instant?,
+    unpromised look: ContinuousClock.Instant
+  ) {
     let parker = Parker()
     let ticket = waiters.makeTicket()
     _ = waiters.add(.thread(parker), as: ticket)
-    if let sleep = sleep(as: ticket, past: cursor, until: deadline) {
+    if let sleep = sleep(as: ticket, past: cursor, until: deadline, unpromised: look) {
       parker.park(for: sleep.end.map { $0 - .now })
     }
     waiters.wake(ticket)
@@ -45,22 +57,22 @@ extension Session {
     var end: ContinuousClock.Instant?
   }
 
-  /// Asks the producers to wake a waiter that is on the list, or wakes it at once if there is news
+  /// Asks for a waiter that is on the list to be woken, or wakes it at once if there is news
   /// already: steps 2 to 4 of ``WaitList``.
   ///
   /// - Returns: How long to sleep; nil if the waiter has been woken.
   func sleep(
-    as ticket: WaitList.Ticket, past cursor: Cursor, until deadline: ContinuousClock.Instant?
+    as ticket: WaitList.Ticket, past cursor: Cursor, until deadline: ContinuousClock.Instant?,
+    unpromised look: ContinuousClock.Instant
   ) -> Sleep? {
-    let isPromised = waiters.requestWakeup()
+    let isPromised = requestWakeup(past: cursor)
     if hasNews(past: cursor) {
       waiters.wake(ticket)
       return nil
     }
     if isPromised { return Sleep(end: deadline) }
-    // A producer may overlook the request, so the waiter looks again by itself.
-    let soon = ContinuousClock.Instant.now + .milliseconds(1)
-    return Sleep(end: deadline.map { min($0, soon) } ?? soon)
+    // Nothing may have heard the request, so the waiter looks again by itself.
+    return Sleep(end: deadline.map { min($0, look) } ?? look)
   }
 }
 
@@ -68,16 +80,16 @@ extension Session {
 
 /// A wait for news that blocks no thread, for tests that do everything on one thread.
 package struct PendingWait: Sendable {
-  private let session: Session
+  private let session: SessionReader
   private let ticket: WaitList.Ticket
 
   /// Begins a wait: looks, asks to be woken, looks once more.
-  package init(for session: Session, past cursor: Cursor) {
+  package init(for session: SessionReader, past cursor: Cursor) {
     self.session = session
     ticket = session.waiters.makeTicket()
     if session.hasNews(past: cursor) { return }
     _ = session.waiters.add(.thread(Parker()), as: ticket)
-    _ = session.sleep(as: ticket, past: cursor, until: nil)
+    _ = session.sleep(as: ticket, past: cursor, until: nil, unpromised: .now)
   }
 
   /// Whether the wait has come to an end: there was news, or the waiter has been woken.
