@@ -80,7 +80,8 @@ struct Benchmarks: ParsableCommand {
     ChildWriter.runIfChild()
     let all =
       appendCases() + readCases() + togetherCases() + sessionCases() + waitCases() + lineCases()
-      + timestampCases() + recordCases() + captureCases() + processCases() + launchCases()
+      + timestampCases() + headCases() + recordCases() + captureCases() + processCases()
+      + launchCases()
     if document || verify { return try document(all) }
     try ReleaseBuild.rerunIfDebug()
     if let copy {

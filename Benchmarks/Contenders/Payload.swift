@@ -1,6 +1,8 @@
 /// Payloads for one contender to append; every contender of a case gets the same.
 @safe
 package final class Payload {
+  /// The size of a payload, in bytes; the mean where they are jittered.
+  package let size: Int
   private let source: UnsafeMutableRawBufferPointer
   /// Sizes in the order in which they are used, over and over; a power of two of them.
   private let sizes: [Int]
@@ -14,6 +16,7 @@ package final class Payload {
   /// whose distance from their source is then, modulo the page size, small and positive: the case
   /// in which `rep movsb`, and with it glibc's `memcpy`, is slow on some processors.
   package init(size: Int, jitter: Int = 0) {
+    self.size = size
     unsafe source = .allocate(byteCount: size + jitter, alignment: 4_096)
     for index in 0..<(size + jitter) {
       unsafe source[index] = UInt8(truncatingIfNeeded: index &* 7)

@@ -14,8 +14,11 @@ import Processes
 package final class RingProducer {
   package let writer: UnsafeMutablePointer<RingWriter>
 
-  package init(copyMethod: RingCopyMethod = .current, timestamps: Bool = false) {
-    let layout = RingLayout(capacity: Session.maxBufferBytes, timestamps: timestamps)
+  package init(
+    copyMethod: RingCopyMethod = .current, headCapacity: Int = 0, timestamps: Bool = false
+  ) {
+    let layout = RingLayout(
+      capacity: Session.maxBufferBytes, headCapacity: headCapacity, timestamps: timestamps)
     unsafe writer = .allocate(capacity: 1)
     unsafe writer.initialize(to: RingWriter(layout, copyMethod: copyMethod))
   }

@@ -5,10 +5,11 @@ package import Processes
 package final class SessionProducer {
   package let producer: UnsafeMutablePointer<Session.Producer>
 
-  package init(timestamps: Bool = false) {
+  package init(headCapacity: Int = 0, timestamps: Bool = false) {
     unsafe producer = .allocate(capacity: 1)
     unsafe producer.initialize(
-      to: Session.Producer(id: "s", workspaceID: "w", timestamps: timestamps))
+      to: Session.Producer(
+        id: "s", workspaceID: "w", headCapacity: headCapacity, timestamps: timestamps))
   }
 
   deinit {

@@ -17,12 +17,12 @@ func timestampCases() -> [Case] {
       let producer = SessionProducer(timestamps: timestamps)
       let suffix = timestamps ? ", timestamps" : ""
       return [
-        contender("ring" + suffix) { payload, count in
+        filled("ring" + suffix, Payload(size: 64)) { payload, count in
           let writer = unsafe ring.writer
           unsafe payload.forEach(count) { unsafe writer.pointee.append($0) }
         },
         // Told the time, as an event loop tells it once a turn.
-        contender("producer" + suffix) { payload, count in
+        filled("producer" + suffix, Payload(size: 64)) { payload, count in
           let producer = unsafe producer.producer
           let now = ActivityClock.system.now
           unsafe payload.forEach(count) {
@@ -55,11 +55,10 @@ func timestampCases() -> [Case] {
 }
 
 /// A contender that appends chunks to what is full already.
-private func contender(
-  _ name: String, _ append: @escaping (_ payload: Payload, _ count: Int) -> Void
+func filled(
+  _ name: String, _ payload: Payload, _ append: @escaping (_ payload: Payload, _ count: Int) -> Void
 ) -> Contender {
-  let payload = Payload(size: 64)
   // Every page is touched before anything is measured.
-  append(payload, 2 * Session.maxBufferBytes / 64)
+  append(payload, 2 * Session.maxBufferBytes / payload.size)
   return Contender(name) { count in append(payload, count) }
 }
