@@ -14,6 +14,7 @@ let package = Package(
   products: [
     .library(name: "ProcessServer", targets: ["ProcessServer"]),
     .executable(name: "processd", targets: ["processd"]),
+    .executable(name: "processd-holder", targets: ["processd-holder"]),
     .executable(name: "processctl", targets: ["processctl"]),
   ],
   dependencies: [
@@ -21,22 +22,26 @@ let package = Package(
     .package(name: "swift-processes", path: ".."),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
-    // processctl alone; Hummingbird resolves it anyway.
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.8.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ],
   targets: [
     .target(
       name: "ProcessServer",
       dependencies: [
+        "HolderProtocol", "RESPClient",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "ProcessHost", package: "swift-processes"),
         .product(name: "Processes", package: "swift-processes"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -45,6 +50,27 @@ let package = Package(
         .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      resources: [.embedInCode("Page")],
+      swiftSettings: settings),
+    .target(
+      name: "RESPClient",
+      dependencies: [
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ],
+      swiftSettings: settings),
+    .target(
+      name: "HolderProtocol",
+      dependencies: [.product(name: "ProcessHost", package: "swift-processes")],
+      swiftSettings: settings),
+    // Without the packages that the daemon needs: there is one for each session.
+    .executableTarget(
+      name: "processd-holder",
+      dependencies: [
+        "HolderProtocol", .product(name: "ProcessHost", package: "swift-processes"),
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -83,7 +109,8 @@ let package = Package(
       dependencies: [
         "ProcessServer",
         // Which some tests start.
-        "processctl", "processd",
+        "processctl", "processd", "processd-holder",
+        .product(name: "MetricsTestKit", package: "swift-metrics"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOEmbedded", package: "swift-nio"),
         .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
@@ -91,6 +118,26 @@ let package = Package(
         .product(name: "ProcessHost", package: "swift-processes"),
         .product(name: "Processes", package: "swift-processes"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "HolderTests",
+      dependencies: [
+        "HolderProtocol",
+        // Which the tests start.
+        "processd-holder",
+        .product(name: "ProcessHost", package: "swift-processes"),
+        .product(name: "Processes", package: "swift-processes"),
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "RESPClientTests",
+      dependencies: [
+        "RESPClient",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOEmbedded", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: settings),
   ],

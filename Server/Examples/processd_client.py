@@ -120,10 +120,13 @@ class Client:
     def start(self, command, **arguments):
         """Starts a command: a string for sh -c, or a list of words.
 
-        Arguments are cwd, env, tty, rows, cols, pipe_stdin, timeout_ms, linger_ms, keep_alive, name,
-        idempotency_key, head_bytes, timestamps and the limits cpu_seconds, open_files,
-        max_memory_bytes and max_processes, as the API has them. Raises OSError if the command
-        cannot be started.
+        Arguments are cwd, env, tty, rows, cols, pipe_stdin, merge_stderr, timeout_ms,
+        timeout_signal, grace_ms, linger_ms, keep_alive, name, idempotency_key, head_bytes,
+        timestamps, lossless_ms and the limits cpu_seconds, open_files, max_memory_bytes and
+        max_processes, as the API has them. Raises OSError if the command cannot be started.
+
+        With lossless_ms the command waits for this session's read and follow, so that they miss
+        nothing: what one read returned counts as received with the next one.
 
         With a name or an idempotency_key, starting the same again gives the same session: is_repeated says so.
         """
@@ -135,7 +138,9 @@ class Client:
         if answer["isError"]:
             raise OSError(answer["content"][0]["text"])
         result = answer["structuredContent"]
-        return Session(self, result["session_id"], result.get("is_repeated", False))
+        return Session(
+            self, result["session_id"], result.get("is_repeated", False),
+            is_lossless="lossless_ms" in arguments)
 
     def shell(self, command, **arguments):
         """Runs a command to its end, and returns what it answered as a Result.
@@ -164,8 +169,9 @@ class Client:
 class Session:
     """A process, and this reader's position in its output."""
 
-    def __init__(self, client, session_id, is_repeated=False):
+    def __init__(self, client, session_id, is_repeated=False, is_lossless=False):
         self._client = client
+        self._is_lossless = is_lossless
         self.is_repeated = is_repeated
         self._path = f"/processes/{session_id}"
         self._cursor = "0"
@@ -184,8 +190,10 @@ class Session:
 
         Waits for it for so many seconds if there is nothing. After the end, is_complete is true.
         """
+        acknowledgement = "&acknowledge=1" if self._is_lossless else ""
         answer = self._client.request(
-            "GET", f"{self._path}/output?since={self._cursor}&wait_ms={int(wait * 1000)}"
+            "GET",
+            f"{self._path}/output?since={self._cursor}&wait_ms={int(wait * 1000)}{acknowledgement}",
         )
         self._cursor = answer["cursor"]
         self.exit_code = answer["exit_code"]
@@ -243,8 +251,8 @@ class Session:
         body = {"data_b64": base64.b64encode(data).decode(), "eof": eof}
         self._client.request("POST", self._path + "/stdin", body)
 
-    def terminate(self):
-        self._client.request("POST", self._path + "/terminate", {})
+    def terminate(self, grace_ms=None):
+        self._client.request("POST", self._path + "/terminate", {"grace_ms": grace_ms})
 
     def send_signal(self, name):
         self._client.request("POST", self._path + "/signal", {"signal": name})

@@ -152,6 +152,33 @@ class ClientTest(unittest.TestCase):
         self.assertEqual([c.data for c in session.follow()], [b"x\n"])
         self.assertEqual((session.timed_out, session.signal), (True, "SIGTERM"))
 
+    def test_how_a_command_is_ended(self):
+        late = self.client.start("exec sleep 1000", timeout_ms=50, timeout_signal="HUP")
+        list(late.follow())
+        self.assertEqual((late.timed_out, late.signal), (True, "SIGHUP"))
+        stubborn = self.client.start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+        self.assertEqual(stubborn.wait_for(b"ready", timeout=60).outcome, "matched")
+        stubborn.terminate(grace_ms=0)
+        list(stubborn.follow())
+        self.assertEqual(stubborn.signal, "SIGKILL")
+
+    def test_one_stream(self):
+        session = self.client.start("echo a; echo b >&2; echo c", merge_stderr=True)
+        self.assertEqual(b"".join(chunk.data for chunk in session.follow()), b"a\nb\nc\n")
+
+    def test_a_lossless_reader(self):
+        session = self.client.start(
+            "head -c 20000000 /dev/zero", pipe_stdin=False, lossless_ms=600_000)
+        received = 0
+        for news in session.follow():
+            self.assertFalse(isinstance(news, Gap))
+            received += len(news.data)
+        self.assertEqual(received, 20_000_000)
+        other = self.client.start("true")
+        with self.assertRaises(APIError) as refused:
+            self.client.request("GET", f"/processes/{other.id}/output?since=0&acknowledge=1")
+        self.assertEqual((refused.exception.status, refused.exception.code), (409, "not_lossless"))
+
     def test_usage(self):
         """What a process has used is known at its end."""
         session = self.client.start(

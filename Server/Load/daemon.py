@@ -50,6 +50,14 @@ class Daemon:
         self._tokens.close()
         assert status == 0, f"processd ended with {status}"
 
+    def replace_tokens(self, text):
+        """Has other tokens in force."""
+        self._tokens.seek(0)
+        self._tokens.truncate()
+        self._tokens.write(text)
+        self._tokens.flush()
+        self.reload()
+
     def reload(self):
         """Has the tokens read again."""
         self._process.send_signal(signal.SIGHUP)

@@ -51,11 +51,22 @@ class Fuzzer:
             ("POST", f"/api/sdk/processes/{sid}/stdin", {"data_b64": "YQ==", "eof": False}),
             ("POST", f"/api/sdk/processes/{sid}/signal", {"signal": "SIGCONT"}),
             ("POST", f"/api/sdk/processes/{sid}/resize", {"rows": 1, "cols": 2}),
+            ("POST", "/mcp", self.message("initialize", {"protocolVersion": "2025-11-25"})),
+            ("POST", "/mcp", self.message("tools/call", {
+                "name": "exec_command", "arguments": {"command": ["true"], "wait_ms": 1000}})),
+            ("POST", "/mcp", self.message("tools/call", {
+                "name": "read_output",
+                "arguments": {"session_id": sid, "since": "0", "max_bytes": 300, "part": "head"}})),
+            ("POST", "/mcp", [self.message("tools/call", {"name": "list", "arguments": {}})]),
             ("GET", "/api/sdk/processes", None),
             ("DELETE", "/api/sdk/processes/00000000000000000000000000000000", None),
             ("GET", "/healthz", None),
             ("GET", "/metrics", None),
         ]
+
+    @staticmethod
+    def message(method, params):
+        return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
     def request(self):
         """The bytes of a request in which something is wrong, or odd at least."""

@@ -1,7 +1,7 @@
 """Runs the commands of Server/README.md as they stand there, daemon and all: python3 Server/Tests/readme.py
 
-Only the daemon's first line and the one that names processctl are changed: they run the executable
-given as argument, and the one beside it, instead of building them.
+Only what builds and runs is changed: it runs the executable given as argument, and processctl
+beside it, instead of building them.
 """
 
 import pathlib
@@ -38,6 +38,7 @@ def main():
         built = "swift run --package-path Server -c release processctl"
         assert built in script
         script = script.replace(built, str(pathlib.Path(EXECUTABLE).with_name("processctl")))
+        script = script.replace("swift run --package-path Server -c release processd", EXECUTABLE)
         result = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
         print(result.stdout)
         assert result.returncode == 0, result.stderr
@@ -50,11 +51,14 @@ def main():
             '"exit_code":129,"session_alive":false', '"signal":"SIGHUP"', '{"processes":[{',
             '"output":"hello\\n","exit_code":3', "1\n2\n3\n",
             f"hello from {ROOT}\n", '"timed_out":false,"seconds":',
-            "listening\nsquare: 144\nsquare: 144\n", "  exit 0 ",
+            "listening\nsquare: 144\nsquare: 144\n", "  exit 0 ", "999999\n1000000\n",
+            " bytes left out here: read_output with since=", '"exit_code":3,"signal":null',
+            '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"exec_command",',
         ]:
             assert expected in result.stdout, f"missing: {expected}"
         assert "oh\n" in result.stderr
         assert "\noh no\n" in result.stderr
+        assert " chunks, 6888896 bytes, " in result.stderr
     finally:
         daemon.send_signal(signal.SIGTERM)
         status = daemon.wait()

@@ -21,8 +21,50 @@ extension Duration {
 
   private static let longestSeconds = 10_000.0 * 86_400
 
+  /// The time in seconds, as readable text.
+  var text: String {
+    let seconds = self / .seconds(1)
+    let whole = Int(seconds)
+    return Double(whole) == seconds ? "\(whole) s" : "\(fixed(seconds, 3)) s"
+  }
+
   /// The time in whole milliseconds; 1 for less.
   var milliseconds: Int { self > .zero ? max(1, Int(self / .milliseconds(1))) : 0 }
+}
+
+/// A number with so many digits behind the point.
+func fixed(_ value: Double, _ digits: Int) -> String {
+  var scale = 1
+  for _ in 0..<digits { scale *= 10 }
+  let scaled = Int((value * Double(scale)).rounded())
+  let fraction = String(scaled % scale)
+  return "\(scaled / scale)." + String(repeating: "0", count: digits - fraction.count) + fraction
+}
+
+/// A signal's name or number as a user gives it, which the daemon knows.
+struct SignalWord: Encodable, Sendable {
+  private let text: String
+
+  init(_ text: String) { self.text = text }
+
+  /// The signal's name, such as `SIGTERM`; `signal 40` for a number.
+  var name: String {
+    if Int(text) != nil { return "signal \(text)" }
+    let upper = text.uppercased()
+    return upper.hasPrefix("SIG") ? upper : "SIG" + upper
+  }
+
+  var isKill: Bool { name == "SIGKILL" || Int(text) == 9 }
+
+  /// Encodes a number as a number: the daemon tells them apart.
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if let number = Int(text) {
+      try container.encode(number)
+    } else {
+      try container.encode(text)
+    }
+  }
 }
 
 /// Parses a number of bytes such as `4096`, `64K` or `1M`.

@@ -20,6 +20,10 @@ import NIOPosix
 struct Client: Sendable {
   /// How long nothing of an answer may come: the time that the daemon is told to wait, and more.
   private static let patience: TimeAmount = .seconds(45)
+  /// How long an answer may take in all, however many bytes of it come: enough for the largest.
+  static let longestRequest: Duration = .seconds(600)
+  /// How long attempts may fail before that is said.
+  private static let silence: Duration = .seconds(1)
   /// The most bytes of an answer: base64 of 2 MiB in the smallest chunks has a third of it.
   private static let longestAnswer = 64 << 20
   /// The waits between the attempts at a request that changes nothing.
@@ -52,7 +56,19 @@ struct Client: Sendable {
 
   private static func base(of url: String) throws(Failure) -> String {
     let base = url.hasSuffix("/") ? String(url.dropLast()) : url
-    if base.hasPrefix("http://") || base.hasPrefix("https://") { return base }
+    if base.hasPrefix("http://") || base.hasPrefix("https://") {
+      let parts = URLComponents(string: base)
+      guard let parts, parts.host?.isEmpty == false, 1...65_535 ~= parts.port ?? 80 else {
+        throw Failure(status: .usage, message: "“\(url)” is no URL: give http://HOST:PORT")
+      }
+      guard parts.user == nil, parts.password == nil, parts.query == nil, parts.fragment == nil
+      else {
+        throw Failure(
+          status: .usage, message: "a daemon's URL has no user, query or fragment: http://HOST:PORT"
+        )
+      }
+      return base
+    }
     if base.hasPrefix("unix:///") {
       return "http+unix://" + percentEncoded(base.dropFirst("unix://".count).utf8)
     }
@@ -63,13 +79,15 @@ struct Client: Sendable {
 
   /// Sends a request, and returns its answer.
   ///
-  /// - Parameter query: The names and values of the query, which are percent-encoded already.
+  /// - Parameters:
+  ///   - query: The names and values of the query, which are percent-encoded already.
+  ///   - limit: How long the answer may take in all.
   /// - Throws: ``Failure``; `CancellationError` if the task was cancelled.
   func send<Answer: Decodable>(
     _ method: HTTPMethod, _ path: String, query: [(name: String, value: String)] = [],
-    body: (any Encodable)? = nil
+    body: (any Encodable)? = nil, within limit: Duration = Client.longestRequest
   ) async throws -> Answer {
-    try decode(await reply(to: method, path, query, body).body)
+    try decode(await reply(to: method, path, query, body, within: limit).body)
   }
 
   /// Sends a GET request, and returns the header fields and the body of its answer, whatever that
@@ -77,28 +95,40 @@ struct Client: Sendable {
   func bytes(
     _ path: String, query: [(name: String, value: String)]
   ) async throws -> (headers: HTTPHeaders, body: ByteBuffer) {
-    try await reply(to: .GET, path, query, nil)
+    try await reply(to: .GET, path, query, nil, within: Self.longestRequest)
   }
 
   /// Sends a request again while the daemon cannot be reached: a few times, with growing pauses.
+  /// Says so on stderr, unless it is over soon.
   ///
-  /// - Parameter request: A request that may be repeated.
+  /// - Parameters:
+  ///   - deadline: When to give up, if that is earlier.
+  ///   - request: A request that may be repeated.
   nonisolated(nonsending) func persistently<Answer>(
-    _ request: () async throws -> Answer
+    until deadline: Deadline = Deadline(after: nil), _ request: () async throws -> Answer
   ) async throws -> Answer {
-    for pause in Self.pauses {
+    let start = ContinuousClock.now
+    var pauses = Self.pauses[...]
+    var isSaid = false
+    while true {
       do {
-        return try await request()
-      } catch let failure as Failure where failure.isTransient {
+        let answer = try await request()
+        if isSaid { complain("the daemon answers again") }
+        return answer
+      } catch let failure as Failure where failure.isTransient && !deadline.isOver {
+        guard let pause = pauses.popFirst() else { throw failure }
+        if !isSaid, .now - start >= Self.silence {
+          complain("\(failure.message); trying again")
+          isSaid = true
+        }
         try await Task.sleep(for: pause)
       }
     }
-    return try await request()
   }
 
   private func reply(
     to method: HTTPMethod, _ path: String, _ query: [(name: String, value: String)],
-    _ body: (any Encodable)?
+    _ body: (any Encodable)?, within limit: Duration
   ) async throws -> (headers: HTTPHeaders, body: ByteBuffer) {
     let fields = query.map { "\($0.name)=\($0.value)" }.joined(separator: "&")
     var request = HTTPClientRequest(
@@ -108,11 +138,12 @@ struct Client: Sendable {
     // The name of a socket in the file system is no name of a host.
     if base.hasPrefix("http+unix:") { request.headers.add(name: "host", value: "localhost") }
     if let body { request.body = .bytes(ByteBuffer(bytes: try Self.encoder.encode(body))) }
-    let response: HTTPClientResponse
-    let bytes: ByteBuffer
+    let (response, bytes): (HTTPClientResponse, ByteBuffer)
     do {
-      response = try await http.execute(request, deadline: .distantFuture)
-      bytes = try await response.body.collect(upTo: Self.longestAnswer)
+      (response, bytes) = try await withTimeLimit(limit) { [http, request] in
+        let response = try await http.execute(request, deadline: .distantFuture)
+        return (response, try await response.body.collect(upTo: Self.longestAnswer))
+      }
     } catch {
       try Task.checkCancellation()
       throw Failure(
@@ -124,11 +155,11 @@ struct Client: Sendable {
   }
 
   private func decode<Answer: Decodable>(_ body: ByteBuffer) throws(Failure) -> Answer {
-    do {
-      return try Self.decoder.decode(Answer.self, from: Data(body.readableBytesView))
-    } catch {
-      throw foreignAnswer
-    }
+    guard
+      let answer = try? Self.decoder.decode(Answer.self, from: Data(body.readableBytesView)),
+      (answer as? any PlausibleAnswer)?.isPlausible ?? true
+    else { throw foreignAnswer }
+    return answer
   }
 
   private var foreignAnswer: Failure {
@@ -146,7 +177,8 @@ struct Client: Sendable {
     let answer: Answer? = try? decode(body)
     func failure(_ exit: ExitStatus, isTransient: Bool = false) -> Failure {
       Failure(
-        status: exit, message: answer?.error.message ?? "\(url) answers \(status)",
+        status: exit,
+        message: answer.map { printable($0.error.message) } ?? "\(url) answers \(status)",
         code: answer?.error.code, isTransient: isTransient)
     }
     switch (status.code, answer?.error.code) {
@@ -191,6 +223,27 @@ func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
   return text
 }
 
+/// The time for an answer is up.
+private struct TimeUp: Error {
+  let limit: Duration
+}
+
+/// Returns what a closure returns, or throws when a time is up.
+private func withTimeLimit<Value: Sendable>(
+  _ limit: Duration, _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+  try await withThrowingTaskGroup(of: Value.self) { group in
+    group.addTask { try await body() }
+    group.addTask {
+      try await Task.sleep(for: limit)
+      throw TimeUp(limit: limit)
+    }
+    defer { group.cancelAll() }
+    guard let value = try await group.next() else { throw CancellationError() }
+    return value
+  }
+}
+
 /// Returns the description of an error, in the system's words if the system reported it.
 private func reason(_ error: any Error) -> String {
   switch error {
@@ -199,6 +252,7 @@ private func reason(_ error: any Error) -> String {
     error.connectionErrors.first.map { reason($0.error) }
       ?? error.dnsAError.map { "\($0)" } ?? "\(error)"
   case let error as HTTPClientError: error.shortDescription
+  case let error as TimeUp: "no whole answer came within \(error.limit.text)"
   default: "\(error)"
   }
 }

@@ -14,27 +14,30 @@ enum Descriptor: Int32 {
   /// Writes all bytes, however many calls and however much waiting that takes.
   ///
   /// - Throws: An error after which further writes are pointless, such as `EPIPE`.
-  func write(_ bytes: [UInt8]) throws(WriteError) {
-    let span = unsafe bytes.span.bytes
-    try unsafe span.withUnsafeBytes { bytes throws(WriteError) in
-      var rest = unsafe bytes[...]
-      while unsafe !rest.isEmpty {
-        let piece = unsafe UnsafeRawBufferPointer(rebasing: rest)
-        let count = unsafe systemWrite(rawValue, piece.baseAddress, piece.count)
-        if count >= 0 {
-          unsafe rest = rest.dropFirst(count)
-        } else if errno == EAGAIN {
-          // A program that shares the open file may have made it non-blocking.
-          var request = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
-          _ = unsafe poll(&request, 1, -1)
-        } else if errno != EINTR {
-          throw WriteError(code: errno)
-        }
+  func write(_ bytes: [UInt8]) throws(WriteError) { try writeAll(bytes, to: rawValue) }
+
+  func write(_ text: String) throws(WriteError) { try write(Array(text.utf8)) }
+}
+
+/// Writes all bytes to a descriptor, however many calls and however much waiting that takes.
+func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(WriteError) {
+  let span = unsafe bytes.span.bytes
+  try unsafe span.withUnsafeBytes { bytes throws(WriteError) in
+    var rest = unsafe bytes[...]
+    while unsafe !rest.isEmpty {
+      let piece = unsafe UnsafeRawBufferPointer(rebasing: rest)
+      let count = unsafe systemWrite(descriptor, piece.baseAddress, piece.count)
+      if count >= 0 {
+        unsafe rest = rest.dropFirst(count)
+      } else if errno == EAGAIN {
+        // A program that shares the open file may have made it non-blocking.
+        var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = unsafe poll(&request, 1, -1)
+      } else if errno != EINTR {
+        throw WriteError(code: errno)
       }
     }
   }
-
-  func write(_ text: String) throws(WriteError) { try write(Array(text.utf8)) }
 }
 
 /// The reason that nothing more can be written.
@@ -49,6 +52,17 @@ struct WriteError: Error {
 
 /// Writes a line to stderr.
 func complain(_ message: String) { try? Descriptor.stderr.write("processctl: \(message)\n") }
+
+/// Returns a text on one line, without characters that could control a terminal.
+func printable(_ text: String) -> String {
+  var result = String.UnicodeScalarView()
+  for scalar in text.unicodeScalars {
+    // Format characters can turn the direction of text.
+    let isControl = [.control, .format].contains(scalar.properties.generalCategory)
+    result.append(isControl ? scalar == "\n" ? "⏎" : "\u{fffd}" : scalar)
+  }
+  return String(result)
+}
 
 /// Makes writes to a pipe without a reader fail instead of ending this program.
 func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }

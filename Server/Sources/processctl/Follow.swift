@@ -25,7 +25,7 @@ struct Follow: ClientCommand {
 
   func run(_ client: Client) async throws {
     let session = try RemoteSession(client, id)
-    var writer = OutputWriter(isJSON: json)
+    var writer = OutputWriter(json ? .json : .plain)
     var follower = Follower(session, since: since ?? "0")
     var last: OutputAnswer?
     while !writer.isStopped, let answer = try await follower.next() {
@@ -34,5 +34,8 @@ struct Follow: ClientCommand {
     }
     if let last { writer.finish(last, of: id) }
     try writer.check()
+    if let last, last.isLost {
+      throw Failure(status: .unavailable, message: last.lossMessage)
+    }
   }
 }

@@ -4,8 +4,9 @@ struct List: ClientCommand {
   static let configuration = CommandConfiguration(
     abstract: "List the sessions of the token's workspace, the oldest first.",
     discussion: """
-      Writes a line for each session: its id, running or the exit code or signal, the number of \
-      bytes written, and the command.
+      Writes a line for each session: its id; running, or the exit code or signal, or, in a fleet, \
+      silent or lost if its daemon is; the number of bytes written; and the command, behind the \
+      session's name if it has one.
       """)
 
   @OptionGroup var server: ServerOptions
@@ -13,7 +14,10 @@ struct List: ClientCommand {
   @Flag(help: "Write the daemon's answer, a JSON object on one line.")
   var json = false
 
-  private struct Answer: Decodable { let processes: [Process] }
+  private struct Answer: Decodable {
+    let processes: [Process]
+    let complete: Bool?
+  }
 
   private struct Process: Decodable {
     let sessionId: String
@@ -22,6 +26,16 @@ struct List: ClientCommand {
     let signal: String?
     let totalBytes: Int
     let command: Words
+    let name: String?
+    let unreachable: Bool?
+    let hostLost: Bool?
+    let holderLost: Bool?
+
+    var state: String {
+      if hostLost == true || holderLost == true { return "lost" }
+      if unreachable == true { return "silent" }
+      return sessionAlive ? "running" : signal.map(printable) ?? "exit \(exitCode ?? 0)"
+    }
   }
 
   /// A command: a text for `sh -c`, or words.
@@ -46,24 +60,17 @@ struct List: ClientCommand {
     }
     let answer: Answer = try await client.send(.GET, "/processes")
     for process in answer.processes {
-      let state =
-        process.sessionAlive ? "running" : process.signal ?? "exit \(process.exitCode ?? 0)"
+      let state = process.state
       let padding = String(repeating: " ", count: max(0, 8 - state.count))
       let bytes = String(process.totalBytes)
       let space = String(repeating: " ", count: max(0, 12 - bytes.count))
-      let command = printable(process.command.text)
+      let name = process.name.map { $0 + ": " } ?? ""
+      let command = printable(name + process.command.text)
       try Descriptor.stdout.write(
         "\(process.sessionId)  \(state)\(padding)\(space)\(bytes)  \(command)\n")
     }
+    if answer.complete == false {
+      complain("the fleet's Redis does not answer: sessions of other daemons may be missing")
+    }
   }
-}
-
-/// Returns a text on one line, without characters that could control a terminal.
-private func printable(_ text: String) -> String {
-  var result = String.UnicodeScalarView()
-  for scalar in text.unicodeScalars {
-    let isControl = scalar.properties.generalCategory == .control
-    result.append(isControl ? scalar == "\n" ? "⏎" : "\u{fffd}" : scalar)
-  }
-  return String(result)
 }

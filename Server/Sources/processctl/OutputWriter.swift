@@ -1,18 +1,24 @@
 import ArgumentParser
 import Processes
 
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+/// A format of `capture` in which output is written.
+enum OutputFormat: Sendable {
+  /// The command's own bytes, to the streams to which the command wrote them.
+  case plain
+  /// The same, each line behind the time when its first byte came.
+  case timestamped
+  /// One JSON object a line: a chunk, and at the end a summary.
+  case json
+}
 
 /// Writes answers in the formats of `capture`.
 ///
 /// After a write has failed it writes nothing more.
 struct OutputWriter {
-  /// Whether to write JSON instead of the command's own bytes.
-  let isJSON: Bool
+  private let format: OutputFormat
+  private var lines = TimestampedLines()
+  /// When the session began, in milliseconds since 1970; nil if it does not keep when chunks came.
+  private var startMs: Int?
   private var writtenChunks = 0
   private var missedChunks = 0
   /// nil if a part of it is not known, because the first position was a seq alone.
@@ -21,12 +27,17 @@ struct OutputWriter {
   /// Whether a write has failed for another reason than that no process reads the output.
   private(set) var hasFailed = false
 
-  init(isJSON: Bool) { self.isJSON = isJSON }
+  private var isJSON: Bool { format == .json }
+  /// Whether output was missed.
+  var hasMissed: Bool { missedChunks > 0 || missedBytes != 0 }
+
+  init(_ format: OutputFormat) { self.format = format }
 
   /// Writes the chunks of an answer, and what was missed.
   ///
   /// - Parameter isAll: Whether the answer has all that will be written: what was missed is lost.
   mutating func write(_ answer: OutputAnswer, isAll: Bool = false) {
+    startMs = answer.startMs
     missedChunks += answer.missedChunks
     missedBytes = missedBytes.flatMap { sum in answer.missedBytes.map { sum + $0 } }
     let gap = answer.gapIndex ?? 0
@@ -39,12 +50,11 @@ struct OutputWriter {
     if answer.cursorAhead { complain("--since is behind the last chunk") }
   }
 
-  /// Writes the end of an answer: what lies before it was not asked for, and is not missed.
-  ///
-  /// - Parameter skipped: The bytes before it. In JSON, a chunk that has bytes behind them is
-  ///   written whole.
-  mutating func write(_ answer: OutputAnswer, skipping skipped: Int) {
-    write(answer.chunks[...], skipping: skipped)
+  /// Writes the last lines of an answer: what lies before them was not asked for, and is not
+  /// missed. In JSON, the chunk in which they begin is written whole.
+  mutating func write(_ answer: OutputAnswer, lastLines count: Int) {
+    startMs = answer.startMs
+    write(answer.chunks[...], skipping: lineStart(count, in: answer.chunks.flatMap(\.data)))
   }
 
   private mutating func write(_ chunks: ArraySlice<OutputAnswer.Chunk>, skipping skipped: Int = 0) {
@@ -54,7 +64,7 @@ struct OutputWriter {
       var buffer: [UInt8] = []
       var target = Descriptor.stdout
       for chunk in chunks {
-        let data = writer.isJSON ? [] : [UInt8](Data(base64Encoded: chunk.dataB64) ?? Data())
+        let data = writer.isJSON ? [] : chunk.data
         let size = writer.isJSON ? chunk.size : data.count
         if skipped >= size, size > 0 {
           skipped -= size
@@ -66,7 +76,13 @@ struct OutputWriter {
           buffer.removeAll(keepingCapacity: true)
           target = descriptor
         }
-        buffer += writer.isJSON ? Array(chunk.json.utf8) : Array(data.dropFirst(skipped))
+        switch writer.format {
+        case .plain: buffer += data.dropFirst(skipped)
+        case .timestamped:
+          let time = chunk.seconds(since: writer.startMs) ?? 0
+          writer.lines.append(data.dropFirst(skipped), of: chunk.stream, at: time, to: &buffer)
+        case .json: buffer += chunk.json(since: writer.startMs).utf8
+        }
         skipped = 0
         written += 1
       }
@@ -80,6 +96,12 @@ struct OutputWriter {
   /// Writes how much is missing. In JSON, seqs and offsets jump, and the summary counts.
   private mutating func writeGap(of answer: OutputAnswer, isAll: Bool) {
     guard !isJSON else { return }
+    attempt { writer throws(WriteError) in
+      for stream in writer.lines.unfinished {
+        try (stream == "stdout" ? Descriptor.stdout : .stderr).write("\n")
+      }
+      writer.lines.endLines()
+    }
     let bytes = answer.missedBytes.map { "\($0) bytes" } ?? "an unknown number of bytes"
     let what = "\(bytes) (\(answer.missedChunks) chunks)"
     if isAll {
@@ -100,7 +122,7 @@ struct OutputWriter {
     func text(_ number: (some CustomStringConvertible)?) -> String {
       number.map(\.description) ?? "null"
     }
-    let total = Cursor(answer.cursor)?.offset
+    let total = answer.totalBytes
     attempt { writer throws(WriteError) in
       try Descriptor.stdout.write(
         """
@@ -110,7 +132,9 @@ struct OutputWriter {
         "lost_bytes":\(answer.lostBytes),"total_bytes":\(text(total)),\
         "missed_chunks":\(writer.missedChunks),"missed_bytes":\(text(writer.missedBytes)),\
         "signal":\(text(answer.signalNumber)),"timed_out":\(answer.timedOut),\
-        \(seconds.map { "\"seconds\":\(milliseconds($0))," } ?? "")\
+        \(seconds.map { "\"seconds\":\(fixed($0, 3))," } ?? "")\
+        \(answer.losses)\
+        \(answer.startMs.map { "\"start\":\(fixed(Double($0) / 1_000, 6))," } ?? "")\
         "session_id":"\(session)","cursor":"\(answer.cursor)"}
 
         """)
@@ -146,15 +170,29 @@ extension OutputAnswer.Chunk {
     dataB64.utf8.count / 4 * 3 - dataB64.utf8.suffix(2).count { $0 == UInt8(ascii: "=") }
   }
 
+  /// When the chunk came, in seconds since the session's start; nil if that is not known.
+  fileprivate func seconds(since startMs: Int?) -> Double? {
+    guard let timeMs, let startMs else { return nil }
+    return Double(max(0, timeMs - startMs)) / 1_000
+  }
+
   /// The chunk as a line of JSON.
-  fileprivate var json: String {
-    #"{"seq":\#(seq),"stream":"\#(stream)","offset":\#(offset),"data_b64":"\#(dataB64)"}"# + "\n"
+  fileprivate func json(since startMs: Int?) -> String {
+    let time = seconds(since: startMs).map { #","time":\#(fixed($0, 6))"# } ?? ""
+    return #"{"seq":\#(seq),"stream":"\#(stream)","offset":\#(offset)\#(time),"#
+      + #""data_b64":"\#(dataB64)"}"# + "\n"
   }
 }
 
-/// Returns a number with three digits behind the point.
-private func milliseconds(_ seconds: Double) -> String {
-  let count = Int((seconds * 1_000).rounded())
-  let fraction = String(count % 1_000)
-  return "\(count / 1_000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
+/// Returns the index at which the last lines begin: so many, of which the last need not have an
+/// end.
+func lineStart(_ lines: Int, in bytes: [UInt8]) -> Int {
+  guard lines > 0 else { return bytes.count }
+  var newlines = 0
+  // The last newline ends a line, and has none behind it.
+  for index in bytes.indices.dropLast().reversed() where bytes[index] == UInt8(ascii: "\n") {
+    newlines += 1
+    if newlines == lines { return index + 1 }
+  }
+  return 0
 }

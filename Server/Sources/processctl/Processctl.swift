@@ -11,7 +11,7 @@ struct Processctl: AsyncParsableCommand {
       token.
 
       EXAMPLES:
-        processctl run make -j4               as if it ran here
+        processctl run make -j4               with its output and its exit status
         id=$(processctl run --detach --keep-alive ./server)
         processctl wait $id --for listening --timeout 30s
         processctl read $id --tail 20         the last 20 lines
@@ -24,6 +24,7 @@ struct Processctl: AsyncParsableCommand {
     version: "processctl 0.1.0",
     subcommands: [
       Run.self, List.self, Read.self, Follow.self, Write.self, Signal.self, End.self, Wait.self,
+      Delete.self,
     ])
 }
 
@@ -41,13 +42,16 @@ enum ExitStatus: Int32 {
   /// The time of `wait` is up.
   case timeout = 124
   case launch = 125
+  case notExecutable = 126
+  case notFound = 127
 
   static let summary = """
     64 for a usage error; 66 if there is no such session; 69 if no daemon answers, the connection \
     cannot be made again, or the daemon has no room; 74 if the output cannot be written; 76 if the \
     answer is not that of a processd, or that of one too old; 77 if the token is refused; 125 if \
-    the command cannot be started; 1 if the daemon refuses anything else, such as input for a \
-    command that has ended. run and wait end with the command's own status as well.
+    the command cannot be started, 126 if it cannot be executed, and 127 if it was not found; 1 if \
+    the daemon refuses anything else, such as input for a command that has ended. run \
+    and wait end with the command's own status as well.
     """
 }
 

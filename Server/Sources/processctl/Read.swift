@@ -1,11 +1,5 @@
 import ArgumentParser
 
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
-
 struct Read: ClientCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write what a session retains of its output.",
@@ -52,7 +46,7 @@ struct Read: ClientCommand {
 
   func run(_ client: Client) async throws {
     let session = try RemoteSession(client, id)
-    var writer = OutputWriter(isJSON: json)
+    var writer = OutputWriter(json ? .json : .plain)
     if plain {
       let answer = try await session.plainText()
       if answer.missedChunks > 0, tail == nil {
@@ -64,8 +58,7 @@ struct Read: ClientCommand {
       // One answer has all that is retained.
       let answer = try await session.output([("since", since ?? "0")])
       if let tail {
-        let payload = answer.chunks.flatMap { Data(base64Encoded: $0.dataB64) ?? Data() }
-        writer.write(answer, skipping: lineStart(tail, in: payload))
+        writer.write(answer, lastLines: tail)
       } else {
         writer.write(answer, isAll: true)
       }
@@ -73,17 +66,4 @@ struct Read: ClientCommand {
     }
     try writer.check()
   }
-}
-
-/// Returns the index at which the last lines begin: so many, of which the last need not have an
-/// end.
-private func lineStart(_ lines: Int, in bytes: [UInt8]) -> Int {
-  guard lines > 0 else { return bytes.count }
-  var newlines = 0
-  // The last newline ends a line, and has none behind it.
-  for index in bytes.indices.dropLast().reversed() where bytes[index] == UInt8(ascii: "\n") {
-    newlines += 1
-    if newlines == lines { return index + 1 }
-  }
-  return 0
 }

@@ -8,6 +8,11 @@
 struct RemoteSession: Sendable {
   /// How long the daemon waits for news before it answers.
   static let waitTime: Duration = .seconds(20)
+  /// How long a command waits for a sign of its lossless reader: longer than it takes to make a
+  /// broken connection again.
+  static let losslessTime: Duration = .seconds(30)
+  /// The part of a query by which a lossless reader says that it has the output before it.
+  static let acknowledgement = (name: "acknowledge", value: "1")
 
   let client: Client
   let id: String
@@ -35,6 +40,15 @@ struct RemoteSession: Sendable {
       let isError: Bool
       let content: [Content]
       let structuredContent: Result?
+      let code: String?
+      /// The exit status that shells and similar programs return for it.
+      var status: ExitStatus {
+        switch code {
+        case "executable_not_found": .notFound
+        case "not_executable", "invalid_command": .notExecutable
+        default: .launch
+        }
+      }
     }
     // The key lets a lost answer be asked for again.
     let answer: Answer = try await client.persistently {
@@ -44,19 +58,34 @@ struct RemoteSession: Sendable {
     }
     guard let result = answer.structuredContent, !answer.isError else {
       throw Failure(
-        status: .launch, message: answer.content.first?.text ?? "the command cannot be started")
+        status: answer.status,
+        message: answer.content.first?.text ?? "the command cannot be started")
     }
     return try RemoteSession(client, result.sessionId)
   }
 
   /// Asks for output.
   ///
-  /// - Parameter query: The position and what else the answer depends on, percent-encoded.
+  /// - Parameters:
+  ///   - query: The position and what else the answer depends on, percent-encoded.
+  ///   - wait: How long the daemon waits for news.
+  ///   - limit: How long the answer may take in all.
   func output(
-    _ query: [(name: String, value: String)], waiting wait: Duration = .zero
+    _ query: [(name: String, value: String)], waiting wait: Duration = .zero,
+    within limit: Duration = Client.longestRequest
   ) async throws -> OutputAnswer {
     let waiting = wait > .zero ? [(name: "wait_ms", value: "\(wait.milliseconds)")] : []
-    return try await client.send(.GET, path + "/output", query: query + waiting)
+    return try await client.send(.GET, path + "/output", query: query + waiting, within: limit)
+  }
+
+  /// Tells the daemon from time to time, until the task is cancelled, that the lossless reader is
+  /// still there, and has all output up to a position.
+  func stayPresent(at cursor: String) -> Task<Void, Never> {
+    Task.detached {
+      while (try? await Task.sleep(for: Self.losslessTime / 6)) != nil {
+        _ = try? await output([("since", cursor), ("max_bytes", "1"), Self.acknowledgement])
+      }
+    }
   }
 
   /// Asks for the retained output as text without escape sequences.
@@ -92,16 +121,16 @@ struct RemoteSession: Sendable {
   ///
   /// - Parameter name: The signal's name or number.
   func signal(_ name: String) async throws {
-    // As a number if it is one: the daemon tells them apart.
-    if let number = Int(name) {
-      try await post("signal", ["signal": number])
-    } else {
-      try await post("signal", ["signal": name])
-    }
+    try await post("signal", ["signal": SignalWord(name)])
   }
 
   /// Ends the command and what it has left in the background.
-  func terminate() async throws { try await post("terminate", [String: Int]()) }
+  ///
+  /// - Parameter grace: The time between SIGTERM and SIGKILL; nil for the one that the command was
+  ///   started with.
+  func terminate(grace: Duration? = nil) async throws {
+    try await post("terminate", grace.map { ["grace_ms": $0.milliseconds] } ?? [:])
+  }
 
   func resize(to size: WindowSize) async throws {
     try await post("resize", ["rows": size.rows, "cols": size.columns])
@@ -126,23 +155,51 @@ struct RemoteSession: Sendable {
   nonisolated(nonsending) func wait(
     upTo limit: Duration? = nil, until isSo: (OutputAnswer) -> Bool
   ) async throws -> OutputAnswer? {
-    let start = ContinuousClock.now
+    let deadline = Deadline(after: limit)
+    let query = [("from", "now"), ("max_bytes", "1")]
     var isFirst = true
     while true {
-      let left = limit.map { max(.zero, $0 - (.now - start)) }
-      let query = [("from", "now"), ("max_bytes", "1")]
-      let wait = isFirst ? .zero : min(left ?? Self.waitTime, Self.waitTime)
+      let isOver = deadline.isOver
       let answer =
         isFirst
-        ? try await output(query)
-        : try await client.persistently { try await output(query, waiting: wait) }
+        ? try await output(query, within: deadline.patience)
+        : try await client.persistently(until: deadline) {
+          try await output(query, waiting: deadline.wait, within: deadline.patience)
+        }
       if isSo(answer) { return answer }
       guard !answer.forgotten else { throw Failure.forgotten }
-      if let left, left <= .zero { return nil }
+      if isOver { return nil }
       // A command that writes all the time would be asked about all the time.
-      if !isFirst { try await Task.sleep(for: min(left ?? .seconds(1), .milliseconds(50))) }
+      if !isFirst { try await Task.sleep(for: min(deadline.wait, .milliseconds(50))) }
       isFirst = false
     }
+  }
+}
+
+/// When a wait for the daemon and its command is over.
+struct Deadline: Sendable {
+  /// How long the daemon has for its answer when the time is up.
+  private static let answerTime: Duration = .seconds(10)
+  /// The longest that one request may take: the longest wait, and time for a chunk of output.
+  private static let longestRequest: Duration = .seconds(45)
+
+  /// nil for a wait without a limit.
+  private let end: ContinuousClock.Instant?
+
+  /// - Parameter limit: How long to wait from now on; nil for no limit.
+  init(after limit: Duration?) { end = limit.map { .now + $0 } }
+
+  private var rest: Duration? { end.map { max(.zero, $0 - .now) } }
+
+  /// Whether the time is up.
+  var isOver: Bool { rest == .zero }
+
+  /// How long to have the daemon wait in one request.
+  var wait: Duration { min(rest ?? RemoteSession.waitTime, RemoteSession.waitTime) }
+
+  /// How long one request may take in all.
+  var patience: Duration {
+    min(rest.map { $0 + Self.answerTime } ?? Self.longestRequest, Self.longestRequest)
   }
 }
 
@@ -155,9 +212,14 @@ struct CommandArguments: Encodable {
   var rows: Int
   var cols: Int
   var pipeStdin: Bool
+  var mergeStderr: Bool
   var timeoutMs: Int?
+  var timeoutSignal: SignalWord?
+  var graceMs: Int?
   var lingerMs: Int?
   var headBytes: Int?
+  var timestamps: Bool
+  var losslessMs: Int?
   var keepAlive: Bool
   var idempotencyKey: String
 }

@@ -39,7 +39,14 @@ struct ServerOptions: ParsableArguments {
         status: .denied, message: "there is no token: set PROCESSD_TOKEN, or give --token-file")
     }
     guard token.utf8.allSatisfy({ 0x21...0x7e ~= $0 }) else {
-      throw Failure(status: .denied, message: "the token has characters that no token has")
+      throw Failure(
+        status: .denied,
+        message: "the token has white space or other characters that no token has: PROCESSD_TOKEN"
+          + " holds one token; --token-file takes a file of many")
+    }
+    guard !token.hasPrefix("sha256:") else {
+      throw Failure(
+        status: .denied, message: "\(token.prefix(11))… is a token's digest, not a token")
     }
     return token
   }

@@ -1,18 +1,12 @@
 import Dispatch
 import Logging
+import ProcessServer
 import Synchronization
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials
 #else
   import Foundation
-#endif
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
 #endif
 
 /// Writes lines to a descriptor. The caller never waits.
@@ -23,6 +17,8 @@ final class LogWriter: Sendable {
   private struct State {
     var waiting: [UInt8] = []
     var isWriting = false
+    /// Whether the last write failed, and perhaps in the middle of a line.
+    var endsInLine = false
     /// The number of lines dropped since a line was last written, and in total.
     var dropped = 0
     var allDropped = 0
@@ -31,12 +27,18 @@ final class LogWriter: Sendable {
   /// The most bytes that wait.
   private static let capacity = 256 << 10
 
-  private let descriptor: Int32
+  private let descriptor: Descriptor
   private let state = Mutex(State())
   // The thread that waits for the reader.
   private let queue = DispatchQueue(label: "processd.log")
 
-  init(descriptor: Int32) { self.descriptor = descriptor }
+  /// The line that says how many were dropped.
+  private let notice: @Sendable (Int) -> String
+
+  init(_ descriptor: Descriptor, notice: @escaping @Sendable (Int) -> String) {
+    self.descriptor = descriptor
+    self.notice = notice
+  }
 
   /// The number of lines that were dropped.
   var droppedLines: Int { state.withLock(\.allDropped) }
@@ -49,8 +51,10 @@ final class LogWriter: Sendable {
         return false
       }
       if state.dropped > 0 {
-        state.waiting += "processd: \(state.dropped) lines of the log were dropped\n".utf8
+        // What could not be written may have ended within a line.
+        state.waiting += "\(state.endsInLine ? "\n" : "")\(notice(state.dropped))\n".utf8
         state.dropped = 0
+        state.endsInLine = false
       }
       state.waiting += line.utf8
       state.waiting.append(UInt8(ascii: "\n"))
@@ -68,25 +72,15 @@ final class LogWriter: Sendable {
         return state.waiting
       }
       if bytes.isEmpty { return }
-      var rest = bytes[...]
-      while !rest.isEmpty {
-        let count = unsafe rest.withUnsafeBytes { bytes in
-          #if canImport(Darwin)
-            unsafe Darwin.write(descriptor, bytes.baseAddress, bytes.count)
-          #elseif canImport(Glibc)
-            unsafe Glibc.write(descriptor, bytes.baseAddress, bytes.count)
-          #elseif canImport(Musl)
-            unsafe Musl.write(descriptor, bytes.baseAddress, bytes.count)
-          #endif
-        }
-        if count >= 0 {
-          rest = rest.dropFirst(count)
-        } else if errno == EAGAIN {
-          // Another program has made the descriptor non-blocking.
-          usleep(10_000)
-        } else if errno != EINTR {
-          // No process will read it.
-          break
+      do throws(SystemError) {
+        try descriptor.write(bytes)
+      } catch {
+        // Some of them may have been written.
+        let lines = bytes.count { $0 == UInt8(ascii: "\n") }
+        state.withLock { state in
+          state.dropped += lines
+          state.allDropped += lines
+          state.endsInLine = true
         }
       }
     }

@@ -5,6 +5,11 @@ public import ProcessServer
 import ServiceLifecycle
 import UnixSignals
 
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Glibc)
@@ -17,11 +22,13 @@ import UnixSignals
 struct Processd: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "processd",
-    abstract: "Starts commands, keeps their output and serves it over HTTP.",
+    abstract:
+      "Starts commands, keeps their output and serves it, over HTTP or to one agent over stdio.",
     discussion: """
       Without --tokens, a random token is made and shown once, and only this machine is served. Server/README.md \
       describes the API.
-      """)
+      """,
+    version: "processd \(APIServer.version)")
 
   @Option(name: .customLong("host"), help: "The address to listen on; 127.0.0.1 unless told.")
   var givenHost: String?
@@ -62,10 +69,18 @@ struct Processd: AsyncParsableCommand {
     help: "Give each command a control group of its own, where the system allows it.")
   var usesControlGroups = false
 
+  @Flag(
+    name: .customLong("stdio"),
+    help: "Serve one agent of this machine over stdin and stdout, by MCP, instead of HTTP.")
+  var usesStdio = false
+
   @Option(
     name: .customLong("on-revoke"),
-    help: "What happens to the processes that a token started when it is revoked: end or keep.")
-  var onRevoke = APIServer.RevocationPolicy.keep
+    help: ArgumentHelp(
+      "What happens to the processes that a token started when it is revoked: end or keep;"
+        + " keep unless told.",
+      valueName: "on-revoke"))
+  var givenOnRevoke: APIServer.RevocationPolicy?
 
   @Option(
     name: .customLong("idle-timeout"),
@@ -89,8 +104,9 @@ struct Processd: AsyncParsableCommand {
   @Option(
     name: .customLong("max-connections"),
     help: ArgumentHelp(
-      "The most connections at a time with which a token has come.", valueName: "number"))
-  var maxConnections = 1024
+      "The most connections at a time with which a token has come; 1024 unless told.",
+      valueName: "number"))
+  var givenMaxConnections: Int?
 
   @Option(
     name: .customLong("connections-per-workspace"),
@@ -101,18 +117,76 @@ struct Processd: AsyncParsableCommand {
 
   @Option(
     name: .customLong("env-name"),
-    help: ArgumentHelp("The name of the environment.", valueName: "name"))
-  var envName = "local"
+    help: ArgumentHelp("The name of the environment; local unless told.", valueName: "name"))
+  var givenEnvName: String?
+
+  @Option(
+    name: .customLong("state-dir"),
+    help: ArgumentHelp(
+      "A directory, which this daemon has to itself, by which commands and their output survive it:"
+        + " a later daemon with the same directory goes on with them.",
+      valueName: "dir"))
+  var stateDirectory: String?
+
+  @Option(
+    name: .customLong("orphan-timeout"),
+    help: ArgumentHelp(
+      "With --state-dir: how long a command goes on without a daemon; --idle-timeout unless told.",
+      valueName: "time"))
+  var orphanTimeout: TimeSpan?
+
+  @Option(
+    name: .customLong("on-shutdown"),
+    help: ArgumentHelp(
+      "With --state-dir: what happens to the commands at SIGTERM: end or keep; end unless told.",
+      valueName: "on-shutdown"))
+  var givenOnShutdown: APIServer.ShutdownPolicy?
+
+  @Option(
+    name: .customLong("fleet"),
+    help: ArgumentHelp(
+      "The Redis 7 or Valkey of a fleet, all of whose processd answer for each other's sessions:"
+        + " redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS; - reads the URL"
+        + " from PROCESSD_FLEET.",
+      valueName: "url"))
+  var fleetURL: String?
+
+  @Option(
+    name: .customLong("advertise"),
+    help: ArgumentHelp(
+      "The URL at which the others of the fleet reach this one: http://HOST:PORT.",
+      valueName: "url"))
+  var advertisedURL: String?
+
+  @Option(
+    name: .customLong("fleet-lease"),
+    help: ArgumentHelp(
+      "How long the others of the fleet wait for this one when it is silent, and then how long they"
+        + " wait before its sessions are lost: 10s unless told.",
+      valueName: "time"))
+  var fleetLease: TimeSpan?
 
   @Option(
     name: .customLong("log-level"),
     help: ArgumentHelp("How much to log on stderr.", valueName: "level"))
   var logLevel = Logger.Level.info
 
+  @Option(
+    name: .customLong("access-log"),
+    help: ArgumentHelp(
+      "A file that gets a line of JSON for each request; - for stdout; opened anew on SIGHUP.",
+      valueName: "file"))
+  var accessLogPath: String?
+
   private var host: String { givenHost ?? "127.0.0.1" }
   private var port: Int { givenPort ?? 8787 }
+  private var maxConnections: Int { givenMaxConnections ?? 1024 }
+  private var envName: String { givenEnvName ?? "local" }
 
   func validate() throws {
+    if usesStdio, let option = optionsOfHTTP.first(where: \.isGiven) {
+      throw ValidationError("--\(option.name) is for HTTP: leave it out, or --stdio")
+    }
     guard (0...65_535).contains(port) else {
       throw ValidationError("--port \(port): must be from 0 to 65535")
     }
@@ -133,6 +207,30 @@ struct Processd: AsyncParsableCommand {
     guard unixPath?.isEmpty != true, unixPath?.utf8.count ?? 0 <= 100 else {
       throw ValidationError("--unix \(unixPath ?? ""): must have from 1 to 100 bytes")
     }
+    guard fleetURL == nil || advertisedURL != nil && givenEnvName != nil && tokens != nil else {
+      throw ValidationError(
+        "--fleet needs --advertise URL, where the others reach this processd, --env-name NAME,"
+          + " which no other has, and --tokens FILE, the same for all")
+    }
+    guard fleetURL != nil || advertisedURL == nil && fleetLease == nil else {
+      throw ValidationError("--advertise and --fleet-lease are for --fleet: add that")
+    }
+    guard fleetURL == nil || unixPath == nil || givenHost != nil || givenPort != nil else {
+      throw ValidationError("--fleet needs a port that the others reach: give --port beside --unix")
+    }
+    guard (fleetLease?.duration ?? .seconds(1)) >= .milliseconds(500) else {
+      throw ValidationError("--fleet-lease must be at least 500ms")
+    }
+    guard stateDirectory != nil || orphanTimeout == nil && givenOnShutdown == nil else {
+      throw ValidationError("--orphan-timeout and --on-shutdown are for --state-dir: add that")
+    }
+    guard stateDirectory?.isEmpty != true else {
+      throw ValidationError("--state-dir is empty: give a directory")
+    }
+    guard stateDirectory == nil || fleetURL == nil else {
+      throw ValidationError(
+        "--state-dir and --fleet exclude each other: a daemon of a fleet begins anew each time")
+    }
     guard !envName.isEmpty, !envName.contains("/") else {
       throw ValidationError("--env-name \(envName): must be a name without a slash")
     }
@@ -140,6 +238,17 @@ struct Processd: AsyncParsableCommand {
       throw ValidationError(
         "--host \(host) can be reached by others: --tokens FILE must say who may do what")
     }
+  }
+
+  private var optionsOfHTTP: [(name: String, isGiven: Bool)] {
+    [
+      ("host", givenHost != nil), ("port", givenPort != nil), ("unix", unixPath != nil),
+      ("allowed-host", !allowedHosts.isEmpty), ("tokens", tokens != nil),
+      ("on-revoke", givenOnRevoke != nil), ("max-connections", givenMaxConnections != nil),
+      ("connections-per-workspace", connectionsPerWorkspace != nil),
+      ("env-name", givenEnvName != nil), ("access-log", accessLogPath != nil),
+      ("fleet", fleetURL != nil), ("state-dir", stateDirectory != nil),
+    ]
   }
 
   func run() async throws {
@@ -159,10 +268,19 @@ struct Processd: AsyncParsableCommand {
     configuration.sessionsPerWorkspace = sessionsPerWorkspace
     configuration.retainedBytesPerWorkspace = retainedMiBPerWorkspace << 20
     configuration.environmentName = envName
+    configuration.fleet = try fleet()
+    if let stateDirectory {
+      var holders = APIServer.HolderSettings(
+        directory: stateDirectory, executable: try besideThis("processd-holder"))
+      holders.orphanTimeout = orphanTimeout?.duration
+      holders.onShutdown = givenOnShutdown ?? .end
+      holders.raiseLimitOnOpenFiles()
+      configuration.holders = holders
+    }
     configuration.limits.connections = maxConnections
     configuration.limits.connectionsPerWorkspace =
       connectionsPerWorkspace ?? max(1, maxConnections / 2)
-    configuration.onRevoke = onRevoke
+    configuration.onRevoke = givenOnRevoke ?? .keep
     if usesControlGroups { configuration.controlGroups = .dividingOwn() }
     do throws(CommandUserError) {
       configuration.commandUser = try runAs.map { name throws(CommandUserError) in
@@ -175,10 +293,32 @@ struct Processd: AsyncParsableCommand {
     configuration.unixPath = unixPath
     configuration.listensOnPort = unixPath == nil || givenHost != nil || givenPort != nil
 
-    let log = LogWriter(descriptor: STDERR_FILENO)
-    configuration.droppedLogLines = { log.droppedLines }
+    let log = LogWriter(Descriptor(STDERR_FILENO)) {
+      "processd: \($0) lines of the log were dropped"
+    }
+    let accessLog: AccessLogFile?
+    do throws(AccessLogFile.OpenError) {
+      accessLog = try accessLogPath.map { path throws(AccessLogFile.OpenError) in
+        try AccessLogFile(path)
+      }
+    } catch {
+      throw ValidationError("--access-log \(error)")
+    }
+    if let writer = accessLog?.writer { configuration.accessLog = { writer.write($0.json) } }
+    configuration.droppedLogLines = { log.droppedLines + (accessLog?.writer.droppedLines ?? 0) }
     var logger = Logger(label: "processd") { LineLogHandler(label: $0, writer: log) }
     logger.logLevel = logLevel
+    typealias Member = ServiceGroupConfiguration.ServiceConfiguration
+    if usesStdio {
+      // The end of the reader is an error of a write, and must not end this process at once.
+      _ = signal(SIGPIPE, SIG_IGN)
+      let server = try StdioServer(configuration, logger: logger)
+      let members = [
+        Member(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
+      ]
+      return try await serve(
+        members, until: [.sigterm, .sigint, .sighup], configuration, logger, [log])
+    }
     let server: APIServer
     do {
       server = try APIServer(configuration, logger: logger) { [host, made, unixPath] port in
@@ -187,10 +327,13 @@ struct Processd: AsyncParsableCommand {
         if port > 0 { say("processd: listening on http://\(name):\(port)") }
         if let made { say("processd: token \(made)") }
       }
-    } catch {
+    } catch let error as TokenError {
       throw ValidationError("--tokens \(error)")
+    } catch let error as StateDirectoryError {
+      throw ValidationError("--state-dir \(error)")
+    } catch {
+      throw ValidationError("--fleet \(error)")
     }
-    typealias Member = ServiceGroupConfiguration.ServiceConfiguration
     var members = [
       Member(service: server, successTerminationBehavior: .gracefullyShutdownGroup)
     ]
@@ -202,21 +345,67 @@ struct Processd: AsyncParsableCommand {
       // Handled from now on, so that an early signal does not end the daemon.
       let hangUps = await UnixSignalsSequence(trapping: .sighup)
       members.append(
-        Member(service: TokenReloading(server: server, hangUps: hangUps, logger: logger)))
+        Member(
+          service: HangUpHandling(
+            server: server, accessLog: accessLog, hangUps: hangUps, logger: logger)))
     }
+    try await serve(
+      members, until: endSignals, configuration, logger,
+      [log] + (accessLog.map { [$0.writer] } ?? []))
+  }
+
+  /// Returns the path of a program that is installed in the directory of this one.
+  private func besideThis(_ name: String) throws -> String {
+    #if os(Linux)
+      let link = "/proc/self/exe"
+    #else
+      let link = ProcessInfo.processInfo.arguments[0]
+    #endif
+    guard let path = unsafe realpath(link, nil) else {
+      throw ValidationError("--state-dir: the directory of \(name) cannot be found")
+    }
+    defer { unsafe free(path) }
+    let own = unsafe String(cString: path)
+    return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/" + name
+  }
+
+  private func fleet() throws -> APIServer.FleetMembership? {
+    guard let fleetURL, let advertisedURL else { return nil }
+    // Others can see the arguments of a program, and a URL may hold a password.
+    let given = ProcessInfo.processInfo.environment["PROCESSD_FLEET"]
+    if fleetURL == "-", given?.isEmpty ?? true {
+      throw ValidationError("--fleet -: PROCESSD_FLEET is not set, or empty")
+    }
+    let redis = fleetURL == "-" ? given ?? "" : fleetURL
+    do throws(APIServer.InvalidURL) {
+      var fleet = try APIServer.FleetMembership(redis: redis, advertisedURL: advertisedURL)
+      if let fleetLease { (fleet.lease, fleet.grace) = (fleetLease.duration, fleetLease.duration) }
+      return fleet
+    } catch {
+      throw ValidationError("--fleet, --advertise: \(error)")
+    }
+  }
+
+  private func serve(
+    _ services: [ServiceGroupConfiguration.ServiceConfiguration], until signals: [UnixSignal],
+    _ configuration: APIServer.Configuration, _ logger: Logger, _ logs: [LogWriter]
+  ) async throws {
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
-        services: members, gracefulShutdownSignals: endSignals, logger: logger))
+        services: services, gracefulShutdownSignals: signals, logger: logger))
     if let obstacle = configuration.controlGroups.obstacle {
       logger.notice(
         "max_memory_bytes and max_processes are refused", metadata: ["why": "\(obstacle)"])
     }
     if !hideMemory() { logger.notice("other processes of this user may read this one's memory") }
+    func flush() async {
+      for log in logs { await log.flush(upTo: .seconds(1)) }
+    }
     do {
       try await group.run()
-      await log.flush(upTo: .seconds(1))
+      await flush()
     } catch {
-      await log.flush(upTo: .seconds(1))
+      await flush()
       if let error = error as? ListenError { throw Failure(description: error.description) }
       throw Failure(description: "cannot serve on \(host), port \(port): \(reason(error))")
     }
@@ -231,9 +420,10 @@ private func reason(_ error: any Error) -> String {
 
 private struct Failure: Error, CustomStringConvertible { let description: String }
 
-/// Reads the tokens again at each SIGHUP.
-private struct TokenReloading: Service {
+/// Reads the tokens again, and opens the access log anew, at each SIGHUP.
+private struct HangUpHandling: Service {
   let server: APIServer
+  let accessLog: AccessLogFile?
   let hangUps: UnixSignalsSequence
   let logger: Logger
 
@@ -244,6 +434,13 @@ private struct TokenReloading: Service {
         logger.notice("tokens read anew")
       } catch {
         logger.error("tokens stay as they were", metadata: ["error": "\(error)"])
+      }
+      guard let accessLog else { continue }
+      do throws(AccessLogFile.OpenError) {
+        try accessLog.reopen()
+        logger.notice("access log opened anew")
+      } catch {
+        logger.error("the access log stays as it was", metadata: ["error": "\(error)"])
       }
     }
   }
@@ -257,3 +454,4 @@ private func say(_ line: String) {
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
 extension APIServer.RevocationPolicy: ExpressibleByArgument {}
+extension APIServer.ShutdownPolicy: ExpressibleByArgument {}

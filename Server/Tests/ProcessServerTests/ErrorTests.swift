@@ -140,7 +140,7 @@ import Testing
       #expect(tool.status == 400)
       #expect(tool.code == "unknown_tool")
       for (method, path) in [
-        ("GET", "/"), ("GET", "/api"), ("GET", "/api/sdk/nothing"),
+        ("GET", "/page"), ("GET", "/api"), ("GET", "/api/sdk/nothing"),
         ("GET", "/../../etc/passwd"), ("PUT", "/healthz/x"),
       ] {
         let reply = try await server.request(method, path)

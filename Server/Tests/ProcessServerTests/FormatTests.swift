@@ -91,10 +91,56 @@ import Testing
       #expect(try await later.text == "late")
       for query in [
         "from=then", "tail_bytes=-1", "tail_bytes=x", "from=now&since=0", "tail_bytes=1&from=now",
+        "tail_bytes=1&since=0&from=now", "tail_bytes=-1&since=0", "tail_bytes=1&since=x",
       ] {
         #expect(try await server.get("processes/\(id)/output?\(query)").status == 400, "\(query)")
         #expect(try await server.get("processes/\(id)/events?\(query)").status == 400, "\(query)")
       }
+    }
+  }
+
+  @Test("A reader that fell behind can go on with the newest, and knows how much it left out")
+  func tailSinceACursor() async throws {
+    try await TestServer.run { server in
+      let id = try await server.start("exec sh")
+      try await server.perform("printf first", writing: 5, in: id)
+      let first = try await server.output(id)
+      // Nothing is new, however many bytes are asked for.
+      let none = try await server.output(id, "since=\(first.cursor)&tail_bytes=100")
+      #expect(none.chunks.isEmpty)
+      #expect(none.cursor == first.cursor)
+      async let news = server.output(id, "since=\(first.cursor)&tail_bytes=100&wait_ms=60000")
+      try await server.waits(1)
+      try await server.perform("printf second", writing: 6, in: id)
+      #expect(try await news.text == "second")
+      try await server.perform("printf third", writing: 5, in: id)
+      let newest = try await server.output(id, "since=\(first.cursor)&tail_bytes=3")
+      #expect(newest.text == "third")
+      #expect(newest.missed_bytes == 0)
+      #expect(newest.chunks[0].offset - first.text.utf8.count == 6)
+      #expect(try await server.output(id, "since=1&tail_bytes=7").text == "secondthird")
+      #expect(try await server.output(id, "since=1&tail_bytes=99").text == "secondthird")
+      #expect(try await server.output(id, "since=1&tail_bytes=0").chunks.isEmpty)
+      let end = try await server.output(id, "since=99&tail_bytes=3")
+      #expect(end.cursor_ahead)
+      try await server.post("processes/\(id)/terminate")
+      let events = try await server.get("processes/\(id)/events?since=1&tail_bytes=3").text
+      #expect(events.matches(of: #/event: chunk/#).count == 1)
+    }
+  }
+
+  @Test("A reader with another session's cursor is told so, and reads from the start")
+  func tailSinceAForeignCursor() async throws {
+    try await TestServer.run { server in
+      let one = try await server.start("printf one")
+      let cursor = try await server.output(one, "wait_ms=60000").cursor
+      let other = try await server.start("exec sh")
+      try await server.perform("printf ten", writing: 3, in: other)
+      try await server.perform("printf eleven", writing: 6, in: other)
+      let output = try await server.output(other, "since=\(cursor)&tail_bytes=2")
+      #expect(output.text == "teneleven")
+      let isForeign = output.foreign_cursor
+      #expect(isForeign)
     }
   }
 

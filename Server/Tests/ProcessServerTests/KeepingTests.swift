@@ -33,6 +33,8 @@ import Testing
           ("exec sleep 1000", #","timeout_ms":9007199254740991,"linger_ms":1099511627776"#),
           ("sleep 1000 & exit 0", #","linger_ms":1099511627776"#),
           ("kill -9 $$", #","timeout_ms":3600000"#),
+          ("exec sleep 1000", #","timeout_ms":10,"grace_ms":1099511627776"#),
+          ("exec cat /dev/zero", #","lossless_ms":600000"#),
         ] {
           let id = try await server.start(command, more)
           seen.append(Weak(job: try jobs.job(id, of: "alice")))

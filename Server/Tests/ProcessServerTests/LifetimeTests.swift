@@ -39,21 +39,21 @@ import Testing
   func whoAsksKeepsAProcessFromBeingIdle() async throws {
     try await TestServer.run { server in
       let id = try await server.start("exec cat")
-      let session = try server.server.jobs.job(id, of: "alice").session
+      let process = try server.server.jobs.job(id, of: "alice").process
       for (method, path, body) in [
         ("GET", "output", nil), ("POST", "stdin", #"{"data_b64":""}"#),
         ("POST", "signal", #"{"signal":"SIGCONT"}"#),
       ] {
-        let before = session.lastActivity
+        let before = process.lastActivity
         try await server.request(method, "/api/sdk/processes/\(id)/\(path)", body: body)
-        #expect(session.lastActivity > before, "\(path)")
+        #expect(process.lastActivity > before, "\(path)")
       }
       try await server.post("processes/\(id)/terminate")
       _ = try await server.output(id) { $0.closed }
-      let before = session.lastActivity
+      let before = process.lastActivity
       _ = try await server.output(id)
       _ = try await server.get("processes")
-      #expect(session.lastActivity == before)
+      #expect(process.lastActivity == before)
     }
   }
 

@@ -195,4 +195,22 @@ import Testing
       }
     }
   }
+
+  @Test("Lists have the beginning of a long command")
+  func longCommands() async throws {
+    try await TestServer.run { server in
+      let words = #"["true","\#(String(repeating: "x", count: 100_000))","z"]"#
+      let reply = try await server.post(
+        "envs/local/tool/call", #"{"tool":"exec_command","arguments":{"command":\#(words)}}"#)
+      #expect(reply.status == 200)
+      _ = try await server.start("true # " + String(repeating: "y", count: 100_000))
+      let list = try await server.get("processes").text
+      let beginning = String(repeating: "x", count: 995)
+      #expect(list.contains(#""command":["true","\#(beginning)…","…"]"#))
+      #expect(list.contains(#""command":"true # \#(String(repeating: "y", count: 993))…""#))
+      // What the order takes counts among what ended sessions retain.
+      let sizes = server.server.jobs.jobs(of: "alice").map(\.retainedBytes)
+      #expect(sizes.count == 2 && sizes.allSatisfy { $0 > 200_000 })
+    }
+  }
 }

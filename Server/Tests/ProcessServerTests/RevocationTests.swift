@@ -21,11 +21,65 @@ import Testing
       $0.tokens = .file(path: path)
       $0.onRevoke = policy
       $0.limits.waitTime = .seconds(1000)
+      $0.limits.heartbeat = .milliseconds(20)
     } _: { server in
       try await body(server) { text in
         try write(text)
         try server.server.reloadTokens()
       }
+    }
+  }
+
+  @Test("Revoking a token ends the waits of an agent, with 401 or an error in its stream")
+  func agents() async throws {
+    try await run(.keep) { server, rewrite in
+      let id = try await server.exec("exec cat")
+      let call = toolCall("wait_for", #""session_id":"\#(id)","wait_ms":1000000"#)
+      async let waiting = server.mcp(call)
+      try await Wire.connect(port: server.port) { wire in
+        try await wire.request(
+          "POST", "/mcp", token: TestServer.alice, headers: ["Accept: text/event-stream"],
+          body: call)
+        #expect(try await wire.head()?.headers["content-type"] == "text/event-stream")
+        try await server.waits(2)
+        try rewrite("second-of-alice alice\n\(TestServer.bob) bob\n")
+        var text = ""
+        while let part = try await wire.part() { text += String(decoding: part, as: UTF8.self) }
+        #expect(text.contains(#"data: {"jsonrpc":"2.0","id":1,"error":{"code":-32603,"#))
+        #expect(text.contains("this token is not known here any more"))
+      }
+      #expect(try await waiting.status == 401)
+      #expect(try await server.mcp(call).status == 401)
+    }
+  }
+
+  @Test("A token that is revoked while a request's body arrives does nothing any more")
+  func slowBodies() async throws {
+    try await run(.keep) { server, rewrite in
+      let bodies = [
+        ("/mcp", toolCall("exec_command", #""command":"true""#)),
+        (
+          "/api/sdk/envs/local/tool/call",
+          #"{"tool":"exec_command","arguments":{"command":"true"}}"#
+        ),
+      ]
+      for (path, body) in bodies {
+        try rewrite("\(TestServer.alice) alice\n\(TestServer.bob) bob\n")
+        try await Wire.connect(port: server.port) { wire in
+          try await wire.send(
+            "POST \(path) HTTP/1.1\r\nHost: localhost\r\n"
+              + "Authorization: Bearer \(TestServer.alice)\r\n"
+              + "Content-Length: \(body.utf8.count)\r\n\r\n\(body.dropLast())")
+          // Its token has come in time.
+          while server.server.connections.incoming.total == 0 {
+            try await Task.sleep(for: .milliseconds(2))
+          }
+          try rewrite("\(TestServer.bob) bob\n")
+          try await wire.send("}")
+          #expect(try await wire.response().status == 401)
+        }
+      }
+      #expect(server.server.jobs.jobs(of: "alice").isEmpty)
     }
   }
 
@@ -70,7 +124,7 @@ import Testing
       let others = try await server.start("exec sleep 1000", token: TestServer.bob)
       let job = try server.server.jobs.job(first, of: "alice")
       try rewrite("second-of-alice alice\n\(TestServer.bob) bob\n")
-      #expect(try await job.process.waitUntilClosed().signalName == "SIGTERM")
+      #expect(await job.process.waitForExit(upTo: nil)?.signalName == "SIGTERM")
       let list = try await server.get("processes", token: "second-of-alice").text
       #expect(!list.contains(first))
       #expect(list.contains(second))

@@ -16,8 +16,14 @@ import Testing
       try await server.perform("printf one", writing: 3, in: id)
       try await server.perform("printf two", writing: 3, in: id)
       let after = now()
-      let times = try await server.output(id).chunks.compactMap(\.time_ms)
+      let output = try await server.output(id)
+      let times = output.chunks.compactMap(\.time_ms)
       #expect(times.count == 2)
+      let start = try #require(output.start_ms)
+      #expect(before - 20...after + 20 ~= start)
+      #expect(start <= times[0])
+      let raw = try await server.get("processes/\(id)/output?format=raw")
+      #expect(raw.headers["processd-start-ms"] == "\(start)")
       #expect(times == times.sorted())
       #expect(try #require(times.first) >= before - 20)
       #expect(try #require(times.last) <= after + 20)
@@ -40,6 +46,7 @@ import Testing
       try await server.perform("printf one", writing: 3, in: id)
       let chunks = try await server.output(id).chunks
       #expect(chunks.map(\.time_ms) == [nil])
+      #expect(try await server.output(id).start_ms == nil)
     }
   }
 }

@@ -257,11 +257,10 @@ import Testing
   func dropping() async throws {
     try await run { server in
       let id = try await server.start("exec sleep 1000")
-      let manager = SessionManager(idleTimeout: .seconds(1000))
-      manager.register(try server.session(id))
+      let session = try server.session(id)
       async let waiting = server.get("processes/\(id)/output?wait_for=never&wait_ms=1000000")
       try await server.waits(1)
-      manager.forget(id: id)
+      session.noteForgotten()
       let reply = try await waiting
       #expect(reply.status == 404)
       #expect(reply.code == "session_not_found")
@@ -287,7 +286,7 @@ import Testing
       let id = try await server.start("exec cat")
       let job = try server.server.jobs.job(id, of: "alice")
       for _ in 0..<10 {
-        let before = job.session.lastActivity
+        let before = job.process.lastActivity
         try await Wire.connect(port: server.port) { wire in
           try await wire.request(
             "GET", "/api/sdk/processes/\(id)/output?wait_for=x&wait_ms=1000000",
@@ -296,7 +295,7 @@ import Testing
           #expect(job.isHeld)
         }
         while job.isHeld { try await Task.sleep(for: .milliseconds(2)) }
-        #expect(job.session.lastActivity > before)
+        #expect(job.process.lastActivity > before)
       }
       #expect(try await server.metric("waits") == 0)
       #expect(try await server.output(id).session_alive)
@@ -399,7 +398,7 @@ import Testing
     arguments: [
       (#""text":"x""#, "arguments.session_id is missing"),
       (#""session_id":7,"text":"x""#, "arguments.session_id is not a string"),
-      (#""session_id":"ID""#, "arguments.text is missing"),
+      (#""session_id":"ID""#, "arguments.text or data_b64 is missing"),
       (#""session_id":"ID","text":"""#, "arguments.text has 0 bytes: must have from 1 to 1024"),
       (#""session_id":"ID","data_b64":"""#, "arguments.data_b64 has 0 bytes"),
       (#""session_id":"ID","data_b64":"*""#, "arguments.data_b64 is not base64"),

@@ -89,13 +89,22 @@ import Testing
       #expect(reply.status == 200)
       #expect(
         reply.text
-          == #"{"isError":true,"content":[{"type":"text","text":"/no/such/command: no such file"}]}"#
-      )
+          == #"{"isError":true,"content":[{"type":"text","text":"/no/such/command: no such file"}"#
+          + #"],"code":"executable_not_found"}"#)
       let directory = try await server.post(
         "envs/local/tool/call",
         #"{"tool":"exec_command","arguments":{"command":"true","cwd":"/no/such"}}"#)
       #expect(directory.text.hasPrefix(#"{"isError":true,"#))
       #expect(directory.text.contains("/no/such: cannot be the working directory"))
+      #expect(directory.text.hasSuffix(#""code":"bad_working_directory"}"#))
+      for (words, code) in [
+        (#"["/"]"#, "not_executable"), (#"["true","\u0000"]"#, "invalid_command"),
+      ] {
+        let reply = try await server.post(
+          "envs/local/tool/call",
+          #"{"tool":"shell","arguments":{"command":\#(words)}}"#)
+        #expect(reply.text.hasSuffix(#""code":"\#(code)"}"#), "\(reply.text)")
+      }
       #expect(try await server.get("processes").text == #"{"processes":[]}"#)
     }
   }

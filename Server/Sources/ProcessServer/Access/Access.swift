@@ -3,9 +3,19 @@ import Synchronization
 /// The access that a token gives while the token is in force.
 final class Grant: Sendable {
   let workspace: String
-  private let revoked = Atomic(false)
+  /// The digest of the token; nil without one.
+  let token: SHA256Digest?
+  private let revoked: Atomic<Bool>
 
-  init(workspace: String) { self.workspace = workspace }
+  init(workspace: String, token: SHA256Digest? = nil, isRevoked: Bool = false) {
+    self.workspace = workspace
+    self.token = token
+    revoked = Atomic(isRevoked)
+  }
+
+  fileprivate convenience init(_ entry: TokenTable.Entry) {
+    self.init(workspace: entry.workspace, token: entry.digest)
+  }
 
   /// Whether the token was in the table when the table was last read.
   var isInForce: Bool { !revoked.load(ordering: .acquiring) }
@@ -30,7 +40,7 @@ final class Access: Sendable {
     self.source = source
     let table = try source.table()
     state = Mutex(
-      State(table: table, grants: table.entries.map { Grant(workspace: $0.workspace) }))
+      State(table: table, grants: table.entries.map { Grant($0) }))
   }
 
   /// Reads the tokens again, if they come from a file.
@@ -49,12 +59,23 @@ final class Access: Sendable {
           before[entry.digest] = nil
           return grant
         }
-        return Grant(workspace: entry.workspace)
+        return Grant(entry)
       }
       state = State(table: table, grants: grants)
       for grant in before.values { grant.revoke() }
       return Array(before.values)
     }
+  }
+
+  /// Returns the access that permitted a start, by an earlier server perhaps.
+  ///
+  /// - Returns: The grant of the token; a revoked one if the token is not in force any more. Where
+  ///   each server makes a token of its own, any of the workspace.
+  func grant(of token: SHA256Digest?, in workspace: String) -> Grant {
+    let grants = state.withLock(\.grants).filter { $0.workspace == workspace }
+    if let grant = grants.first(where: { $0.token == token }) { return grant }
+    if case .fixed = source, let grant = grants.first { return grant }
+    return Grant(workspace: workspace, token: token, isRevoked: true)
   }
 
   /// Returns the access that an `Authorization` header gives.

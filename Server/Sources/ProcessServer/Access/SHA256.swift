@@ -67,6 +67,11 @@ struct SHA256Digest: Sendable, Hashable {
     self.bytes = bytes
   }
 
+  /// The digest as 64 hexadecimal digits.
+  var hexadecimal: String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+
   private static let initial: [UInt32] = [
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
     0x5be0_cd19,

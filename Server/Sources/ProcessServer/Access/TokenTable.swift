@@ -104,7 +104,12 @@ public struct TokenTable: Sendable {
     }
     var bytes: [UInt8] = []
     while true {
-      let part = try [UInt8](readingUpTo: 65_536, from: descriptor)
+      let part: [UInt8]
+      do throws(SystemError) {
+        part = try Descriptor(descriptor).read(upTo: 65_536)
+      } catch {
+        throw TokenError(error.description)
+      }
       if part.isEmpty { break }
       bytes += part
       guard bytes.count <= 16 << 20 else { throw TokenError("larger than 16 MiB") }
@@ -151,31 +156,6 @@ public struct TokenTable: Sendable {
 
   /// Returns a new token of 128 random bits.
   public static func makeToken() -> String { randomID() }
-}
-
-extension [UInt8] {
-  fileprivate init(readingUpTo limit: Int, from descriptor: Int32) throws(TokenError) {
-    var code: Int32 = 0
-    unsafe self.init(unsafeUninitializedCapacity: limit) { bytes, count in
-      let result = unsafe Self.read(descriptor, bytes)
-      if result < 0 { code = errno }
-      count = Swift.max(result, 0)
-    }
-    if code != 0 { throw TokenError(unsafe String(cString: strerror(code))) }
-  }
-
-  private static func read(_ descriptor: Int32, _ bytes: UnsafeMutableBufferPointer<UInt8>) -> Int {
-    while true {
-      #if canImport(Darwin)
-        let result = unsafe Darwin.read(descriptor, bytes.baseAddress, bytes.count)
-      #elseif canImport(Glibc)
-        let result = unsafe Glibc.read(descriptor, bytes.baseAddress, bytes.count)
-      #elseif canImport(Musl)
-        let result = unsafe Musl.read(descriptor, bytes.baseAddress, bytes.count)
-      #endif
-      if result >= 0 || errno != EINTR { return result }
-    }
-  }
 }
 
 /// An error in the tokens.

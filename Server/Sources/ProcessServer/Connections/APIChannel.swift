@@ -14,6 +14,7 @@ struct APIChannel: ServerChildChannel, HTTPChannelHandler {
   let responder: HTTPChannelHandler.Responder
   let configuration: APIServer.Configuration
   let connections: Connections
+  let routes: RouteTable
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
@@ -32,6 +33,9 @@ struct APIChannel: ServerChildChannel, HTTPChannelHandler {
       try pipeline.addHandler(
         HTTP1Rules(allowedHosts: configuration.allowedHosts, framing: framing))
       try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+      if let log = configuration.accessLog {
+        try pipeline.addHandler(AccessLogger(connections, routes: routes, log: log))
+      }
       try pipeline.addHandler(ConnectionGuard(connections, limits: limits))
       try pipeline.addHandler(
         HTTPConnectionStateHandler(idleTimeout: limits.idleTime, logger: logger))

@@ -122,12 +122,14 @@ final class Backlog: Sendable {
     }
   }
 
+  /// Subtracts all bytes of a connection.
+  func giveAll(of connection: Connection) { state.withLock { $0.remove(connection) } }
+
   /// Whether bytes wait on behalf of a connection.
   func holds(_ connection: Connection) -> Bool {
     state.withLock { $0.entries[connection.id] != nil }
   }
 
-  func closed(_ connection: Connection) { state.withLock { $0.remove(connection) } }
 }
 
 extension APIError {

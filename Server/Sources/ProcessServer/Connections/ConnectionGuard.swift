@@ -55,7 +55,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if case ChannelEvent.inputClosed = event { connection?.endWaits() }
+    if case ChannelEvent.inputClosed = event { connection?.waits.end() }
     if let event = event as? RequestFault { fault = event.error }
     context.fireUserInboundEventTriggered(event)
   }

@@ -29,12 +29,16 @@ final class Connections: Sendable {
   let outgoing: Backlog
   /// The bytes of requests' bodies that are not complete.
   let incoming: Backlog
+  /// The bytes of large bodies that are complete, and of requests that are not answered yet.
+  let bodies: Backlog
 
   init(_ limits: APIServer.Limits) {
     self.limits = limits
     outgoing = Backlog(limits.outgoing, stallTime: limits.stallAllowance)
     incoming = Backlog(
       limits.incoming, stallTime: limits.stallAllowance, growthIsProgress: true)
+    // A request that waits does not stall.
+    bodies = Backlog(limits.incoming, stallTime: .seconds(1 << 40))
   }
 
   /// The number of open connections.
@@ -46,13 +50,13 @@ final class Connections: Sendable {
   /// The number of entries about open connections.
   var entryCount: Int {
     state.withLock { $0.open.count + $0.counts.count + $0.authenticated } + outgoing.entryCount
-      + incoming.entryCount
+      + incoming.entryCount + bodies.entryCount
   }
 
   /// The number of waits on behalf of clients.
   var waitCount: Int {
     let open = state.withLock { Array($0.open.values) }
-    return open.reduce(0) { $0 + $1.waitCount }
+    return open.reduce(0) { $0 + $1.waits.count }
   }
 
   /// Records that a connection was opened.
@@ -73,9 +77,9 @@ final class Connections: Sendable {
       }
       return (connection, state.mayWait, superfluous)
     }
-    superfluous?.endWaits()
+    superfluous?.waits.end()
     superfluous?.cutOff()
-    if !mayWait { connection.endWaits() }
+    if !mayWait { connection.waits.end() }
     return connection
   }
 
@@ -112,9 +116,10 @@ final class Connections: Sendable {
       if let workspace = connection.workspace { state.leave(workspace) }
       connection.workspace = nil
     }
-    outgoing.closed(connection)
-    incoming.closed(connection)
-    connection.endWaits()
+    outgoing.giveAll(of: connection)
+    incoming.giveAll(of: connection)
+    bodies.giveAll(of: connection)
+    connection.waits.end()
   }
 
   /// Returns the connection of a channel; one that is gone if the channel is closed.
@@ -122,7 +127,7 @@ final class Connections: Sendable {
     if let connection = state.withLock({ $0.open[ObjectIdentifier(channel)] }) { return connection }
     let connection = Connection(channel, number: 0)
     connection.noteClosed()
-    connection.endWaits()
+    connection.waits.end()
     return connection
   }
 
@@ -132,13 +137,13 @@ final class Connections: Sendable {
       state.mayWait = false
       return Array(state.open.values)
     }
-    for connection in open { connection.endWaits() }
+    for connection in open { connection.waits.end() }
   }
 
   /// Ends the waits of grants that have been revoked.
   func endRevokedWaits() {
     let open = state.withLock { Array($0.open.values) }
-    for connection in open { connection.endRevokedWaits() }
+    for connection in open { connection.waits.endRevoked() }
   }
 
   /// Cuts off all connections that are still open.
@@ -148,23 +153,17 @@ final class Connections: Sendable {
   }
 }
 
-/// A client's connection, for the waits on its behalf.
+/// A client's connection.
 final class Connection: Sendable {
   private struct State {
     var workspace: String?
-    var mayWait = true
     var isClosed = false
-    var lastTicket = 0
-    var waits: [Int: Wait] = [:]
-  }
-
-  private struct Wait: Sendable {
-    let grant: Grant
-    let end: @Sendable () -> Void
   }
 
   /// A number that increases with each connection that is opened.
   let number: Int
+  /// The waits on behalf of the client.
+  let waits = Waits()
   private let channel: any Channel
   private let state = Mutex(State())
 
@@ -189,48 +188,7 @@ final class Connection: Sendable {
 
   func cutOff() { channel.close(promise: nil) }
 
-  /// Whether the client is connected and the server is not about to end.
-  var mayWait: Bool { state.withLock(\.mayWait) }
-
   var isClosed: Bool { state.withLock(\.isClosed) }
 
   fileprivate func noteClosed() { state.withLock { $0.isClosed = true } }
-
-  /// The number of waits on behalf of the client.
-  var waitCount: Int { state.withLock(\.waits.count) }
-
-  /// Waits on behalf of the client. The wait is cancelled when the client hangs up, its token is
-  /// revoked, or the server ends.
-  func waiting<Value: Sendable>(
-    with grant: Grant, _ wait: @escaping @Sendable () async -> Value
-  ) async -> Value {
-    let task = Task { await wait() }
-    let ticket = state.withLock { state -> Int? in
-      guard state.mayWait, grant.isInForce else { return nil }
-      state.lastTicket += 1
-      state.waits[state.lastTicket] = Wait(grant: grant) { task.cancel() }
-      return state.lastTicket
-    }
-    if ticket == nil { task.cancel() }
-    defer { if let ticket { state.withLock { _ = $0.waits.removeValue(forKey: ticket) } } }
-    return await withTaskCancellationHandler {
-      await task.value
-    } onCancel: {
-      task.cancel()
-    }
-  }
-
-  func endWaits() {
-    let waits = state.withLock { state in
-      state.mayWait = false
-      defer { state.waits = [:] }
-      return Array(state.waits.values)
-    }
-    for wait in waits { wait.end() }
-  }
-
-  fileprivate func endRevokedWaits() {
-    let waits = state.withLock { state in state.waits.values.filter { !$0.grant.isInForce } }
-    for wait in waits { wait.end() }
-  }
 }

@@ -91,24 +91,12 @@ final class HTTP1Rules: ChannelDuplexHandler, RemovableChannelHandler {
       return .badRequest("HTTP/1.0 has no Transfer-Encoding")
     }
     guard isLocal, let host = hosts.first else { return nil }
-    let name = Self.name(ofHost: host)
-    guard isLoopback(address: name) || allowedHosts.contains(name) else {
+    guard isOwn(host: host, orOneOf: allowedHosts) else {
       return APIError(
         .forbidden, "forbidden",
         "Host \(host.prefix(100)) is none of this machine's names: see --allowed-host")
     }
     return nil
-  }
-
-  /// Returns the name or address of a `Host` field, in lower case, without brackets and port.
-  private static func name(ofHost host: String) -> String {
-    let host = host.lowercased()
-    if host.hasPrefix("["), let end = host.firstIndex(of: "]") {
-      return String(host[host.index(after: host.startIndex)..<end])
-    }
-    let name = host.split(separator: ":", omittingEmptySubsequences: false).first ?? ""
-    // A name may end in a dot: that of the root.
-    return String(name.hasSuffix(".") ? name.dropLast() : name)
   }
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {

@@ -19,6 +19,18 @@ enum JSONInput: Sendable {
     self = try parser.document()
   }
 
+  /// The value, to be written.
+  var json: JSON {
+    switch self {
+    case .null: .null
+    case .bool(let value): .bool(value)
+    case .number(let text): .number(text)
+    case .string(let value): .string(value)
+    case .array(let values): .array(values.map(\.json))
+    case .object(let members): .object(members.map { ($0.name, $0.value.json) })
+    }
+  }
+
   /// The value as text again, for comparison: equal values with the same order of names have equal
   /// texts.
   var text: String {

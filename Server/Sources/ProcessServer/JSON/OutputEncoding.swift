@@ -26,27 +26,28 @@ extension ByteBuffer {
   /// - Parameters:
   ///   - ending: The state of the process that the answer gives in addition.
   ///   - search: How the wait for a literal ended, if the request was one.
-  ///   - start: When the session began, since 1970: what its chunks' timestamps count from.
+  ///   - start: When the session began, since 1970: what its chunks' timestamps count from; nil if
+  ///     they have none.
   package mutating func writeJSON(
-    _ output: Output, _ ending: Ending, _ search: WaitResult? = nil, start: Duration
+    _ output: Output, _ ending: Ending, _ search: WaitResult? = nil, start: Duration?
   ) {
     let chunks = output.chunks
     reserveCapacity(minimumWritableBytes: Self.sizeOfJSON(of: output))
     writeStaticString(#"{"chunks":["#)
     for index in chunks.indices {
       if index > 0 { writeStaticString(",") }
-      writeJSON(chunks[index], start: start)
+      writeJSON(chunks[index], start: start ?? .zero)
     }
     writeStaticString(#"],"exit_code":"#)
     writeJSON(output.exitCode.map { Int($0) })
     writeStaticString(#","session_alive":"#)
-    writeJSON(output.isAlive)
+    writeJSON(output.isAlive && !ending.isLost)
     writeStaticString(#","truncated":"#)
     writeJSON(output.indexOfGap != nil)
     writeStaticString(#","lost_bytes":"#)
     writeJSON(output.lostBytes)
     writeStaticString(#","closed":"#)
-    writeJSON(output.isClosed)
+    writeJSON(output.isOver)
     writeStaticString(#","missed_chunks":"#)
     writeJSON(output.missedChunks)
     writeStaticString(#","missed_bytes":"#)
@@ -75,8 +76,14 @@ extension ByteBuffer {
     writeJSON(output.isCursorAhead)
     writeStaticString(#","forgotten":"#)
     writeJSON(ending.isForgotten)
+    if ending.isHostLost { writeStaticString(#","host_lost":true"#) }
+    if ending.isHolderLost { writeStaticString(#","holder_lost":true"#) }
     writeStaticString(#","wait_for":"#)
     writeString(search?.json.text ?? "null")
+    if let start {
+      writeStaticString(#","start_ms":"#)
+      writeJSON(start.sinceEpochInMilliseconds)
+    }
     writeStaticString("}")
   }
 
@@ -98,7 +105,7 @@ extension ByteBuffer {
       text.write(UInt(chunk.offset))
       if let timestamp = chunk.timestamp {
         text.write(#","time_ms":"#)
-        text.write(UInt(max(0, (start + timestamp) / .milliseconds(1))))
+        text.write(UInt((start + timestamp).sinceEpochInMilliseconds))
       }
       text.write("}")
       return text.count
@@ -122,6 +129,11 @@ extension ByteBuffer {
 
   /// An upper bound of the bytes around the data of a chunk, with three numbers of up to 20 digits.
   private static var chunkFrameSize: Int { 128 }
+}
+
+extension Duration {
+  /// A time since 1970, in whole milliseconds.
+  var sinceEpochInMilliseconds: Int { Int(max(0, self / .milliseconds(1))) }
 }
 
 extension WaitResult {

@@ -12,7 +12,12 @@ extension API {
     return try Fields(text.isEmpty ? .object([]) : JSONInput(parsing: text))
   }
 
-  private func body(of request: Request, context: APIContext) async throws -> [UInt8] {
+  /// Reads a request's body to its end. A large one counts until the request is answered: until
+  /// then, what was read of it may be kept.
+  ///
+  /// - Throws: ``APIError``: 413 for a body above the limit, 503 if too many bytes of other bodies
+  ///   are kept already.
+  func body(of request: Request, context: APIContext) async throws -> [UInt8] {
     let limit = configuration.limits.bodyBytes
     let tooLarge = APIError(
       .contentTooLarge, "body_too_large", "a request's body may have \(limit) bytes at most")
@@ -36,6 +41,13 @@ extension API {
       throw error
     } catch {
       throw APIError.badRequest("the request's body did not come to its end")
+    }
+    // It may have taken its time.
+    guard context.grant.isInForce else { throw APIError.revoked }
+    if text.count >= Self.leastCounted {
+      guard
+        connections.bodies.take(text.count, for: context.connection, in: context.workspace)
+      else { throw APIError.overloaded }
     }
     return text
   }

@@ -25,8 +25,7 @@ final class JobTable: Sendable {
     var isEmpty: Bool { jobs.isEmpty && starting == 0 && departing == 0 && labels.isEmpty }
 
     mutating func forgetLabels(of job: Job) {
-      if let name = job.order.name { labels[.name(Array(name.utf8))] = nil }
-      if let key = job.order.idempotencyKey { labels[.key(Array(key.utf8))] = nil }
+      for label in Label.of(job.order) { labels[label] = nil }
     }
   }
 
@@ -40,6 +39,12 @@ final class JobTable: Sendable {
       case .name: "name"
       case .key: "idempotency_key"
       }
+    }
+
+    /// The labels that an order gives its job.
+    static func of(_ order: Order) -> [Label] {
+      (order.name.map { [.name(Array($0.utf8))] } ?? [])
+        + (order.idempotencyKey.map { [.key(Array($0.utf8))] } ?? [])
     }
   }
 
@@ -64,17 +69,42 @@ final class JobTable: Sendable {
     }
   }
 
-  private let manager: ProcessManager
+  private let host: any JobHost
   private let configuration: APIServer.Configuration
   private let logger: Logger
+  private let fleet: Fleet?
   private let state = Mutex(State())
 
-  init(_ configuration: APIServer.Configuration, logger: Logger) {
+  init(
+    _ configuration: APIServer.Configuration, host: any JobHost, fleet: Fleet? = nil,
+    logger: Logger
+  ) {
     self.configuration = configuration
+    self.host = host
+    self.fleet = fleet
     self.logger = logger
-    manager = ProcessManager(
-      idleTimeout: configuration.idleTimeout, grace: configuration.limits.grace,
-      cgroups: configuration.controlGroups.cgroups)
+  }
+
+  /// Adds the jobs that an earlier server has left.
+  func adopt(_ jobs: [Job]) {
+    state.withLock { state in
+      for job in jobs {
+        state.jobs[job.id] = job
+        state.workspaces[job.workspace, default: Workspace()].jobs[job.id] = job
+        guard job.order.fingerprint != nil else { continue }
+        state.lastStart += 1
+        let start = Start(
+          number: state.lastStart, fingerprint: job.order.fingerprint, job: Task { job })
+        for label in Label.of(job.order) {
+          state.workspaces[job.workspace]?.labels[label] = start
+        }
+      }
+    }
+    for job in jobs {
+      logger.info("adopted", metadata: job.metadata)
+      logExit(of: job)
+      if !job.grant.isInForce, configuration.onRevoke == .end { delete(job) }
+    }
   }
 
   /// Starts a command for a grant's workspace. If the order has a name or a key, returns the job
@@ -85,9 +115,7 @@ final class JobTable: Sendable {
   ///   the server ends, 409 if the name or key belongs to another order; `LaunchError` if the
   ///   command cannot be started.
   func launch(_ order: Order, by grant: Grant) async throws -> (Job, isRepeated: Bool) {
-    let labels =
-      (order.name.map { [Label.name(Array($0.utf8))] } ?? [])
-      + (order.idempotencyKey.map { [Label.key(Array($0.utf8))] } ?? [])
+    let labels = Label.of(order)
     guard !labels.isEmpty else { return (try await start(order, by: grant), false) }
     let workspace = grant.workspace
     let (start, isRepeated) = try state.withLock { state throws(APIError) in
@@ -124,15 +152,14 @@ final class JobTable: Sendable {
 
   private func start(_ order: Order, by grant: Grant) async throws -> Job {
     let workspace = grant.workspace
+    guard grant.isInForce else { throw APIError.revoked }
     let evicted = try reserve(in: workspace)
     for job in evicted { evict(job) }
-    do throws(LaunchError) {
-      let session = try Self.makeSession(for: order, in: workspace)
-      var command = order.command
-      command.terminationGrace = configuration.limits.grace
-      let process = try await manager.launch(command, into: session)
-      let job = Job(
-        process, order: order, grant: grant, stdinCapacity: configuration.limits.stdinBytes)
+    do {
+      var order = order
+      order.command.terminationGrace = order.grace ?? configuration.limits.grace
+      let process = try await host.launch(order, as: randomID(), by: grant)
+      let job = Job(process, order: order, grant: grant)
       state.withLock { state in
         state.jobs[job.id] = job
         state.workspaces[workspace]?.jobs[job.id] = job
@@ -140,6 +167,10 @@ final class JobTable: Sendable {
       }
       logger.info("started", metadata: job.metadata)
       logExit(of: job)
+      await fleet?.replicate(job) { [weak self, logger] in
+        logger.error("another server has declared it lost", metadata: job.metadata)
+        self?.delete(job)
+      }
       // Its token may have been revoked since the request arrived.
       if !grant.isInForce, configuration.onRevoke == .end { delete(job) }
       return job
@@ -148,31 +179,17 @@ final class JobTable: Sendable {
         state.workspaces[workspace]?.starting -= 1
         if state.workspaces[workspace]?.isEmpty == true { state.workspaces[workspace] = nil }
       }
-      if case .hostClosed = error { throw APIError.shuttingDown }
       throw error
     }
   }
 
   private func logExit(of job: Job) {
     Task { [logger, process = job.process, metadata = job.metadata] in
-      guard let exit = try? await process.waitForExit() else { return }
+      guard let exit = await process.waitForExit(upTo: nil) else { return }
       var metadata = metadata
       metadata["exit_code"] = "\(exit.code)"
       if let signal = exit.signalName { metadata["signal"] = "\(signal)" }
       logger.info("exited", metadata: metadata)
-    }
-  }
-
-  /// Creates a session. Lack of memory for it is an error like any other of a launch.
-  private static func makeSession(
-    for order: Order, in workspace: String
-  ) throws(LaunchError) -> Session {
-    do throws(RingAllocationError) {
-      return try Session(
-        allocating: randomID(), workspaceID: workspace, headCapacity: order.headBytes,
-        timestamps: order.timestamps)
-    } catch {
-      throw .outOfResources(code: error.code)
     }
   }
 
@@ -196,7 +213,7 @@ final class JobTable: Sendable {
       }
       state.workspaces[name, default: workspace].starting += 1
       // A session's last activity is its end, or output that was written after that.
-      ended.sort { $0.session.lastActivity < $1.session.lastActivity }
+      ended.sort { $0.process.lastActivity < $1.process.lastActivity }
       var retained = ended.reduce(0) { $0 + $1.retainedBytes }
       var evicted: [Job] = []
       for job in ended {
@@ -210,7 +227,7 @@ final class JobTable: Sendable {
 
   private func evict(_ job: Job) {
     job.noteForgotten()
-    manager.forget(id: job.id)
+    host.forget(job.id)
     remove([job])
     logger.info("evicted: the workspace's ended sessions retain too much", metadata: job.metadata)
   }
@@ -227,16 +244,26 @@ final class JobTable: Sendable {
     return job
   }
 
+  /// Whether this server has a session.
+  func contains(_ id: String) -> Bool { state.withLock { $0.jobs[id] != nil } }
+
   /// Returns a workspace's jobs, the oldest first.
   func jobs(of workspace: String) -> [Job] {
     let jobs = state.withLock { $0.workspaces[workspace].map { Array($0.jobs.values) } ?? [] }
     return jobs.sorted { ($0.startedAt, $0.id) < ($1.startedAt, $1.id) }
   }
 
+  /// Ends a job's process, and all others of its group.
+  ///
+  /// - Parameter grace: The time between `SIGTERM` and `SIGKILL`; nil for the job's own.
+  func terminate(_ job: Job, grace: Duration? = nil) {
+    job.process.terminate(grace: grace ?? job.order.grace ?? configuration.limits.grace)
+  }
+
   /// Ends a job's process, and removes the job.
   func delete(_ job: Job) {
     job.noteForgotten()
-    manager.forget(id: job.id)
+    host.forget(job.id)
     remove([job])
     logger.info("deleted", metadata: job.metadata)
   }
@@ -245,12 +272,12 @@ final class JobTable: Sendable {
   func sweep() {
     for job in state.withLock({ Array($0.jobs.values) }) {
       if job.isHeld || (job.order.isKeptAlive && job.isActive) {
-        job.session.noteActivity()
+        job.process.noteActivity()
       }
     }
-    let swept = manager.sweep()
+    let swept = host.sweep()
     guard !swept.isEmpty else { return }
-    let jobs = state.withLock { state in swept.compactMap { state.jobs[$0.session.id] } }
+    let jobs = state.withLock { state in swept.compactMap { state.jobs[$0] } }
     remove(jobs)
     for job in jobs { logger.info("idle for too long", metadata: job.metadata) }
   }
@@ -272,8 +299,10 @@ final class JobTable: Sendable {
   var goneCount: Int { state.withLock(\.past.pastSessions) }
 
   /// Ends all processes, and refuses further starts. Returns when no process is left.
-  func shutDown() async {
-    for survivor in await manager.shutDown() {
+  ///
+  /// - Parameter isFailure: Whether the server ends because of an error.
+  func shutDown(isFailure: Bool = false) async {
+    for survivor in await host.shutDown(isFailure: isFailure) {
       logger.error("a process is left", metadata: ["processes": "\(survivor)"])
     }
   }
@@ -282,12 +311,13 @@ final class JobTable: Sendable {
     state.withLock { state in
       for job in jobs where state.jobs.removeValue(forKey: job.id) != nil {
         job.noteForgotten()
+        fleet?.forget(job)
         state.workspaces[job.workspace]?.jobs[job.id] = nil
         state.workspaces[job.workspace]?.forgetLabels(of: job)
         state.workspaces[job.workspace]?.departing += 1
         state.departing[ObjectIdentifier(job)] = job
         Task {
-          await job.waitUntilInactive()
+          await job.process.waitUntilInactive()
           self.state.withLock { state in
             state.departing[ObjectIdentifier(job)] = nil
             state.workspaces[job.workspace]?.departing -= 1
@@ -312,7 +342,7 @@ final class JobTable: Sendable {
   }
 
   var counts: Counts {
-    let processes = manager.count
+    let processes = host.count
     return state.withLock { state in
       Counts(
         jobs: state.jobs.count, processes: processes, departing: state.departing.count,

@@ -23,7 +23,8 @@ struct CommandArguments {
     let line = try CommandLine(fields, "command")
     var command = line.command
     command.workingDirectory = try fields.string("cwd").map { Command.Text($0) }
-    command.environment = .inherited(changing: try environment())
+    let environment = try environment()
+    command.environment = .inherited(changing: environment)
     if let user {
       command.user = user.user
       // The command's user may not have access to the server's own directory.
@@ -44,8 +45,11 @@ struct CommandArguments {
     if try fields.bool("tty") == true {
       command.terminal = TerminalSize(rows: UInt16(rows), columns: UInt16(columns))
     }
+    command.mergesStandardError = try fields.bool("merge_stderr") ?? false
     if try fields.bool("pipe_stdin") != false && withInput { command.input = .pipe }
-    var order = Order(line: line, command: command)
+    var order = Order(line: line, command: command, environment: environment)
+    // It holds the command's words as the client gave them, and as they are started.
+    order.size = 2 * fields.text.utf8.count
     order.headBytes = try fields.integer("head_bytes", in: 0...Session.maxBufferBytes) ?? 0
     order.timestamps = try fields.bool("timestamps") ?? false
     return order

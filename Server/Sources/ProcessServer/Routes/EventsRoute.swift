@@ -6,39 +6,31 @@ import Processes
 extension API {
   /// `GET /processes/{sid}/events?since=N`: the output as server-sent events, to its end.
   func events(request: Request, context: APIContext) async throws -> Response {
-    let job = try job(context)
-    let start: Cursor
-    if let last = request.headers[HTTPField.Name("Last-Event-ID")!] {
-      start = try Request.cursor(last[...], called: "Last-Event-ID")
-      // A client that has received the end event, and reconnects, is told not to.
-      if start.isBehindTheEnd(of: job.session) { return Response(status: .noContent) }
-    } else {
-      start = try request.start(in: job.session) ?? .start
+    let job = try await readable(context)
+    let last = try request.headers[HTTPField.Name("Last-Event-ID")!].map {
+      try Request.cursor($0[...], called: "Last-Event-ID")
     }
-    job.touch()
-    return Response(
-      status: .ok,
-      headers: [
-        .contentType: "text/event-stream", .cacheControl: "no-store",
-        // nginx would otherwise hold events back.
-        HTTPField.Name("X-Accel-Buffering")!: "no",
-      ],
-      body: ResponseBody { writer in
-        try await job.holding { try await send(job, since: start, to: &writer, context: context) }
-        try await writer.finish(nil)
-      })
+    if last == nil, request.asksForEnd { try await job.prepareToRead(since: nil) }
+    let start = try last ?? request.start(in: job.session) ?? .start
+    try await job.prepareToRead(since: start)
+    // A client that has received the end event, and reconnects, is told not to.
+    if let last, last.isBehindTheEnd(of: job.session) { return Response(status: .noContent) }
+    return .events { writer in
+      try await job.holding { try await send(job, since: start, to: &writer, context: context) }
+    }
   }
 
   private func send(
-    _ job: Job, since start: Cursor, to writer: inout any ResponseBodyWriter, context: APIContext
+    _ job: any ReadableSession, since start: Cursor, to writer: inout any ResponseBodyWriter,
+    context: APIContext
   ) async throws {
     var position = Position(cursor: start)
     try await writer.write(ByteBuffer(string: "retry: 1000\n\n"))
-    while !position.isAtEnd, context.connection.mayWait {
+    while !position.isAtEnd, context.client.waits.mayWait {
       // The output that was read is released before the client takes its time.
       guard let events = await next(of: job, at: &position, context: context) else {
         // There is no room now; there may be later. The reader is slow then, and may find a gap.
-        await context.connection.waiting(with: context.grant) {
+        await context.client.waiting {
           try? await Task.sleep(for: .milliseconds(100))
         }
         continue
@@ -57,12 +49,18 @@ extension API {
 
   /// Waits for the next output to send. Returns nil if there is no room for it.
   private func next(
-    of job: Job, at position: inout Position, context: APIContext
+    of job: any ReadableSession, at position: inout Position, context: APIContext
   ) async -> ByteBuffer? {
     let cursor = position.cursor
     let heartbeat = configuration.limits.heartbeat
-    let news = await context.connection.waiting(with: context.grant) {
-      await job.session.output(since: cursor, maxBytes: Self.eventBytes, waitingUpTo: heartbeat)
+    let (session, news) = await context.client.waiting {
+      await job.reading { session in
+        let news = await session.output(
+          since: cursor, maxBytes: Self.eventBytes, waitingUpTo: heartbeat)
+        return (session, news)
+      } isOfForgotten: {
+        $0.1.isForgotten && !$0.1.isClosed && $0.1.chunks.isEmpty
+      }
     }
     var events = ByteBuffer()
     let isLost = news.isForgotten && !news.isClosed && news.chunks.isEmpty
@@ -72,7 +70,7 @@ extension API {
       events.writeEvent("error", error.json)
       return events
     }
-    let output = news.shortened { job.session.output(since: cursor, maxBytes: $0) }
+    let output = news.shortened { session.output(since: cursor, maxBytes: $0) }
     let expected = output.sizeOfEvents
     guard expected < Self.leastCounted || take(expected, context) else { return nil }
     let beginning = ContinuousClock.now
@@ -90,30 +88,31 @@ extension API {
         ], id: "\(next.seq)")
     }
     let gapIndex = output.indexOfGap
-    events.writeEvents(output.chunks[..<(gapIndex ?? 0)], of: job.session)
+    events.writeEvents(output.chunks[..<(gapIndex ?? 0)], start: job.startOfTimestamps ?? .zero)
     if gapIndex != nil { events.writeGap(output) }
-    events.writeEvents(output.chunks[(gapIndex ?? 0)...], of: job.session)
+    events.writeEvents(output.chunks[(gapIndex ?? 0)...], start: job.startOfTimestamps ?? .zero)
     // The exit is sent once, and again if it is set again; the end event includes it as well.
-    if !output.hasMore, let code = output.exitCode {
+    if !output.hasMore, !output.isAlive || output.isOver {
       let ending = await job.ending(for: output)
-      let exit: JSON = .object([("exit_code", .int(Int(code)))] + ending.members)
-      if position.exitTold != code {
+      if let code = output.exitCode, position.exitTold != code {
         position.exitTold = code
-        events.writeEvent("exit", exit)
-      }
-      if output.isClosed {
         events.writeEvent(
-          "end",
-          [
-            "lost_bytes": .int(output.lostBytes), "dropped_bytes": .int(ending.droppedBytes),
-            "forgotten": .bool(ending.isForgotten),
-          ], id: output.cursor.description)
+          "exit", .object([("exit_code", .int(Int(code)))] + ending.members))
+      }
+      if output.isOver {
+        let end: [(name: String, value: JSON)] = [
+          ("lost_bytes", .int(output.lostBytes)), ("dropped_bytes", .int(ending.droppedBytes)),
+          ("forgotten", .bool(ending.isForgotten)),
+        ]
+        events.writeEvent(
+          "end", .object(end + ending.losses),
+          id: output.cursor.description)
       }
     }
     if events.readableBytes == 0 { events.writeStaticString(": heartbeat\n\n") }
     if expected >= Self.leastCounted { adjust(expected, to: events.readableBytes, context) }
     position.cursor = output.cursor
-    position.isAtEnd = output.isClosed && !output.hasMore
+    position.isAtEnd = output.isOver && !output.hasMore
     metrics.polled(output)
     metrics.worked(on: .events, for: .now - beginning)
     return events
@@ -121,6 +120,27 @@ extension API {
 
   /// The number of bytes of output in one write.
   private static var eventBytes: Int { 64 << 10 }
+}
+
+extension Response {
+  /// Returns a response of server-sent events.
+  ///
+  /// - Parameter write: Writes the events; the stream ends when it returns.
+  static func events(
+    _ write: @escaping @Sendable (inout any ResponseBodyWriter) async throws -> Void
+  ) -> Response {
+    Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream", .cacheControl: "no-store",
+        // nginx would otherwise hold events back.
+        HTTPField.Name("X-Accel-Buffering")!: "no",
+      ],
+      body: ResponseBody { writer in
+        try await write(&writer)
+        try await writer.finish(nil)
+      })
+  }
 }
 
 extension Output {
@@ -144,7 +164,7 @@ extension Output {
 
 extension Cursor {
   /// Whether a reader has received a session's last chunk, and knows that it is closed.
-  fileprivate func isBehindTheEnd(of session: Session) -> Bool {
+  fileprivate func isBehindTheEnd(of session: SessionReader) -> Bool {
     let output = session.output(since: self)
     return output.isComplete && output.chunks.isEmpty && output.missedChunks == 0
       && output.cursor.description == description
@@ -157,10 +177,10 @@ extension ByteBuffer {
     writeString("event: \(name)\ndata: \(data.text)\n\n")
   }
 
-  fileprivate mutating func writeEvents(_ chunks: Slice<Chunks>, of session: Session) {
+  fileprivate mutating func writeEvents(_ chunks: Slice<Chunks>, start: Duration) {
     for chunk in chunks {
       writeString("id: \(chunk.seq)\nevent: chunk\ndata: ")
-      writeJSON(chunk, start: session.start)
+      writeJSON(chunk, start: start)
       writeStaticString("\n\n")
     }
   }

@@ -50,8 +50,11 @@ struct Literal: Sendable {
     guard text == nil || data == nil else {
       throw arguments.error("data_b64", "excludes text")
     }
+    guard let bytes = data ?? text else {
+      throw APIError.badRequest("\(arguments.name("text")) or data_b64 is missing")
+    }
+    self.bytes = bytes
     let field = data == nil ? "text" : "data_b64"
-    bytes = try arguments.require(field, data ?? text)
     guard 1...Self.lengthLimit ~= bytes.count else {
       throw arguments.error(field, "has \(bytes.count) bytes: \(Self.lengths)")
     }

@@ -8,7 +8,18 @@ extension API {
   /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&wait_for=L][&max_bytes=B][&format=F]…`.
   func output(request: Request, context: APIContext) async throws -> Response {
     let start = ContinuousClock.now
-    let job = try job(context)
+    let acknowledges = try request.integer("acknowledge", in: 0...1) == 1
+    // The command waits for it where it runs.
+    if acknowledges,
+      let answer = try await answerOfOwner(
+        to: request, upTo: configuration.limits.waitTime + .seconds(30), context: context)
+    {
+      return answer
+    }
+    let job = try await readable(context)
+    if acknowledges { try acknowledge(request, of: job) }
+    // A copy must be up to date for what is said of its end.
+    if request.asksForEnd { try await job.prepareToRead(since: nil) }
     let cursor = try request.start(in: job.session) ?? .start
     let wait = try request.integer("wait_ms", in: 0...(.max)) ?? 0
     let maxBytes = try request.integer("max_bytes", in: 1...(.max))
@@ -16,16 +27,29 @@ extension API {
     let literal = try Literal(request)
     let (output, search, waited) = try await read(
       job, since: cursor, maxBytes: maxBytes, waitingFor: literal, upTo: .milliseconds(wait),
-      context)
+      for: context.client)
     let ending = await job.ending(for: output)
     let expected = ByteBuffer.sizeOfJSON(of: output)
     let isCounted = expected >= Self.leastCounted
     guard !isCounted || take(expected, context) else { throw APIError.overloaded }
-    let response = format.response(of: output, ending, search, start: job.session.start)
+    let response = format.response(of: output, ending, search, start: job.startOfTimestamps)
     if isCounted { adjust(expected, to: response.body.contentLength ?? 0, context) }
     metrics.polled(output)
     metrics.worked(on: .output, for: .now - start - waited)
     return response
+  }
+
+  /// Records that a job's lossless reader has all of the output up to `since`.
+  private func acknowledge(_ request: Request, of session: any ReadableSession) throws {
+    guard let job = session as? Job, job.order.losslessTime != nil else {
+      throw APIError(
+        .conflict, "not_lossless",
+        "this process waits for no reader: it was started without lossless_ms")
+    }
+    guard let cursor = try request.cursor("since"), job.process.acknowledge(cursor) else {
+      throw APIError.badRequest(
+        "acknowledge=1 takes a since that is 0, or the cursor of an answer about this session")
+    }
   }
 
   /// Reads a job's output, after a wait if one is needed: for a literal, or else for any news.
@@ -33,10 +57,10 @@ extension API {
   /// - Returns: All that was due after the cursor when the wait was over, how a wait for a literal
   ///   ended, and how long the wait took.
   func read(
-    _ job: Job, since cursor: Cursor, maxBytes: Int?, waitingFor literal: Literal?,
-    upTo limit: Duration, _ context: APIContext
+    _ job: any ReadableSession, since cursor: Cursor, maxBytes: Int?, waitingFor literal: Literal?,
+    upTo limit: Duration, for client: Client
   ) async throws -> (output: Output, search: WaitResult?, waited: Duration) {
-    job.touch()
+    try await job.prepareToRead(since: cursor)
     if literal == nil {
       let output = job.session.output(since: cursor, maxBytes: maxBytes)
       if limit == .zero || output.hasNews { return (output, nil, .zero) }
@@ -44,18 +68,24 @@ extension API {
     let limit = min(limit, configuration.limits.waitTime)
     let beginning = ContinuousClock.now
     let (output, search) = await job.holding {
-      await context.connection.waiting(with: context.grant) { () -> (Output, WaitResult?) in
-        guard let literal else {
-          let output = await job.session.output(
-            since: cursor, maxBytes: maxBytes, waitingUpTo: limit)
-          return (output, nil)
+      await client.waiting { () -> (Output, WaitResult?) in
+        let deadline = beginning + limit
+        return await job.reading { session in
+          let limit = max(deadline - .now, .zero)
+          guard let literal else {
+            let output = await session.output(
+              since: cursor, maxBytes: maxBytes, waitingUpTo: limit)
+            return (output, nil)
+          }
+          let search = await session.wait(
+            for: literal.bytes, of: literal.stream, since: cursor, upTo: limit)
+          return (session.output(since: cursor, maxBytes: maxBytes), search)
+        } isOfForgotten: {
+          $0.0.isForgotten && !$0.0.isClosed
         }
-        let search = await job.session.wait(
-          for: literal.bytes, of: literal.stream, since: cursor, upTo: limit)
-        return (job.session.output(since: cursor, maxBytes: maxBytes), search)
       }
     }
-    guard context.grant.isInForce else { throw APIError.revoked }
+    guard client.grant.isInForce else { throw APIError.revoked }
     // The session was deleted meanwhile, and has not ended.
     if output.isForgotten && !output.isClosed { throw APIError.sessionNotFound(job.id) }
     return (output, search, .now - beginning)
@@ -109,7 +139,7 @@ private enum OutputFormat {
   }
 
   func response(
-    of output: Output, _ ending: Ending, _ search: WaitResult?, start: Duration
+    of output: Output, _ ending: Ending, _ search: WaitResult?, start: Duration?
   ) -> Response {
     var body = ByteBuffer()
     if self == .json {
@@ -118,6 +148,10 @@ private enum OutputFormat {
     }
     let (beforeGap, rest) = output.payloads
     write(beforeGap, to: &body)
+    if self == .plainText, !rest.isEmpty, let last = body.readableBytesView.last, last != 0x0a {
+      // Else the beginning of one line and the end of another would be one.
+      body.writeStaticString("\n")
+    }
     let gap = output.indexOfGap.map { _ in body.readableBytes }
     write(rest, to: &body)
     var headers: HTTPFields = [
@@ -136,18 +170,21 @@ private enum OutputFormat {
     set("Lost-Bytes", "\(output.lostBytes)")
     set("Dropped-Bytes", "\(ending.droppedBytes)")
     set("Has-More", "\(output.hasMore)")
-    set("Session-Alive", "\(output.isAlive)")
-    set("Closed", "\(output.isClosed)")
+    set("Session-Alive", "\(output.isAlive && !ending.isLost)")
+    set("Closed", "\(output.isOver)")
     set("Exit-Code", output.exitCode.map { "\($0)" })
     set("Signal", ending.signal)
     set("Timed-Out", "\(ending.hasTimedOut)")
     set("OOM-Killed", ending.wasOOMKilled.map { "\($0)" })
-    set("User-Seconds", ending.usage.map { ResourceUsage.seconds($0.userTime) })
-    set("System-Seconds", ending.usage.map { ResourceUsage.seconds($0.systemTime) })
-    set("Max-RSS-Bytes", ending.usage.map { "\($0.peakResidentBytes)" })
+    set("User-Seconds", ending.usage?.userSeconds)
+    set("System-Seconds", ending.usage?.systemSeconds)
+    set("Max-RSS-Bytes", ending.usage.map { "\($0.maxRSSBytes)" })
     set("Foreign-Cursor", "\(output.isCursorForeign)")
     set("Cursor-Ahead", "\(output.isCursorAhead)")
     set("Forgotten", "\(ending.isForgotten)")
+    set("Start-Ms", start.map { "\($0.sinceEpochInMilliseconds)" })
+    set("Host-Lost", ending.isHostLost ? "true" : nil)
+    set("Holder-Lost", ending.isHolderLost ? "true" : nil)
     set("Wait-For", search?.outcomeName)
     set("Wait-For-Offset", search?.match.map { "\($0.lowerBound)" })
     set("Wait-For-End-Offset", search?.match.map { "\($0.upperBound)" })
@@ -169,29 +206,38 @@ private enum OutputFormat {
 extension Output {
   /// Whether it is known without another check that there is nothing to wait for.
   fileprivate var hasNews: Bool {
-    !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isCursorForeign || isClosed
+    !chunks.isEmpty || missedChunks > 0 || hasMore || isCursorAhead || isCursorForeign || isOver
   }
 }
 
 extension Request {
   /// Returns the position at which a reader wants to begin: `since`, or near the end by
-  /// `tail_bytes` or `from=now`; nil if the query gives none.
+  /// `tail_bytes` or `from=now`; nil if the query gives none. Of `since` and `tail_bytes` it is the
+  /// later one, so that a reader that fell behind may go on with the newest.
   ///
-  /// - Throws: ``APIError`` with 400 for any other value, and for more than one of them.
-  func start(in session: Session) throws -> Cursor? {
+  /// - Throws: ``APIError`` with 400 for any other value, and for `from` with one of the others.
+  func start(in session: SessionReader) throws -> Cursor? {
     let since = try cursor("since")
     let tail = try integer("tail_bytes", in: 0...(.max))
     let from = uri.queryParameters["from"]
     guard from == nil || from == "now" else {
       throw APIError.badRequest("from=\((from ?? "").prefix(40)): must be now")
     }
-    let count = (since == nil ? 0 : 1) + (tail == nil ? 0 : 1) + (from == nil ? 0 : 1)
-    guard count <= 1 else {
-      throw APIError.badRequest("since, tail_bytes and from exclude each other")
+    guard from == nil || since == nil && tail == nil else {
+      throw APIError.badRequest("from excludes since and tail_bytes")
     }
-    if let tail { return session.cursor(before: tail) }
     if from != nil { return session.cursor(before: 0) }
-    return since
+    guard let tail else { return since }
+    let newest = session.cursor(before: tail)
+    guard let since else { return newest }
+    // A reader must be told that its cursor is of another session.
+    let isForeign = session.output(since: since, maxBytes: 1).isCursorForeign
+    return isForeign || since.seq >= newest.seq ? since : newest
+  }
+
+  /// Whether the position that the query gives is near the end.
+  var asksForEnd: Bool {
+    uri.queryParameters["tail_bytes"] != nil || uri.queryParameters["from"] != nil
   }
 
   /// Returns a position of the query: a seq, or the cursor of an earlier answer.
@@ -209,7 +255,7 @@ extension Request {
   }
 }
 
-extension Session {
+extension SessionReader {
   /// Returns the position before the chunk in which the last bytes begin.
   fileprivate func cursor(before bytes: Int) -> Cursor {
     if bytes == 0 { return output(since: Cursor(seq: .max)).cursor }

@@ -28,9 +28,9 @@ extension API {
   func callTool(request: Request, context: APIContext) async throws -> Response {
     let name = context.pathParameters["name"] ?? ""
     guard name == configuration.environmentName else {
-      throw APIError(
-        .notFound, "env_not_found",
-        "there is no environment \(name.prefix(64)); see POST /api/sdk/envs/list")
+      return try await pass(
+        request, toServer: name, upTo: configuration.limits.shellTime + .seconds(60),
+        context: context)
     }
     let body = try await fields(of: request, context: context)
     let tool = try body.require("tool", body.string("tool"))
@@ -51,28 +51,17 @@ extension API {
           "there is no tool \(tool.prefix(64)); see POST /api/sdk/envs/list")
       }
     } catch LaunchError.limitsUnavailable(let reason) {
-      throw APIError(
-        .badRequest, "limits_unavailable",
-        "max_memory_bytes and max_processes take a control group (--cgroups): \(reason)")
+      throw APIError.limitsUnavailable(reason)
     } catch let error as LaunchError {
-      return Response(json: ["isError": true, "content": [text(error.description)]])
+      return Response(
+        json: [
+          "isError": true, "content": [text(error.description)], "code": .string(error.code),
+        ])
     }
   }
 
   private func execute(_ arguments: Fields, grant: Grant) async throws -> Response {
-    let start = ContinuousClock.now
-    var order = try CommandArguments(arguments, user: configuration.commandUser).order(
-      withInput: true, linger: nil)
-    order.command.timeLimit = try arguments.integer("timeout_ms", in: 1...(.max))
-      .map { .milliseconds($0) }
-    order.isKeptAlive = try arguments.bool("keep_alive") ?? false
-    order.name = try label(arguments, "name")
-    order.idempotencyKey = try label(arguments, "idempotency_key")
-    if order.name != nil || order.idempotencyKey != nil {
-      order.fingerprint = SHA256Digest(of: arguments.text.utf8)
-    }
-    let (job, isRepeated) = try await jobs.launch(order, by: grant)
-    metrics.worked(on: .launch, for: .now - start)
+    let (job, isRepeated) = try await start(arguments, by: grant)
     var result: [(name: String, value: JSON)] = [("session_id", .string(job.id))]
     if isRepeated { result.append(("is_repeated", true)) }
     return Response(
@@ -81,6 +70,43 @@ extension API {
         "structuredContent": .object(result),
       ])
   }
+
+  /// Starts a command as the arguments of `exec_command` say.
+  ///
+  /// - Returns: The command's job, and whether it existed before.
+  /// - Throws: What ``JobTable/launch(_:by:)`` throws, and ``APIError`` with 400 for an argument
+  ///   that is not valid.
+  func start(_ arguments: Fields, by grant: Grant) async throws -> (Job, isRepeated: Bool) {
+    let start = ContinuousClock.now
+    var order = try CommandArguments(arguments, user: configuration.commandUser).order(
+      withInput: true, linger: nil)
+    order.command.timeLimit = try arguments.integer("timeout_ms", in: 1...(.max))
+      .map { .milliseconds($0) }
+    if let signal = try arguments.signal("timeout_signal") {
+      guard order.command.timeLimit != nil else {
+        throw arguments.error("timeout_signal", "says more about timeout_ms, which is missing")
+      }
+      order.command.timeLimitSignal = signal
+    }
+    order.grace = try arguments.integer("grace_ms", in: Self.graces).map { .milliseconds($0) }
+    order.losslessTime = try arguments.integer("lossless_ms", in: Self.losslessTimes)
+      .map { .milliseconds($0) }
+    order.isKeptAlive = try arguments.bool("keep_alive") ?? false
+    order.name = try label(arguments, "name")
+    order.idempotencyKey = try label(arguments, "idempotency_key")
+    if order.name != nil || order.idempotencyKey != nil {
+      order.fingerprint = SHA256Digest(of: arguments.text.utf8)
+    }
+    let launched = try await jobs.launch(order, by: grant)
+    metrics.worked(on: .launch, for: .now - start)
+    return launched
+  }
+
+  /// The times that a client may give between the first signal and `SIGKILL`, in milliseconds.
+  static var graces: ClosedRange<Int> { 0...(1 << 40) }
+  /// The times for which a command may wait for a sign of its lossless reader, in milliseconds: a
+  /// client that is gone must not hold up its command for long.
+  static var losslessTimes: ClosedRange<Int> { 1...600_000 }
 
   /// A text by which a client can find a session again.
   private func label(_ arguments: Fields, _ field: String) throws(APIError) -> String? {
@@ -106,13 +132,15 @@ extension API {
     defer { if !leavesBackground { jobs.delete(job) } }
     // Ends when the process has ended, or when no client waits for it any more.
     await job.holding {
-      await context.connection.waiting(with: context.grant) {
-        _ = try? await job.process.waitUntilClosed()
+      await context.client.waiting {
+        await job.process.waitUntilClosed()
       }
     }
+    if job.process.isLeft { throw APIError.shuttingDown }
     let isOver = job.session.isClosed
     if !isOver { job.process.terminate(grace: configuration.limits.grace) }
-    _ = try? await job.process.waitUntilClosed()
+    await job.process.waitUntilClosed()
+    if job.process.isLeft { throw APIError.shuttingDown }
     if isOver, !endsBackground, !job.hasTimedOut {
       // A process that has just ended counts until the system has noticed.
       for _ in 0..<10 where job.isActive { try? await Task.sleep(for: .milliseconds(10)) }
@@ -152,14 +180,14 @@ extension API {
   private func wait(_ arguments: Fields, context: APIContext) async throws -> Response {
     let start = ContinuousClock.now
     let id = try arguments.require("session_id", arguments.string("session_id"))
-    let job = try jobs.job(id, of: context.workspace)
+    let job = try await readable(id, of: context.workspace)
     let literal = try Literal(arguments)
     let cursor = try cursor(arguments, "since") ?? .start
     let wait = try arguments.integer("wait_ms", in: 0...(.max)) ?? 30_000
     let maxBytes = try arguments.integer("max_bytes", in: 1...(.max))
     let (output, search, waited) = try await read(
       job, since: cursor, maxBytes: maxBytes, waitingFor: literal, upTo: .milliseconds(wait),
-      context)
+      for: context.client)
     let ending = await job.ending(for: output)
     // The text takes up to six letters for a byte, and the base64 less than two.
     let expected = ByteBuffer.sizeOfJSON(of: output) + output.chunks.payload.count * 6
@@ -168,7 +196,7 @@ extension API {
     let content: JSON = [text(search?.outcomeName ?? ""), text(output.markedText)]
     var body = ByteBuffer(
       string: #"{"isError":false,"content":\#(content.text),"structuredContent":"#)
-    body.writeJSON(output, ending, search, start: job.session.start)
+    body.writeJSON(output, ending, search, start: job.startOfTimestamps)
     body.writeStaticString("}")
     if isCounted { adjust(expected, to: body.readableBytes, context) }
     metrics.polled(output)
@@ -177,7 +205,7 @@ extension API {
   }
 
   /// A position in a tool's arguments: a seq, or the cursor of an earlier answer.
-  private func cursor(_ arguments: Fields, _ field: String) throws -> Cursor? {
+  func cursor(_ arguments: Fields, _ field: String) throws -> Cursor? {
     switch arguments[field] {
     case nil: nil
     case .number?: try arguments.integer(field, in: .min ... .max).map { Cursor(seq: $0) }
@@ -186,7 +214,7 @@ extension API {
     }
   }
 
-  private func text(_ text: String) -> JSON { ["type": "text", "text": .string(text)] }
+  func text(_ text: String) -> JSON { ["type": "text", "text": .string(text)] }
 }
 
 extension Output {
@@ -208,6 +236,31 @@ extension Output {
       "output_at": .int(payloads.beforeGap.description.utf8.count), "stdout_at": count(.stdout),
       "stderr_at": count(.stderr),
     ]
+  }
+}
+
+extension LaunchError {
+  /// Why a command cannot be started, for programs; part of the API.
+  fileprivate var code: String {
+    switch self {
+    case .executableNotFound: "executable_not_found"
+    case .notExecutable: "not_executable"
+    case .invalidCommand: "invalid_command"
+    case .badWorkingDirectory: "bad_working_directory"
+    case .outOfResources: "out_of_resources"
+    case .limitsUnavailable, .hostClosed, .sessionInUse, .tooManySessions, .idTaken, .cancelled,
+      .other:
+      "launch_failed"
+    }
+  }
+}
+
+extension APIError {
+  /// The system cannot limit memory or the number of processes.
+  static func limitsUnavailable(_ reason: some CustomStringConvertible) -> APIError {
+    APIError(
+      .badRequest, "limits_unavailable",
+      "max_memory_bytes and max_processes take a control group (--cgroups): \(reason)")
   }
 }
 

@@ -24,13 +24,18 @@ public import ServiceLifecycle
 /// Ends when its task is cancelled or, preferably, its service group is shut down gracefully: then
 /// it accepts no more connections, ends all processes, and answers the requests that still wait.
 public final class APIServer: Service {
+  /// The version of the server and its commands.
+  public static let version = "0.1.0"
+
   /// The configuration of the server.
   public let configuration: Configuration
   private let logger: Logger
   private let access: Access
+  private let fleet: Fleet?
+  private let holders: HolderHost?
   let jobs: JobTable
   let connections: Connections
-  private let metrics = Metrics()
+  private let metrics: Metrics
   private let onRunning: @Sendable (Int) async -> Void
 
   /// Creates a server that does not listen yet.
@@ -40,17 +45,29 @@ public final class APIServer: Service {
   ///   - logger: Gets a line for each process that starts or is deleted, but never output or a
   ///     token.
   ///   - onRunning: Called when the server listens, with the port, or 0 if it has none.
-  /// - Throws: ``TokenError`` if the tokens cannot be read.
+  /// - Throws: ``TokenError`` if the tokens cannot be read; ``StateDirectoryError`` if the
+  ///   directory of ``Configuration/holders`` cannot be used; an error of NIOSSL if the fleet's
+  ///   Redis is to be reached by TLS, and that cannot be set up.
   public init(
     _ configuration: Configuration, logger: Logger,
     onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
-  ) throws(TokenError) {
+  ) throws {
     self.configuration = configuration
     self.logger = logger
     self.onRunning = onRunning
     access = try Access(configuration.tokens)
-    jobs = JobTable(configuration, logger: logger)
+    fleet = try configuration.fleet.map {
+      try Fleet(
+        $0, name: configuration.environmentName, idleTimeout: configuration.idleTimeout,
+        logger: logger)
+    }
+    holders = try configuration.holders.map {
+      try HolderHost($0, configuration, logger: logger)
+    }
+    jobs = JobTable(
+      configuration, host: holders ?? OwnHost(configuration), fleet: fleet, logger: logger)
     connections = Connections(configuration.limits)
+    metrics = Metrics(report: MetricsReport(to: configuration.metricsFactory))
   }
 
   /// Reads the file of tokens again.
@@ -70,42 +87,58 @@ public final class APIServer: Service {
   ///
   /// - Throws: An error if the server cannot listen on the address.
   public func run() async throws {
+    // Each session is there for the first request.
+    if let holders { jobs.adopt(await holders.adopt(access)) }
+    let (listening, listens) = AsyncStream<Void>.makeStream()
+    // The others must not send requests before this server takes them.
+    let member = Task { [fleet] in
+      for await _ in listening { break }
+      await fleet?.run()
+    }
+    defer { member.cancel() }
     do {
       try await withGracefulShutdownHandler {
-        try await serve()
-      } onGracefulShutdown: { [jobs, connections, limits = configuration.limits] in
+        try await serve { listens.yield() }
+      } onGracefulShutdown: { [jobs, fleet, connections, limits = configuration.limits] in
         // The end of a process answers the clients that wait for it; other waiting clients are
         // answered after that. A client that does not take its answer, or is in the middle of a
         // request, does not delay the end for long.
         Task {
           await jobs.shutDown()
+          await fleet?.end()
           connections.endWaits()
           try await Task.sleep(for: limits.farewell)
           connections.cutOff()
         }
       }
     } catch {
-      await jobs.shutDown()
+      // Such as a port that is in use: no reason to end what survives a crash.
+      await jobs.shutDown(isFailure: true)
+      await fleet?.end()
       throw error
     }
     await jobs.shutDown()
+    await fleet?.end()
   }
 
   /// Listens on all configured addresses, the socket first.
-  private func serve() async throws {
-    let server = Responder(
-      API(
-        configuration: configuration, access: access,
-        failedLogins: FailedLogins(
-          burst: configuration.limits.failedLogins,
-          interval: configuration.limits.failedLoginInterval),
-        jobs: jobs, connections: connections, metrics: metrics, logger: logger))
-    let sweeper = Sweeper(
-      jobs: jobs, connections: connections, metrics: metrics, idleTimeout: configuration.idleTimeout
-    )
+  ///
+  /// - Parameter onListening: Called when the server listens on its port, if it has one.
+  private func serve(onListening: @escaping @Sendable () -> Void) async throws {
+    let api = API(
+      configuration: configuration, access: access,
+      failedLogins: FailedLogins(
+        burst: configuration.limits.failedLogins,
+        interval: configuration.limits.failedLoginInterval),
+      jobs: jobs, fleet: fleet, connections: connections, metrics: metrics, logger: logger)
+    let server = Responder(api)
+    let sweeper = Sweeper(api: api)
     let tcp = application(
       server, at: .hostname(configuration.host, port: configuration.port), services: [sweeper]
-    ) { [onRunning] in await onRunning($0.localAddress?.port ?? 0) }
+    ) { [onRunning] in
+      onListening()
+      await onRunning($0.localAddress?.port ?? 0)
+    }
     guard let path = configuration.unixPath else { return try await tcp.run() }
 
     let socket = UnixSocket(path: path)
@@ -145,8 +178,10 @@ public final class APIServer: Service {
   ) -> some ApplicationProtocol {
     Application(
       responder: responder,
-      server: HTTPServerBuilder { [configuration, connections] responder in
-        APIChannel(responder: responder, configuration: configuration, connections: connections)
+      server: HTTPServerBuilder { [configuration, connections] httpResponder in
+        APIChannel(
+          responder: httpResponder, configuration: configuration, connections: connections,
+          routes: responder.routes)
       },
       configuration: ApplicationConfiguration(address: address), services: services,
       onServerRunning: onRunning, logger: logger)

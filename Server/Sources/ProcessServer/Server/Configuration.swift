@@ -1,3 +1,5 @@
+public import CoreMetrics
+
 extension APIServer {
   /// The configuration of a server.
   public struct Configuration: Sendable {
@@ -30,13 +32,24 @@ extension APIServer {
     public var controlGroups = ControlGroups.none
     /// What happens to the processes that a token started when the token is revoked.
     public var onRevoke = RevocationPolicy.keep
-    /// The name of the only environment.
+    /// The name of this server's environment: in a fleet, one that no other server of it has.
     public var environmentName = "local"
+    /// How sessions survive the server; nil if they end with it.
+    public var holders: HolderSettings?
+    /// The fleet that this server is a member of; nil for none.
+    public var fleet: FleetMembership?
     /// Bounds on what clients can do.
     public var limits = Limits()
 
     /// The number of log lines that could not be written, for the metrics.
     public var droppedLogLines: @Sendable () -> Int = { 0 }
+
+    /// Receives the metrics, besides `GET /metrics`: the program's backend for swift-metrics,
+    /// which does nothing until the program bootstraps another.
+    public var metricsFactory: any MetricsFactory = MetricsSystem.factory
+    /// Receives a record of each request when its response is written; nil for no access log. It is
+    /// called on an event loop, and must not block.
+    public var accessLog: (@Sendable (AccessRecord) -> Void)?
 
     /// Creates a configuration with the defaults.
     public init(tokens: TokenSource) { self.tokens = tokens }

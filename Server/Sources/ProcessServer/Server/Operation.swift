@@ -81,7 +81,11 @@ enum Schema {
       ("seq", integer(1...(.max))), ("offset", count), ("time_ms", count),
     ], required: ["stream", "data_b64", "seq", "offset"])
 
-  static let output = object([
+  static let output = object(
+    outputFields + [("start_ms", count), ("host_lost", boolean), ("holder_lost", boolean)],
+    required: outputFields.map(\.name))
+
+  private static let outputFields: [(name: String, value: JSON)] = [
     ("chunks", array(chunk)), ("exit_code", nullable("integer")), ("session_alive", boolean),
     ("truncated", boolean), ("lost_bytes", count), ("closed", boolean), ("missed_chunks", count),
     ("missed_bytes", nullable("integer")), ("gap_index", nullable("integer")),
@@ -90,7 +94,7 @@ enum Schema {
     ("timed_out", boolean), ("oom_killed", nullable("boolean")), ("rusage", usage),
     ("foreign_cursor", boolean), ("cursor_ahead", boolean), ("forgotten", boolean),
     ("wait_for", ["anyOf": [search, ["type": "null"]]]),
-  ])
+  ]
 
   /// How a wait for a literal ended.
   static let search = object([
@@ -117,7 +121,15 @@ enum Schema {
       ("data", string),
     ], required: ["event", "data"])
 
-  static let process = object([
+  /// In a fleet, the name of the session's server comes with it, and whether that is silent or
+  /// lost.
+  static let process = object(
+    processFields + [
+      ("env", string), ("unreachable", boolean), ("host_lost", boolean), ("holder_lost", boolean),
+    ],
+    required: processFields.map(\.name))
+
+  static let processFields: [(name: String, value: JSON)] = [
     ("session_id", string), ("pid", integer(1...(.max))), ("command", command), ("tty", boolean),
     ("started_at", ["type": "string", "format": "date-time"]), ("session_alive", boolean),
     ("closed", boolean), ("exit_code", nullable("integer")), ("signal", nullable("string")),
@@ -125,7 +137,7 @@ enum Schema {
     ("dropped_bytes", count), ("timed_out", boolean), ("name", nullable("string")),
     ("keep_alive", boolean),
     ("lingering", boolean), ("oom_killed", nullable("boolean")), ("rusage", usage),
-  ])
+  ]
 
   static let command: JSON = [
     "anyOf": [
@@ -144,7 +156,10 @@ enum Schema {
     ("open_files", optional(3...(1 << 20))), ("linger_ms", optional(0...(1 << 40))),
     ("max_memory_bytes", optional(1...(.max))), ("max_processes", optional(1...(.max))),
     ("head_bytes", optional(0...Session.maxBufferBytes)), ("timestamps", nullable("boolean")),
+    ("merge_stderr", nullable("boolean")),
   ]
+
+  static let graceField = (name: "grace_ms", value: optional(API.graces))
 
   private static func optional(_ range: ClosedRange<Int>) -> JSON {
     guard case .object(let members) = integer(range) else { return .null }
@@ -152,12 +167,21 @@ enum Schema {
   }
 
   private static let label: JSON = [
-    "type": ["string", "null"], "minLength": 1, "maxLength": 64,
+    "type": ["string", "null"], "minLength": 1, "maxLength": 256,
   ]
 
   private static let literal: JSON = [
     "type": ["string", "null"], "minLength": 1, "maxLength": .int(Literal.lengthLimit),
   ]
+
+  /// The arguments of `exec_command`.
+  static let execFields =
+    commandFields + [
+      ("pipe_stdin", nullable("boolean")), ("keep_alive", nullable("boolean")),
+      ("name", label), ("idempotency_key", label), graceField,
+      ("timeout_signal", ["anyOf": [["type": ["string", "null"]], integer(1...64)]]),
+      ("lossless_ms", optional(API.losslessTimes)),
+    ]
 
   static let toolCall: JSON = [
     "oneOf": [
@@ -165,11 +189,7 @@ enum Schema {
         ("tool", ["const": "exec_command"]),
         (
           "arguments",
-          object(
-            commandFields + [
-              ("pipe_stdin", nullable("boolean")), ("keep_alive", nullable("boolean")),
-              ("name", label), ("idempotency_key", label),
-            ], required: ["command"])
+          object(execFields, required: ["command"])
         ),
       ]),
       object([
@@ -202,7 +222,7 @@ enum Schema {
     [
       ("isError", boolean),
       ("content", array(object([("type", ["const": "text"]), ("text", string)]))),
-      ("structuredContent", ["type": "object"]),
+      ("structuredContent", ["type": "object"]), ("code", string),
     ], required: ["isError", "content"])
 }
 
@@ -211,7 +231,8 @@ extension Route {
   static func description(of routes: [Route]) -> JSON {
     var paths: [(name: String, value: JSON)] = []
     for route in routes {
-      let method = (name: route.method.lowercased(), value: route.description)
+      guard let operation = route.operation else { continue }
+      let method = (name: route.method.lowercased(), value: route.description(operation))
       if let index = paths.firstIndex(where: { $0.name == route.path }),
         case .object(let methods) = paths[index].value
       {
@@ -234,7 +255,7 @@ extension Route {
     ]
   }
 
-  private var description: JSON {
+  private func description(_ operation: Operation) -> JSON {
     var members: [(name: String, value: JSON)] = [
       ("operationId", .string(operation.id)), ("summary", .string(operation.summary)),
     ]
@@ -259,11 +280,11 @@ extension Route {
       members.append(
         ("requestBody", ["content": ["application/json": ["schema": body]], "required": true]))
     }
-    members.append(("responses", .object(responses)))
+    members.append(("responses", .object(responses(operation))))
     return .object(members)
   }
 
-  private var responses: [(name: String, value: JSON)] {
+  private func responses(_ operation: Operation) -> [(name: String, value: JSON)] {
     let content = operation.answers.map { (name: $0.type, value: ["schema": $0.schema] as JSON) }
     var responses: [(name: String, value: JSON)] = [
       (

@@ -11,8 +11,8 @@ struct Route: Sendable {
   /// The segments between slashes; a segment in braces matches any text, and names it.
   let path: String
   var needsToken = true
-  /// For people, and for generated clients.
-  let operation: Operation
+  /// For people, and for generated clients; nil for what paths and schemas do not describe.
+  let operation: Operation?
   let handler: @Sendable (API) -> Handler
 
   fileprivate var segments: [Substring] { path.split(separator: "/") }

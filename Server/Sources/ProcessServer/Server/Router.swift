@@ -10,6 +10,8 @@ struct API: Sendable {
   let access: Access
   let failedLogins: FailedLogins
   let jobs: JobTable
+  /// Nil if the server is alone.
+  let fleet: Fleet?
   let connections: Connections
   let metrics: Metrics
   let logger: Logger
@@ -32,6 +34,13 @@ struct APIContext: RequestContext {
 
   var grant: Grant { givenGrant ?? Grant(workspace: "") }
   var workspace: String { grant.workspace }
+  /// The workspace of the request's token; nil if none that is known has come with it.
+  fileprivate var authenticatedWorkspace: String? { givenGrant?.workspace }
+  var client: Client {
+    Client(grant: grant, waits: connection.waits, authorization: authorization)
+  }
+  /// The header field that has given the grant.
+  fileprivate(set) var authorization: String?
   var connection: Connection { givenConnection ?? Connection(channel, number: 0) }
 
   fileprivate mutating func set(_ connection: Connection) { givenConnection = connection }
@@ -51,20 +60,29 @@ struct Responder: HTTPResponder {
   }
 
   func respond(to request: Request, context: APIContext) async throws -> Response {
-    let response = try await answer(request, context: context)
+    var context = context
+    context.set(api.connections.connection(of: context.channel))
+    defer { api.connections.bodies.giveAll(of: context.connection) }
+    var response = try await answer(request, context: &context)
     api.metrics.responded(status: response.status.code)
+    if api.configuration.accessLog != nil {
+      response.headers[AccessLogger.workspace] = context.authenticatedWorkspace
+    }
     return response
   }
 
   /// Turns every error into an answer of one form.
-  private func answer(_ request: Request, context: APIContext) async throws -> Response {
+  private func answer(
+    _ request: Request, context: inout APIContext
+  ) async throws -> Response {
     do {
-      var context = context
-      context.set(api.connections.connection(of: context.channel))
       let (route, parameters) = try routes.route(
         request.method.rawValue, ofPath: request.uri.path)
       context.pathParameters = parameters
-      if route.needsToken { context.set(try api.authenticate(request, on: context.connection)) }
+      if route.needsToken {
+        context.set(try api.authenticate(request, on: context.connection))
+        context.authorization = request.headers[.authorization]
+      }
       return try await route.handler(api)(request, context)
     } catch let error as APIError {
       return error.response

@@ -196,21 +196,27 @@ import Testing
         try await Task.sleep(for: .milliseconds(20))
       }
       #expect(try await process.waitUntilClosed() == .exited(137))
-      #expect(
-        process.session.output().payload(of: .stderr).description
-          == "processctl: the command is killed at the third signal, SIGINT\n")
+      // On a busy machine it may come to a third one again.
+      let lines = process.session.output().payload(of: .stderr).description.split(separator: "\n")
+      #expect(Set(lines) == ["processctl: the command is killed at the third signal, SIGINT"])
     }
   }
 
-  @Test("A command that cannot be started is reported, and run ends with 125")
-  func unstartable() async throws {
+  @Test(
+    "run ends with 127, 126 or 125 if the command is not found, not executable or cannot start",
+    arguments: [
+      (["/nonexistent/x"], 127), (["no-such-command"], 127), (["/etc/passwd"], 126), (["/"], 126),
+      (["--cwd", "/nonexistent", "true"], 125),
+    ])
+  func unstartable(words: [String], status: Int) async throws {
     try await TestServer.run { server in
-      let result = try await Processctl(server).run("run", "/nonexistent/x")
-      #expect(result.status == 125)
-      #expect(result.stderr.hasPrefix("processctl: "))
-      let json = try await Processctl(server).run("run", "--json", "/nonexistent/x")
-      #expect(json.stdout.hasPrefix(#"{"error":""#))
-      #expect(json.status == 125)
+      for (option, prefix) in [([], ""), (["--json"], #"{"error":""#)] {
+        let process = try await Processctl(server).launch(["run"] + option + words)
+        #expect(try await process.waitUntilClosed() == .exited(Int32(status)))
+        let output = process.session.output()
+        #expect(output.payload(of: .stdout).description.hasPrefix(prefix))
+        #expect(output.payload(of: .stderr).description.hasPrefix("processctl: "))
+      }
     }
   }
 
@@ -267,7 +273,9 @@ import Testing
         let result = try await Processctl("http://127.0.0.1:\(proxy.port)").run(
           "run", "seq", "40000")
         #expect(result.stdout == (1...40_000).map { "\($0)\n" }.joined())
-        #expect(result.stderr == "")
+        // On a busy machine it may take long enough to be told.
+        let lines = result.stderr.split(separator: "\n")
+        #expect(lines.allSatisfy { $0.hasSuffix("trying again") || $0.hasSuffix("answers again") })
       }
     }
   }

@@ -26,6 +26,14 @@ struct TestServer: Sendable {
     configuration.port = 0
     configuration.sessionsPerWorkspace = 20
     configuration.limits.grace = .milliseconds(500)
+    // Many tests run at once, and a busy machine takes its time for a client's first bytes.
+    configuration.limits.anonymousTime = .seconds(300)
+    configuration.limits.requestTime = .seconds(300)
+    configuration.limits.idleTime = .seconds(300)
+    configuration.limits.stallTime = .seconds(300)
+    let state = try Holding.isOfAllTests ? Holding() : nil
+    defer { state?.remove() }
+    configuration.holders = state?.settings
     configure(&configuration)
     let log = LogLines()
     let logger = Logger(label: "test") { _ in log }
@@ -101,7 +109,9 @@ struct TestServer: Sendable {
     }
   }
 
-  func session(_ id: String) throws -> Session { try server.jobs.job(id, of: "alice").session }
+  func session(_ id: String) throws -> SessionReader {
+    try server.jobs.job(id, of: "alice").session
+  }
 
   /// Has `sh` run a line of its stdin, and returns when so many bytes of output have come of it.
   func perform(_ line: String, writing bytes: Int, in id: String) async throws {

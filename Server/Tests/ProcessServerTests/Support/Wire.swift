@@ -14,7 +14,9 @@ struct Wire {
     host: String = "127.0.0.1", port: Int, receiveBuffer: Int32? = nil,
     _ body: (inout Wire) async throws -> Result
   ) async throws -> Result {
+    // Many tests run at once, and a busy machine takes its time to accept a connection.
     var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connectTimeout(.seconds(300))
     if let receiveBuffer {
       bootstrap = bootstrap.channelOption(
         ChannelOptions.socketOption(.so_rcvbuf),
@@ -225,8 +227,10 @@ struct OutputReply: Decodable, Sendable {
   var cursor: String
   var has_more: Bool
   var signal: String?
+  var foreign_cursor, cursor_ahead: Bool
   var forgotten: Bool
   var wait_for: Search?
+  var start_ms: Int?
 
   /// How a wait for a literal ended.
   struct Search: Decodable, Sendable {

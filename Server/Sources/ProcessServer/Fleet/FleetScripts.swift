@@ -1,0 +1,161 @@
+import RESPClient
+
+/// What the servers of a fleet keep in Redis, and the scripts that change it, each of them at once.
+///
+/// ```
+///  processd:hosts               set     the names of the servers
+///  processd:host:NAME           hash    life, url; until its lease is over
+///  processd:life:LIFE           string  when it began, by Redis's clock (ms); until lease and
+///                                       grace are over
+///  processd:session:ID          hash    life, host, what does not change, state, closed, lost
+///  processd:stream:ID           stream  the session's output, an entry for each batch
+///  processd:workspace:NAME      zset    the ids of its sessions, by their start
+///  processd:news:ID             channel told when the session has news
+/// ```
+///
+/// A *life* is one run of a server, and has a random name. Only the life that has started a session
+/// writes it, and only as long as no other server has declared the session lost: each script that
+/// writes checks both. So no session ever has two owners.
+enum FleetKey {
+  static let hosts = "processd:hosts"
+  static func host(_ name: String) -> String { "processd:host:\(name)" }
+  static func life(_ life: String) -> String { "processd:life:\(life)" }
+  static func session(_ id: String) -> String { "processd:session:\(id)" }
+  static func stream(_ id: String) -> String { "processd:stream:\(id)" }
+  static func workspace(_ name: String) -> String { "processd:workspace:\(name)" }
+  static func news(_ id: String) -> String { "processd:news:\(id)" }
+}
+
+enum FleetScript {
+  /// Renews a server's life, and takes or renews its lease unless another life has the name. A
+  /// server without its name lives as well: its sessions are not lost.
+  ///
+  /// Returns whether the server has the lease, and whether its life had not ended: if it had,
+  /// sessions may have been declared lost.
+  ///
+  /// Keys: host, life, hosts. Arguments: life, URL, lease, lease and grace (ms), name.
+  static let renewLease = RedisScript(
+    source: """
+      -- What is renewed needs no memory, of which Redis may have none left.
+      local lived = redis.call('PEXPIRE', KEYS[2], ARGV[4])
+      if lived == 0 then
+        local time = redis.call('TIME')
+        local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+        redis.call('SET', KEYS[2], now, 'PX', ARGV[4])
+      end
+      local holder = redis.call('HGET', KEYS[1], 'life')
+      if holder and holder ~= ARGV[1] then return {0, lived} end
+      if not holder then
+        redis.call('SADD', KEYS[3], ARGV[5])
+        redis.call('HSET', KEYS[1], 'life', ARGV[1], 'url', ARGV[2])
+      end
+      redis.call('PEXPIRE', KEYS[1], ARGV[3])
+      return {1, lived}
+      """)
+
+  /// Gives a server's lease back.
+  ///
+  /// Keys: host, life, hosts. Arguments: life, name.
+  static let endLease = RedisScript(
+    source: """
+      if redis.call('HGET', KEYS[1], 'life') == ARGV[1] then
+        redis.call('DEL', KEYS[1])
+        redis.call('SREM', KEYS[3], ARGV[2])
+      end
+      redis.call('DEL', KEYS[2])
+      return 1
+      """)
+
+  /// Registers a session. Returns the id of the last entry of its stream, or an empty text; LOST if
+  /// the session is another life's, or was declared lost.
+  ///
+  /// Keys: session, stream, workspace. Arguments: life, time to live (ms), channel, start, id, the
+  /// state if there is none yet, and then the fields of the hash.
+  static let register = RedisScript(
+    source: """
+      local known = redis.call('HMGET', KEYS[1], 'life', 'lost')
+      if known[2] or (known[1] and known[1] ~= ARGV[1]) then return redis.error_reply('LOST') end
+      redis.call('HSET', KEYS[1], 'life', ARGV[1], unpack(ARGV, 7))
+      redis.call('HSETNX', KEYS[1], 'state', ARGV[6])
+      redis.call('ZADD', KEYS[3], ARGV[4], ARGV[5])
+      for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+      redis.call('PUBLISH', ARGV[3], '')
+      local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
+      return last[1] and last[1][1] or ''
+      """)
+
+  /// Stores a session's state and, unless its id is empty, a batch of its output, and gives up the
+  /// entries that are no longer in the session's window. An entry that is there already is not
+  /// stored again. Returns USED if a client of another server has used the session since the last
+  /// time, else OK; LOST as `register` does; UNKNOWN if the session is not registered.
+  ///
+  /// Keys: session, stream, workspace. Arguments: life, time to live (ms), channel, state, whether
+  /// it is closed (1), id, descriptors, payload, id of the oldest entry to keep.
+  static let store = RedisScript(
+    source: """
+      local known = redis.call('HMGET', KEYS[1], 'life', 'lost')
+      if not known[1] then return redis.error_reply('UNKNOWN') end
+      if known[2] or known[1] ~= ARGV[1] then return redis.error_reply('LOST') end
+      local entry
+      -- First, since Redis refuses no write for want of memory behind another one of a script.
+      if ARGV[6] ~= '' then
+        entry = redis.pcall('XADD', KEYS[2], 'MINID', ARGV[9], ARGV[6], 'c', ARGV[7], 'd', ARGV[8])
+      end
+      -- What is there stays in any case.
+      for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+      if type(entry) == 'table' and entry.err then
+        if not string.find(entry.err, 'equal or smaller', 1, true) then return entry end
+      end
+      redis.call('HSET', KEYS[1], 'state', ARGV[4])
+      if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'closed', '1') end
+      redis.call('PUBLISH', ARGV[3], '')
+      local used = redis.call('HDEL', KEYS[1], 'used')
+      return redis.status_reply(used == 1 and 'USED' or 'OK')
+      """)
+
+  /// Forgets a session, if it is this life's and was not declared lost.
+  ///
+  /// Keys: session, stream, workspace. Arguments: life, channel, id.
+  static let forget = RedisScript(
+    source: """
+      local known = redis.call('HMGET', KEYS[1], 'life', 'lost')
+      if known[1] ~= ARGV[1] or known[2] then return 0 end
+      redis.call('DEL', KEYS[1], KEYS[2])
+      redis.call('ZREM', KEYS[3], ARGV[3])
+      redis.call('PUBLISH', ARGV[2], '')
+      return 1
+      """)
+
+  /// Looks at a session: returns its fields, and whether its server is reachable; nothing if there
+  /// is no such session. Declares it lost if its server's lease and grace are over, and the asking
+  /// server may judge that: it has been connected for as long as lease and grace last, and its own
+  /// life has gone on for as long by Redis's clock. Otherwise all lives may have ended because
+  /// Redis stood still, or because its clock jumped.
+  ///
+  /// Keys: session. Arguments: whether the asking server may judge (1), channel, whether a client
+  /// uses the session (1), the asking server's life, lease and grace (ms).
+  static let look = RedisScript(
+    source: """
+      local fields = redis.call('HGETALL', KEYS[1])
+      if #fields == 0 then return {} end
+      local known = redis.call('HMGET', KEYS[1], 'life', 'host', 'lost', 'closed')
+      local reachable = 0
+      if redis.call('HGET', 'processd:host:' .. known[2], 'life') == known[1] then
+        reachable = 1
+      elseif ARGV[1] == '1' and not known[3] and not known[4]
+        and redis.call('EXISTS', 'processd:life:' .. known[1]) == 0
+      then
+        local beginning = tonumber(redis.call('GET', 'processd:life:' .. ARGV[4]) or nil)
+        local time = redis.call('TIME')
+        if beginning and time[1] * 1000 + time[2] / 1000 - beginning > tonumber(ARGV[5]) then
+          -- Without memory for that, another look declares it.
+          redis.pcall('HSET', KEYS[1], 'lost', '1')
+          redis.call('PUBLISH', ARGV[2], '')
+          fields = redis.call('HGETALL', KEYS[1])
+        end
+      end
+      -- Without memory for that, it is left out.
+      if ARGV[3] == '1' then redis.pcall('HSET', KEYS[1], 'used', '1') end
+      return {fields, reachable}
+      """)
+}
