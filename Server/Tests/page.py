@@ -422,7 +422,7 @@ def pipes(test):
 def resizing(test):
     page = test.browser
     test.sign_in()
-    test.start("trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done", terminal=True)
+    test.start("trap 'stty size' WINCH; stty size; while :; do sleep 0.1; done", terminal=True)
     page.until("return /^\\d+ \\d+$/.test(document.querySelector('#output .row').textContent)")
     page.run("document.querySelector('#rows').value = 41;"
              "document.querySelector('#cols').value = 99")

@@ -234,7 +234,7 @@ struct CastFile {
     defer { unsafe _ = unlink(path) }
     let console = try await Console(
       "stty rows 20 cols 70; \"$0\" --tty --asciicast '\(path)' sh -c "
-        + "'trap \"stty size; exit\" WINCH; echo ready; while :; do sleep 0.05; done'; echo end")
+        + "'trap \"stty size; exit\" WINCH; echo ready; while :; do sleep 0.1; done'; echo end")
     #expect(await console.shows("ready"))
     try console.process.resize(to: TerminalSize(rows: 31, columns: 97))
     #expect(await console.shows("31 97"))

@@ -75,7 +75,7 @@ import Testing
     "capture forwards SIGUSR1, SIGUSR2 and SIGALRM to the command",
     arguments: [SIGUSR1, SIGUSR2, SIGALRM])
   func otherSignalsAreForwarded(_ number: Int32) async throws {
-    let line = "trap 'echo caught; exit 7' \(number); echo ready; while :; do sleep 0.01; done"
+    let line = "trap 'echo caught; exit 7' \(number); echo ready; while :; do sleep 1; done"
     let capture = try await Run("--live", command: shell(line))
     #expect(await eventually { capture.stdout == Data("ready\n".utf8) })
     try capture.process.signal(.init(rawValue: number))
@@ -98,7 +98,7 @@ import Testing
 
   @Test("capture kills the command at the third signal, and says so")
   func theThirdSignalKills() async throws {
-    let line = "trap 'echo caught' INT; echo ready; while :; do sleep 0.01; done"
+    let line = "trap 'echo caught' INT; echo ready; while :; do sleep 1; done"
     let capture = try await Run("--live", command: shell(line))
     for text in ["ready\n", "ready\ncaught\n", "ready\ncaught\ncaught\n"] {
       #expect(await eventually { capture.stdout == Data(text.utf8) })

@@ -42,7 +42,7 @@ import Testing
     #expect(result.exit == .exited(124))
     #expect(result.text == "ready\n")
     let stubborn = try await runUntilTimeIsUp(
-      "--kill-after", "0.1s", line: "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+      "--kill-after", "0.1s", line: "trap '' TERM; echo ready; while :; do sleep 1; done")
     #expect(stubborn.exit == .exited(137))
     let quick = try await run("--timeout", "1h", command: shell("echo hello; exit 3"))
     #expect(quick.exit == .exited(3))
@@ -139,7 +139,7 @@ import Testing
   func aCommandMayTakeItsTimeToEnd() async throws {
     let capture = try await Run(
       "--live",
-      command: shell("trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 0.01; done"))
+      command: shell("trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 1; done"))
     #expect(await eventually { capture.stdout == Data("ready\n".utf8) })
     try capture.process.signal(.terminate)
     let result = try await capture.result()

@@ -58,7 +58,7 @@ import Testing
   @Test("The command's terminal follows the size of capture's terminal")
   func theSizeFollows() async throws {
     let console = try await Console(
-      "\"$0\" --tty sh -c 'trap \"stty size\" WINCH; echo ready; while :; do sleep 0.05; done'")
+      "\"$0\" --tty sh -c 'trap \"stty size\" WINCH; echo ready; while :; do sleep 0.1; done'")
     #expect(await console.shows("ready"))
     try console.process.resize(to: TerminalSize(rows: 31, columns: 97))
     #expect(await console.shows("31 97"))

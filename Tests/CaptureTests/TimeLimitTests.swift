@@ -8,7 +8,7 @@ import Testing
   func theOutputOfACommandThatTimedOutIsShown() async throws {
     let result = try await runUntilTimeIsUp(
       "--on-failure",
-      line: "trap 'exit 0' TERM; echo err >&2; echo ready; while :; do sleep 0.01; done")
+      line: "trap 'exit 0' TERM; echo err >&2; echo ready; while :; do sleep 1; done")
     #expect(result.exit == .exited(124))
     #expect(result.text == "ready\n")
     // The shell may say next that its `sleep` was terminated.
@@ -26,7 +26,7 @@ import Testing
   @Test("capture reports that it killed the command after a timeout")
   func aCommandThatHadToBeKilledIsTold() async throws {
     let result = try await runUntilTimeIsUp(
-      "-k", "100ms", line: "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+      "-k", "100ms", line: "trap '' TERM; echo ready; while :; do sleep 1; done")
     #expect(result.exit == .exited(137))
     #expect(result.stderr.hasSuffix("it got SIGTERM, and then SIGKILL\n"))
     let killed = try await run("--timeout", "0.1", "--signal", "KILL", command: ["sleep", "1000"])
@@ -53,7 +53,7 @@ import Testing
   func withoutKillAfterNothingIsKilled() async throws {
     let result = try await runUntilTimeIsUp(
       "-k", "0", "--preserve-status",
-      line: "trap 'sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+      line: "trap 'sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 1; done")
     #expect(result.exit == .exited(3))
   }
 
@@ -61,13 +61,13 @@ import Testing
   func anotherSignal() async throws {
     let result = try await runUntilTimeIsUp(
       "-s", "usr1",
-      line: "trap 'echo caught; exit 3' USR1; echo ready; while :; do sleep 0.01; done")
+      line: "trap 'echo caught; exit 3' USR1; echo ready; while :; do sleep 1; done")
     #expect(result.text == "ready\ncaught\n")
     #expect(result.exit == .exited(124))
     #expect(result.stderr.hasSuffix("it got SIGUSR1\n"))
     let stubborn = try await runUntilTimeIsUp(
       "-s", "usr1", "-k", "100ms",
-      line: "trap '' USR1; echo ready; while :; do sleep 0.01; done")
+      line: "trap '' USR1; echo ready; while :; do sleep 1; done")
     #expect(stubborn.exit == .exited(137))
   }
 
@@ -83,7 +83,7 @@ import Testing
   func theCommandsStatusIsPreserved() async throws {
     let result = try await runUntilTimeIsUp(
       "-k", "0", "--preserve-status",
-      line: "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+      line: "trap 'exit 3' TERM; echo ready; while :; do sleep 1; done")
     #expect(result.exit == .exited(3))
     let sleep = try await run("--timeout", "0.1", "--preserve-status", command: ["sleep", "1000"])
     #expect(sleep.exit == .exited(143))

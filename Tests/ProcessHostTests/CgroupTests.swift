@@ -56,7 +56,7 @@ import Testing
 
   /// Leaves its group and its session, twice.
   private static let escape =
-    "setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$; exec >&- 2>&-; while :; do sleep 0.1; done\" &' &"
+    "setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$; exec >&- 2>&-; while :; do sleep 1; done\" &' &"
 
   @Test("[cgroup] A process that left its group and session is ended with the command's cgroup")
   func escaping() async throws {
@@ -94,8 +94,8 @@ import Testing
     let directory = TemporaryDirectory()
     let (process, other) = try await start(
       """
-      setsid sh -c 'trap "echo >\(directory.path)/got" USR1; echo $$; while :; do sleep 0.01; done' &
-      trap "" USR1; while :; do sleep 0.01; done
+      setsid sh -c 'trap "echo >\(directory.path)/got" USR1; echo $$; while :; do sleep 1; done' &
+      trap "" USR1; while :; do sleep 1; done
       """, on: CommandHost(cgroups: .ifAvailable))
     #expect(getpgid(other.id) == other.id)
     try process.signal(ProcessSignal(rawValue: SIGUSR1))
@@ -112,7 +112,7 @@ import Testing
     let (process, _) = try await start(
       """
       setsid sh -c 'trap "echo >\(directory.path)/bye; exit" TERM; echo $$; exec >&- 2>&-; \\
-      while :; do sleep 0.01; done' & wait
+      while :; do sleep 1; done' & wait
       """, on: CommandHost(cgroups: .ifAvailable))
     process.terminate(grace: .seconds(1_000))
     await process.waitUntilOver()

@@ -287,7 +287,7 @@ private func reason(_ command: Command) async -> String? {
       let result = try await #require(
         processExitsWith: .signal(SIGKILL), observing: [\.standardOutputContent]
       ) {
-        var command = Command.shell("trap 'exit 0' TERM; while :; do sleep 0.01; done")
+        var command = Command.shell("trap 'exit 0' TERM; while :; do sleep 1; done")
         command.parentDeathSignal = .terminate
         var plain = Command("sleep", "1000")
         plain.parentDeathSignal = .kill
@@ -426,7 +426,7 @@ private func reason(_ command: Command) async -> String? {
     func cancelled() async throws {
       let directory = TemporaryDirectory()
       unsafe _ = chmod(directory.path, 0o755)
-      let hanging = Hanging(directory)
+      let hanging = await Hanging(directory)
       var command = Command(hanging.path, arguments: [])
       command.user = Self.nobody
       let task = Task { [command] in

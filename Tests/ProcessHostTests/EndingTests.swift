@@ -29,7 +29,7 @@ import Testing
   @Test("[terminate] A process that ends at the first signal is not killed")
   func whoEndsWhenAskedIsNotKilled() async throws {
     let (process, _) = try await start(
-      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 1; done")
     process.terminate(grace: Self.never)
     #expect(try await process.waitUntilClosed() == .exited(3))
     #expect(text(process.session) == "ready\nbye\n")
@@ -37,7 +37,7 @@ import Testing
 
   @Test("[terminate] A process that ignores the first signal is killed after the grace")
   func whoIgnoresItIsKilled() async throws {
-    let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 1; done")
     process.terminate(grace: .milliseconds(50))
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
     #expect(process.session.exitCode == 128 + SIGKILL)
@@ -48,7 +48,7 @@ import Testing
   @Test("Terminating with a grace of zero kills the process at once")
   func noGraceIsAKill() async throws {
     let (process, _) = try await start(
-      "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+      "trap 'exit 3' TERM; echo ready; while :; do sleep 1; done")
     process.terminate(grace: .zero)
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
@@ -56,7 +56,7 @@ import Testing
   @Test("[terminate] The first signal need not be SIGTERM")
   func anotherSignal() async throws {
     let (process, _) = try await start(
-      "trap 'exit 3' INT; trap '' TERM; echo ready; while :; do sleep 0.01; done")
+      "trap 'exit 3' INT; trap '' TERM; echo ready; while :; do sleep 1; done")
     process.terminate(with: .interrupt, grace: Self.never)
     #expect(try await process.waitUntilClosed() == .exited(3))
   }
@@ -66,14 +66,14 @@ import Testing
     arguments: [ProcessSignal.hangUp, .interrupt, ProcessSignal(rawValue: 1_000)])
   func anotherSignalIgnored(signal: ProcessSignal) async throws {
     let (process, _) = try await start(
-      "trap '' HUP INT; echo ready; while :; do sleep 0.01; done")
+      "trap '' HUP INT; echo ready; while :; do sleep 1; done")
     process.terminate(with: signal, grace: .milliseconds(50))
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
 
   @Test("SIGKILL as the first signal does not wait for the grace")
   func killAsTheFirst() async throws {
-    let (process, _) = try await start("echo ready; while :; do sleep 0.01; done")
+    let (process, _) = try await start("echo ready; while :; do sleep 1; done")
     process.terminate(with: .kill, grace: Self.never)
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
@@ -83,8 +83,8 @@ import Testing
     let directory = TemporaryDirectory()
     let (process, line) = try await start(
       "sh -c 'trap \"echo >\(directory.path)/got\" USR1; trap \"\" TERM; echo >\(directory.path)/ready;"
-        + " while :; do sleep 0.01; done' >/dev/null 2>&1 & trap 'exit 3' USR1; echo $!;"
-        + " while :; do sleep 0.01; done")
+        + " while :; do sleep 1; done' >/dev/null 2>&1 & trap 'exit 3' USR1; echo $!;"
+        + " while :; do sleep 1; done")
     let rest = try #require(ProcessIdentity(line))
     #expect(await eventually { contents("\(directory.path)/ready") != nil })
     process.terminate(with: ProcessSignal(rawValue: SIGUSR1), grace: .milliseconds(500))
@@ -97,7 +97,7 @@ import Testing
   @Test("[signal] Terminating a stopped process continues it, so that it can handle the signal")
   func aStoppedProcessIsMadeToGoOn() async throws {
     let (process, _) = try await start(
-      "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+      "trap 'exit 3' TERM; echo ready; while :; do sleep 1; done")
     try process.signal(.stop)
     process.terminate(grace: Self.never)
     #expect(try await process.waitUntilClosed() == .exited(3))
@@ -105,7 +105,7 @@ import Testing
 
   @Test("The earlier of two deadlines decides when a process is killed")
   func theEarlierKillCounts() async throws {
-    let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    let (process, _) = try await start("trap '' TERM; echo ready; while :; do sleep 1; done")
     process.terminate(grace: Self.never)
     process.terminate(grace: .milliseconds(20))
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
@@ -121,7 +121,7 @@ import Testing
     let trap =
       ignores ? "trap '' TERM" : "trap 'sleep 0.1; echo done >\(directory.path)/done; exit' TERM"
     let (process, line) = try await start(
-      "sh -c \"\(trap); echo ready >\(directory.path)/ready; while :; do sleep 0.01; done\" >/dev/null 2>&1 &"
+      "sh -c \"\(trap); echo ready >\(directory.path)/ready; while :; do sleep 1; done\" >/dev/null 2>&1 &"
         + " echo $!; wait")
     let grandchild = try #require(ProcessIdentity(line))
     #expect(await eventually { contents("\(directory.path)/ready") == "ready\n" })
@@ -134,7 +134,7 @@ import Testing
 
   @Test("A child that other code kills is reported as killed")
   func aKilledChildIsReportedAsSuch() async throws {
-    let (process, line) = try await start("echo $$; while :; do sleep 0.01; done")
+    let (process, line) = try await start("echo $$; while :; do sleep 1; done")
     #expect(kill(try #require(Int32(line)), SIGKILL) == 0)
     #expect(try await process.waitUntilClosed() == .signaled(SIGKILL))
   }
@@ -174,7 +174,7 @@ import Testing
   func killingWhatIsLeft() async throws {
     let directory = TemporaryDirectory()
     let (process, line) = try await start(
-      "sh -c 'trap \"\" TERM; echo >\(directory.path)/ready; while :; do sleep 0.01; done'"
+      "sh -c 'trap \"\" TERM; echo >\(directory.path)/ready; while :; do sleep 1; done'"
         + " >/dev/null 2>&1 & echo $!; while ! test -e \(directory.path)/ready; do sleep 0.01; done"
     )
     let rest = try #require(ProcessIdentity(line))
@@ -328,7 +328,7 @@ import Testing
       let host = CommandHost()
       var processes: [HostedProcess] = []
       for line in [
-        "echo; exec sleep 1000", "trap '' TERM; echo; while :; do sleep 0.01; done",
+        "echo; exec sleep 1000", "trap '' TERM; echo; while :; do sleep 1; done",
         "sleep 1000 & echo; exit 0", "setsid sh -c 'echo; exec sleep 5' & wait",
         "exec cat /dev/zero", "kill -STOP $$",
       ] {

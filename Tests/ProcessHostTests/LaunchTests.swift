@@ -158,7 +158,7 @@ import Testing
   /// Returns whether the launches hung to the end; expects nothing if they did not, unless this is
   /// the last attempt.
   private func outlastsHanging(isLast: Bool) async throws -> Bool {
-    let hanging = Hanging(directory)
+    let hanging = await Hanging(directory)
     let host = CommandHost()
     let other = CommandHost()
     let (path, sessions) = (hanging.path, (0..<20).map { _ in freshSession() })
@@ -179,7 +179,7 @@ import Testing
 
   @Test("A hanging launch can be cancelled, and the host then launches others")
   func cancellingWhatHangs() async throws {
-    let hanging = Hanging(directory)
+    let hanging = await Hanging(directory)
     let path = hanging.path
     let host = CommandHost()
     let launch = Task { try await host.launch(Command(path), into: freshSession()) }
@@ -193,7 +193,7 @@ import Testing
 
   @Test("A process that its manager forgets during its launch is not started")
   func forgettingWhatHangs() async throws {
-    let hanging = Hanging(directory)
+    let hanging = await Hanging(directory)
     let path = hanging.path
     let manager = ProcessManager(idleTimeout: .seconds(10), limit: 1)
     let over = Latch<Void>()

@@ -48,7 +48,7 @@ private final class ManualClock: Sendable {
   func waitsEndWithTheClose() async throws {
     let manager = ProcessManager(idleTimeout: .seconds(10))
     let command = Command.shell(
-      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.1; done")
+      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 1; done")
     let process = try await manager.launch(command, into: session("a"))
     let elements = Task {
       var (text, last) = ("", Output())
@@ -171,7 +171,7 @@ private final class ManualClock: Sendable {
       let manager = ProcessManager(idleTimeout: .seconds(10), grace: .milliseconds(50))
       manager.run()
       var sessions: [Session] = []
-      for line in ["exec sleep 1000", "trap '' TERM; while :; do sleep 0.01; done", "exit 3"] {
+      for line in ["exec sleep 1000", "trap '' TERM; while :; do sleep 1; done", "exit 3"] {
         let session = Session(id: line, workspaceID: "tests")
         try await manager.launch(.shell(line), into: session)
         sessions.append(session)

@@ -112,7 +112,7 @@ import Testing
     var command = Command.shell(
       "trap 'echo >\(directory.path)/told; exit 0' TERM; read x; sleep 1000 & echo $$ $! >"
         + "\(directory.path)/new; mv \(directory.path)/new \(directory.path)/ids;"
-        + " while :; do sleep 0.01; done")
+        + " while :; do sleep 1; done")
     command.input = .pipe
     command.terminationGrace = .seconds(1_000)
     let task = Task { [command] in try await host.run(command) }
@@ -133,7 +133,7 @@ import Testing
     // What has left the group and holds the output open is not waited for.
     var command = Command.shell(
       "trap '' TERM; read x; setsid sleep 1000 & echo $$ $! >\(directory.path)/new;"
-        + " mv \(directory.path)/new \(directory.path)/ids; while :; do sleep 0.01; done")
+        + " mv \(directory.path)/new \(directory.path)/ids; while :; do sleep 1; done")
     (command.quietGrace, command.lingerLimit) = (nil, nil)
     command.input = .pipe
     command.terminationGrace = .milliseconds(50)

@@ -182,14 +182,16 @@ final class Hanging {
   private let descriptor: Int32
   private let start = ContinuousClock.now
 
-  init(_ directory: TemporaryDirectory) {
+  init(_ directory: TemporaryDirectory) async {
     path = directory.file("hanging", "#!/bin/sh\necho late\n", mode: 0o755)
     descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     // The system tells by SIGIO that somebody waits.
     _ = signal(SIGIO, SIG_IGN)
     // F_SETLEASE, which the C library only shows to C. Refused as long as a child that is just
-    // being started has a copy of the descriptor.
-    while fcntl(descriptor, 1024, Int32(F_WRLCK)) != 0, errno == EAGAIN { usleep(1_000) }
+    // being started has a copy of the descriptor that wrote the file.
+    while fcntl(descriptor, 1024, Int32(F_WRLCK)) != 0, errno == EAGAIN {
+      try? await Task.sleep(for: .milliseconds(1))
+    }
   }
 
   func release() { close(descriptor) }

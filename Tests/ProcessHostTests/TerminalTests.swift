@@ -114,7 +114,7 @@ import Testing
   @Test("Resizing the terminal signals the command, and is an error without a running terminal")
   func resizing() async throws {
     let process = try await start(
-      "trap 'stty size; exit 0' WINCH; stty size; echo ready; while :; do sleep 0.01; done")
+      "trap 'stty size; exit 0' WINCH; stty size; echo ready; while :; do sleep 0.1; done")
     await wait(for: "ready", of: process.session)
     try process.resize(to: TerminalSize(rows: 50, columns: 132))
     #expect(try await process.waitUntilClosed() == .exited(0))

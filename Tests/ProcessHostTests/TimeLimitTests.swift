@@ -98,7 +98,7 @@ import Testing
   @Test("[time-limit] A command that runs when its time is over gets SIGTERM and is timed out")
   func timedOut() async throws {
     let (process, exit) = try await runOverLimit(
-      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done", grace: Self.never)
+      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 1; done", grace: Self.never)
     #expect(exit == .exited(3))
     #expect(process.isTimedOut)
     #expect(text(process.session) == "ready\nbye\n")
@@ -116,7 +116,7 @@ import Testing
   @Test("[time-limit] A command that ignores SIGTERM gets SIGKILL after the grace, with its group")
   func killed() async throws {
     let (process, exit) = try await runOverLimit(
-      "trap '' TERM; sleep 1000 & echo $! ready; while :; do sleep 0.01; done",
+      "trap '' TERM; sleep 1000 & echo $! ready; while :; do sleep 1; done",
       grace: .milliseconds(20))
     #expect(exit == .signaled(SIGKILL))
     #expect(process.isTimedOut)

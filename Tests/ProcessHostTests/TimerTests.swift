@@ -36,7 +36,7 @@ import Testing
   @Test("SIGKILL comes after the grace, and not before")
   func graceOver() async throws {
     let process = try await CommandHost.shared.launch(
-      .shell("trap '' TERM; echo ready; while :; do sleep 0.01; done"), into: freshSession())
+      .shell("trap '' TERM; echo ready; while :; do sleep 1; done"), into: freshSession())
     _ = await process.session.wait(for: "ready", upTo: nil)
     let start = ContinuousClock.now
     process.terminate(grace: .milliseconds(1_500))

@@ -29,7 +29,7 @@ import Testing
     let result = try await #require(
       processExitsWith: .exitCode(128 + SIGTERM), observing: [\.standardOutputContent]
     ) {
-      let command = Command.shell("trap 'echo told; exit 0' USR1; while :; do sleep 0.01; done")
+      let command = Command.shell("trap 'echo told; exit 0' USR1; while :; do sleep 1; done")
       let host = CommandHost()
       let session = Session(id: "victim", workspaceID: "tests")
       let process = try await host.launch(command, into: session)

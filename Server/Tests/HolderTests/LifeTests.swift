@@ -128,7 +128,7 @@ struct LifeTests {
   @Test("An orphan's command gets its grace")
   func orphanGrace() async throws {
     let holder = try await Holder.launch(
-      "trap '' TERM; echo ready; while :; do sleep 0.05; done",
+      "trap '' TERM; echo ready; while :; do sleep 1; done",
       orphanTimeout: .milliseconds(100)
     ) { $0.command.terminationGrace = .milliseconds(300) }
     try await holder.output(contains: "ready")
@@ -144,7 +144,7 @@ struct LifeTests {
     let directory = try StateDirectory()
     try directory.makeRecord()
     let holder = try await Holder.launch(
-      "trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done", in: directory,
+      "trap 'echo asked' TERM; echo ready; while :; do sleep 1; done", in: directory,
       orphanTimeout: .zero
     ) { $0.command.terminationGrace = .seconds(3_600) }
     try await holder.output(contains: "ready")
@@ -230,7 +230,7 @@ struct LifeTests {
     let directory = try StateDirectory()
     try directory.makeRecord()
     let holder = try await Holder.launch(
-      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done", in: directory)
+      "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 1; done", in: directory)
     try await holder.output(contains: "ready")
     if !hasDaemon { holder.connection.close() }
     kill(holder.process, signal)

@@ -96,7 +96,7 @@ struct OutputTests {
   @Test("A signal reaches the command")
   func signal() async throws {
     let holder = try await Holder.launch(
-      "trap 'echo caught; exit 4' USR1; echo ready; while :; do sleep 0.05; done")
+      "trap 'echo caught; exit 4' USR1; echo ready; while :; do sleep 1; done")
     try await holder.output(contains: "ready")
     let answer = try await holder.connection.ask(.signal) { $0.append(.signal, SIGUSR1) }
     #expect(answer.kind == .done)
@@ -135,7 +135,7 @@ struct OutputTests {
   @Test("A command is ended with a grace, and the answer does not wait for it")
   func terminate() async throws {
     let holder = try await Holder.launch(
-      "trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done")
+      "trap 'echo asked' TERM; echo ready; while :; do sleep 1; done")
     try await holder.output(contains: "ready")
     let first = try await holder.connection.ask(.terminate) {
       $0.append(.grace, Duration.seconds(3_600))

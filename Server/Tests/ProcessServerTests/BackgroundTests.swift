@@ -23,7 +23,7 @@ import Testing
   ) async throws -> (id: String, pid: Int32) {
     let trap = isStubborn ? "trap '' TERM; " : ""
     let id = try await server.start(
-      "(\(trap)exec >&- 2>&-; while :; do sleep 0.05; done) & echo $!")
+      "(\(trap)exec >&- 2>&-; while :; do sleep 1; done) & echo $!")
     let output = try await server.output(id) { $0.closed }
     let pid = try #require(Int32(output.text.dropLast()))
     #expect(isAlive(pid))
@@ -64,7 +64,7 @@ import Testing
       $0.limits.grace = .seconds(3_600)
     } _: { server in
       let id = try await server.start(
-        "trap '' TERM; echo $$; while :; do sleep 0.05; done")
+        "trap '' TERM; echo $$; while :; do sleep 1; done")
       let output = try await server.output(id) { !$0.chunks.isEmpty }
       let pid = try #require(Int32(output.text.dropLast()))
       try await server.request("DELETE", "/api/sdk/processes/\(id)")

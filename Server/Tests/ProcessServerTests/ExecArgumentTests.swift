@@ -41,7 +41,7 @@ import Testing
   /// A command that ignores `SIGTERM`, and runs.
   private func stubborn(in server: TestServer, _ more: String = "") async throws -> String {
     let id = try await server.start(
-      "trap '' TERM; echo ready; while :; do sleep 0.01; done", more)
+      "trap '' TERM; echo ready; while :; do sleep 1; done", more)
     _ = try await server.output(id) { $0.text == "ready\n" }
     return id
   }

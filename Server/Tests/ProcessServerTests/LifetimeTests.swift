@@ -98,7 +98,7 @@ import Testing
     } _: { server in
       let id = try await server.start("echo ready; exec sleep 1000")
       let stubborn = try await server.start(
-        "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+        "trap '' TERM; echo ready; while :; do sleep 1; done")
       for id in [id, stubborn] { _ = try await server.output(id) { !$0.chunks.isEmpty } }
       async let first = server.output(id, "since=1&wait_ms=1000000")
       async let second = server.output(stubborn, "since=1&wait_ms=1000000")

@@ -199,7 +199,7 @@ import Testing
       $0.limits.waitTime = .seconds(1000)
     } _: { server in
       let id = try await server.exec(
-        "trap 'exit 6' \(signal == "10" ? "10" : "USR1"); echo ready; while :; do sleep 0.01; done")
+        "trap 'exit 6' \(signal == "10" ? "10" : "USR1"); echo ready; while :; do sleep 1; done")
       _ = try await server.tool(
         "wait_for", #""session_id":"\#(id)","text":"ready","wait_ms":1000000"#)
       let sent = try await server.tool("send_signal", #""session_id":"\#(id)","signal":\#(signal)"#)

@@ -176,7 +176,7 @@ import Testing
     try await TestServer.run { server in
       let process = try await Processctl(server).start(
         "run", "sh", "-c",
-        "trap 'echo caught; exit 4' INT; echo ready; while :; do sleep 0.01; done",
+        "trap 'echo caught; exit 4' INT; echo ready; while :; do sleep 1; done",
         until: "ready\n")
       try process.signal(.interrupt)
       #expect(try await process.waitUntilClosed() == .exited(4))
@@ -188,7 +188,7 @@ import Testing
   func impatience() async throws {
     try await TestServer.run { server in
       let process = try await Processctl(server).start(
-        "run", "sh", "-c", "trap '' INT; echo ready; while :; do sleep 0.01; done", until: "ready\n"
+        "run", "sh", "-c", "trap '' INT; echo ready; while :; do sleep 1; done", until: "ready\n"
       )
       // Two that come at once may count as one.
       while process.isRunning {

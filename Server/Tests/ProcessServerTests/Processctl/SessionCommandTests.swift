@@ -216,7 +216,7 @@ import Testing
   func signal(name: String) async throws {
     try await TestServer.run { server in
       let id = try await server.start(
-        "trap 'exit 6' USR1; echo ready; while :; do sleep 0.01; done")
+        "trap 'exit 6' USR1; echo ready; while :; do sleep 1; done")
       _ = try await server.output(id) { $0.text == "ready\n" }
       #expect(try await Processctl(server).run("signal", id, name).status == 0)
       #expect(try await server.output(id) { $0.closed }.exit_code == 6)
@@ -319,7 +319,7 @@ import Testing
     try await TestServer.run {
       $0.limits.grace = .seconds(1000)
     } _: { server in
-      let id = try await server.start("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+      let id = try await server.start("trap '' TERM; echo ready; while :; do sleep 1; done")
       _ = try await server.output(id) { $0.text == "ready\n" }
       #expect(try await Processctl(server).run("end", id, "--grace", "20ms").status == 0)
       #expect(try await server.output(id) { $0.closed }.signal == "SIGKILL")
