@@ -80,7 +80,9 @@ extension Capture {
     if stats { writeStatistics(of: session, elapsed) }
 
     if isTimedOut, !preserveStatus { throw ExitCode(exit == .signaled(SIGKILL) ? 137 : 124) }
-    if let signal = signals.fatalSignal(after: exit) { SignalSource.end(by: signal.rawValue) }
+    if let signal = await signals.fatalSignal(after: exit) {
+      SignalSource.end(by: signal.rawValue)
+    }
     let isIncomplete = writer.hasFailed || lossless && writer.hasMissed || !fileProblems.isEmpty
     throw ExitCode(exit.isSuccess && isIncomplete ? 74 : exit.code)
   }

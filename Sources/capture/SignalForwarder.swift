@@ -23,24 +23,31 @@ import Processes
 /// - Another signal after that ends capture at once.
 /// - `SIGTSTP` (Ctrl-Z) stops the group and then capture; `SIGCONT` continues both.
 /// - A signal from the terminal has already reached a command in capture's own group, and is not
-///   sent again.
+///   sent again. capture may learn of the command's end before it learns of the signal.
 final class SignalForwarder: Sendable {
   /// Signals that ask to end. After the command's end they end the wait for its output.
   private static let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
   /// Signals of which the third kills the group. `SIGHUP` is not one: a terminal that hangs up may
   /// cause three at once.
   private static let impatience = [SIGINT, SIGTERM, SIGQUIT]
+  /// Signals that end the processes of a terminal's foreground group, this program among them.
+  private static let endingsByTerminal = [SIGINT, SIGQUIT, SIGHUP]
   private static let impatienceSpan: Duration = .seconds(5)
   /// How long capture may go on to write after a signal, if it has nothing more to wait for.
   private static let writingTime: Duration = .seconds(1)
   /// Signals that follow each other faster are one: timeout(1) signals capture, and then its group.
   private static let echoTime: Duration = .milliseconds(100)
+  /// How long after a signal has ended the command the same signal of the terminal may reach
+  /// capture.
+  private static let arrivalTime: Duration = .seconds(1)
 
   private struct State {
     var process: HostedProcess?
     var pending: [Int32] = []
     /// The signals that were sent to the running command.
     var forwarded: Set<Int32> = []
+    /// The signals that the terminal has sent to capture and, by itself, to the command.
+    var shared: Set<Int32> = []
     /// The times of the signals of which the third kills.
     var impatience: [ContinuousClock.Instant] = []
     /// The signal that was the third.
@@ -107,13 +114,23 @@ final class SignalForwarder: Sendable {
 
   /// Returns the signal with which to end capture: a forwarded signal that ended the command, or
   /// the signal that ended the wait for the command's output.
-  func fatalSignal(after exit: ProcessExit) -> ProcessSignal? {
+  ///
+  /// If the command has ended by a signal as the terminal sends it, waits up to a second until the
+  /// signal reaches capture as well.
+  func fatalSignal(after exit: ProcessExit) async -> ProcessSignal? {
     if case .signal(let signal) = wait.end { return signal }
     guard case .signaled(let number) = exit else { return nil }
-    return state.withLock { state in
-      if state.forwarded.contains(number) { return ProcessSignal(rawValue: number) }
-      return number == SIGKILL ? state.third : nil
+    func hasReachedBoth() -> Bool {
+      state.withLock { $0.forwarded.contains(number) || $0.shared.contains(number) }
     }
+    if sharesTerminal, Self.endingsByTerminal.contains(number) {
+      let deadline = ContinuousClock.now + Self.arrivalTime
+      while !hasReachedBoth(), .now < deadline {
+        try? await Task.sleep(for: .milliseconds(5))
+      }
+    }
+    if hasReachedBoth() { return ProcessSignal(rawValue: number) }
+    return number == SIGKILL ? thirdSignal : nil
   }
 
   /// The third signal within seconds, which killed the command; nil if there was none.
@@ -126,6 +143,7 @@ final class SignalForwarder: Sendable {
     let process = state.withLock { state in
       let isKept = state.process == nil && ![SIGCONT, SIGWINCH, SIGCHLD].contains(number)
       if isKept { state.pending.append(number) }
+      if hasIt { state.shared.insert(number) }
       return state.process
     }
     switch number {

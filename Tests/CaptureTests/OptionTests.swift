@@ -59,6 +59,23 @@ import Testing
     #expect(try await console.process.waitUntilClosed() == .signaled(SIGINT))
   }
 
+  @Test("With --foreground capture ends by SIGINT though it may learn of the command's end first")
+  func ctrlCThatArrivesLate() async throws {
+    for _ in 0..<5 {
+      let console = try await Console(
+        "exec \"$0\" --foreground sh -c 'echo ready $$; exec sleep 1000'")
+      #expect(await console.shows("\r\n"))
+      let command = try #require(number(after: "ready ", in: console.text))
+      let capture = console.process.processID
+      kill(capture, SIGSTOP)
+      #expect(await eventually { state(of: capture) == "T" })
+      try await console.type("\u{3}")
+      #expect(await eventually { state(of: command) == "Z" })
+      kill(capture, SIGCONT)
+      #expect(try await console.process.waitUntilClosed() == .signaled(SIGINT))
+    }
+  }
+
   @Test("With --foreground a timeout signals the command alone, and not its children")
   func aTimeoutReachesTheCommandAlone() async throws {
     let line = "sleep 1000 >/dev/null 2>&1 & echo $!; exec sleep 1000"

@@ -138,6 +138,85 @@ import Testing
     }
   }
 
+  // MARK: Holders that cannot be used
+
+  @Test("A holder that does not answer holds up no start, and serves when it does")
+  func silentHolder() async throws {
+    defer { state.remove() }
+    var (id, holder) = ("", Int32(0))
+    try await run { server in
+      id = try await server.start("echo $PPID; cat")
+      let output = try await server.output(id) { $0.text.hasSuffix("\n") }
+      holder = try #require(Int32(output.text.dropLast()))
+    }
+    kill(holder, SIGSTOP)
+    defer { kill(holder, SIGCONT) }
+    try await run { server in
+      // Its output is read without it.
+      #expect(try await server.output(id, "since=0").text == "\(holder)\n")
+      let refusal = try await server.write("lost\n", to: id)
+      #expect(refusal.status == 503)
+      #expect(refusal.text.contains("holder_silent"))
+      kill(holder, SIGCONT)
+      while try await server.write("taken\n", to: id).status != 200 {}
+      let output = try await server.output(id) { $0.text.hasSuffix("taken\n") }
+      #expect(output.text == "\(holder)\ntaken\n")
+    }
+  }
+
+  @Test("A session whose holder's socket is another session's controls neither, and ends")
+  func swappedSockets() async throws {
+    defer { state.remove() }
+    var sockets: [String] = []
+    var ids: [String] = []
+    try await run { server in
+      ids = [try await server.start("cat"), try await server.start("cat")]
+      sockets = ids.map { "\(state.directory)/\($0).sock" }
+    }
+    let exchange = state.directory + "/exchange"
+    for (from, to) in [(sockets[0], exchange), (sockets[1], sockets[0]), (exchange, sockets[1])] {
+      #expect(unsafe rename(from, to) == 0)
+    }
+    try await run { server in
+      for id in ids {
+        #expect(try await server.write("x\n", to: id).status >= 400)
+        let output = try await server.output(id) { $0.closed }
+        #expect(output.text == "")
+        #expect(output.exit_code != 0)
+      }
+    }
+  }
+
+  @Test("A session that cannot be adopted keeps its files, however old they are")
+  func unreadable() async throws {
+    defer { state.remove() }
+    var id = ""
+    try await run { server in id = try await server.start("sleep 1000") }
+    let names = try state.names.filter { $0.hasPrefix(id) }
+    #expect(names.count == 3)
+    try Data("{".utf8).write(to: URL(fileURLWithPath: "\(state.directory)/\(id).json"))
+    for name in names {
+      try FileManager.default.setAttributes(
+        [.modificationDate: Date(timeIntervalSinceNow: -10_000_000)],
+        ofItemAtPath: "\(state.directory)/\(name)")
+    }
+    try await run { server in
+      #expect(try await list(server).isEmpty)
+      #expect(try await server.get("processes/\(id)/output").status == 404)
+      #expect(try state.names.filter { $0.hasPrefix(id) } == names)
+    }
+  }
+
+  @Test("A holder whose socket refuses connections for a moment is not taken for gone")
+  func busyHolders() {
+    for code in [EAGAIN, EACCES, EMFILE, EINTR] {
+      #expect(!SystemError(code: code).meansNothingListens)
+    }
+    for code in [ENOENT, ECONNREFUSED] { #expect(SystemError(code: code).meansNothingListens) }
+  }
+
+  // MARK: The directory
+
   @Test("A directory that others may use, or another server uses, is refused with the reason")
   func claims() throws {
     defer { state.remove() }
