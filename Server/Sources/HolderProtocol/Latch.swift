@@ -31,13 +31,7 @@ package final class Latch: Sendable {
       state.lastWaiter += 1
       return state.lastWaiter
     }
-    let timer = limit.map { limit in
-      Task {
-        // The sleep ends early if the wait does.
-        try? await Task.sleep(for: limit)
-        giveUp(number)
-      }
-    }
+    var timer: Task<Void, Never>?
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let isOver = state.withLock { state in
@@ -45,7 +39,15 @@ package final class Latch: Sendable {
           state.waiters[number] = continuation
           return false
         }
-        if isOver { continuation.resume() }
+        if isOver { return continuation.resume() }
+        // Only now: a time that is up before the task waits would end nothing.
+        timer = limit.map { limit in
+          Task {
+            // The sleep ends early if the wait does.
+            try? await Task.sleep(for: limit)
+            giveUp(number)
+          }
+        }
       }
     } onCancel: {
       giveUp(number)
