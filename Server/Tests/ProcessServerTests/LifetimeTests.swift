@@ -45,6 +45,8 @@ import Testing
         ("POST", "signal", #"{"signal":"SIGCONT"}"#),
       ] {
         let before = process.lastActivity
+        // Longer than a tick of the clock that activity is measured with.
+        try await Task.sleep(for: .milliseconds(20))
         try await server.request(method, "/api/sdk/processes/\(id)/\(path)", body: body)
         #expect(process.lastActivity > before, "\(path)")
       }

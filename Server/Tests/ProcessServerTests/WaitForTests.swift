@@ -293,6 +293,8 @@ import Testing
             token: TestServer.alice)
           try await server.waits(1)
           #expect(job.isHeld)
+          // Longer than a tick of the clock that activity is measured with.
+          try await Task.sleep(for: .milliseconds(20))
         }
         while job.isHeld { try await Task.sleep(for: .milliseconds(2)) }
         #expect(job.process.lastActivity > before)
