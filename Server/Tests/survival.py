@@ -333,11 +333,12 @@ def leaves_nothing(daemon):
     daemon.delete_all()
     until(lambda: not holders(daemon.state))
     until(lambda: [p.name for p in daemon.state.iterdir()] == ["daemon.lock"])
-    descriptors = os.listdir(f"/proc/{daemon.process.pid}/fd")
-    rings = [
-        d for d in descriptors if ".ring" in (os.readlink(f"/proc/{daemon.process.pid}/fd/{d}"))
-    ]
-    assert not rings, rings
+    for descriptor in pathlib.Path(f"/proc/{daemon.process.pid}/fd").iterdir():
+        try:
+            assert ".ring" not in os.readlink(descriptor)
+        except FileNotFoundError:
+            # It has just been closed.
+            pass
     fact("once they are deleted no process, file or descriptor is left")
 
 
@@ -479,8 +480,27 @@ def damage(executable):
         answer = daemon.call("GET", f"/processes/{cut}/output", status=503)
         assert answer["error"]["code"] == "session_damaged", answer
         assert daemon.output(whole)["session_alive"]
-        # Lists do not read it.
-        assert {p["session_id"] for p in daemon.sessions()} >= {whole}
+        for size in (0, 1000, 4096, 70_000):
+            writing = daemon.start_command("while :; do echo x; sleep 0.1; done")
+            daemon.output(writing, "0", wait_ms=60_000, wait_for="x")
+            waiter = threading.Thread(
+                target=daemon.request,
+                args=("GET", f"/api/sdk/processes/{writing}/output?from=now&wait_ms=1000"),
+            )
+            waiter.start()
+            os.truncate(daemon.state / f"{writing}.ring", size)
+            for _ in range(3):
+                listed = {p["session_id"] for p in daemon.sessions()}
+                assert {whole, cut, writing} <= listed, listed
+                assert daemon.request("GET", "/metrics")[0] == 200
+                listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+                listing["params"] = {"name": "list", "arguments": {}}
+                accept = {"Accept": "application/json, text/event-stream"}
+                assert daemon.request("POST", "/mcp", listing, headers=accept)[0] == 200
+                time.sleep(0.1)
+            waiter.join()
+            daemon.call("DELETE", f"/processes/{writing}")
+            assert daemon.process.poll() is None
         daemon.restart()
         assert {p["session_id"] for p in daemon.sessions()} == {whole}
         assert "cannot adopt a session" in daemon.log.read_text()
@@ -690,6 +710,68 @@ def orphans(executable):
         fact("a holder without a daemon ends its command after --orphan-timeout, and itself")
 
 
+def client(executable):
+    """processctl while there is no daemon for a moment."""
+    with Daemon(executable) as daemon:
+        environment = {
+            **os.environ,
+            "PROCESSD_URL": f"http://127.0.0.1:{daemon.port}",
+            "PROCESSD_TOKEN": TOKEN,
+        }
+        processctl = pathlib.Path(executable).parent / "processctl"
+
+        def run(*arguments):
+            return subprocess.Popen(
+                [processctl, *arguments],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+        session = daemon.start_command("sleep 3; echo done")
+        # Before the session has any output.
+        follower = run("follow", session)
+        line = "trap 'echo got INT; exit 3' INT; echo ready; while :; do sleep 0.1; done"
+        trapping = run("run", "sh", "-c", line)
+        assert trapping.stdout.readline() == "ready\n"
+        cat = run("run", "--stdin", "cat")
+        cat.stdin.write("before\n")
+        cat.stdin.flush()
+        assert cat.stdout.readline() == "before\n"
+        time.sleep(0.5)
+        daemon.kill()
+        time.sleep(0.2)
+        cat.stdin.write("while away\n")
+        cat.stdin.flush()
+        trapping.send_signal(signal.SIGINT)
+        time.sleep(2)
+        daemon.start()
+        assert cat.stdout.readline() == "while away\n"
+        for process, output, status in (
+            (trapping, "got INT\n", 3),
+            (cat, "", 0),
+            (follower, "done\n", 0),
+        ):
+            found, errors = process.communicate(timeout=60)
+            assert (found, process.returncode) == (output, status), (found, errors, process)
+            for line in errors.splitlines():
+                assert line.endswith("; trying again") or "answers again" in line, errors
+        fact("processctl goes on with the next daemon: output, stdin and signals")
+
+        lost = run("run", "sh", "-c", "echo ready; sleep 1000")
+        assert lost.stdout.readline() == "ready\n"
+        daemon.kill()
+        _, errors = lost.communicate(timeout=60)
+        assert lost.returncode == 69, lost
+        found = re.search("the session goes on: processctl follow ([0-9a-f]+)$", errors.strip())
+        daemon.start()
+        assert found and daemon.output(found[1])["session_alive"], errors
+        fact("processctl gives up after a while, and says how to go on")
+        leaves_nothing(daemon)
+
+
 def commands(executable):
     """The commands of Server/Survival.md, as they stand there."""
     root = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -714,7 +796,18 @@ def main():
     parser.add_argument("processd")
     options = parser.parse_args()
     executable = os.path.abspath(options.processd)
-    parts = [holder_dies, directory, damage, starts, strangers, shutdown, orphans, many, commands]
+    parts = [
+        holder_dies,
+        directory,
+        damage,
+        starts,
+        strangers,
+        shutdown,
+        orphans,
+        client,
+        many,
+        commands,
+    ]
     for part in parts:
         if options.only in (None, part.__name__):
             part(executable)

@@ -103,27 +103,40 @@ struct Client: Sendable {
   ///
   /// - Parameters:
   ///   - deadline: When to give up, if that is earlier.
-  ///   - request: A request that may be repeated.
+  ///   - isRepeatable: Whether the request may arrive twice. One that must not is sent again only
+  ///     if it cannot have arrived.
+  ///   - request: Sends the request.
   nonisolated(nonsending) func persistently<Answer>(
-    until deadline: Deadline = Deadline(after: nil), _ request: () async throws -> Answer
+    until deadline: Deadline = Deadline(after: nil), isRepeatable: Bool = true,
+    _ request: () async throws -> Answer
   ) async throws -> Answer {
     let start = ContinuousClock.now
     var pauses = Self.pauses[...]
     var isSaid = false
     while true {
       do {
-        let answer = try await request()
-        if isSaid { complain("the daemon answers again") }
-        return answer
-      } catch let failure as Failure where failure.isTransient && !deadline.isOver {
+        return try await request()
+      } catch let failure as Failure
+        where failure.isTransient && (isRepeatable || failure.isUnsent) && !deadline.isOver
+      {
         guard let pause = pauses.popFirst() else { throw failure }
         if !isSaid, .now - start >= Self.silence {
           complain("\(failure.message); trying again")
           isSaid = true
         }
         try await Task.sleep(for: pause)
+        // The request itself may wait for news.
+        if isSaid, await isDaemonThere() {
+          complain("the daemon answers again")
+          isSaid = false
+        }
       }
     }
+  }
+
+  private func isDaemonThere() async -> Bool {
+    let request = HTTPClientRequest(url: base + "/healthz").naming(base)
+    return (try? await http.execute(request, timeout: .seconds(5)).status) == .ok
   }
 
   private func reply(
@@ -135,8 +148,7 @@ struct Client: Sendable {
       url: base + "/api/sdk" + path + (fields.isEmpty ? "" : "?" + fields))
     request.method = method
     request.headers.add(name: "authorization", value: "Bearer \(token)")
-    // The name of a socket in the file system is no name of a host.
-    if base.hasPrefix("http+unix:") { request.headers.add(name: "host", value: "localhost") }
+    request = request.naming(base)
     if let body { request.body = .bytes(ByteBuffer(bytes: try Self.encoder.encode(body))) }
     let (response, bytes): (HTTPClientResponse, ByteBuffer)
     do {
@@ -148,7 +160,7 @@ struct Client: Sendable {
       try Task.checkCancellation()
       throw Failure(
         status: .unavailable, message: "no daemon answers at \(url): \(reason(error))",
-        isTransient: true)
+        isTransient: true, isUnsent: isOfConnecting(error))
     }
     guard response.status == .ok else { throw failure(response.status, bytes) }
     return (response.headers, bytes)
@@ -241,6 +253,25 @@ private func withTimeLimit<Value: Sendable>(
     defer { group.cancelAll() }
     guard let value = try await group.next() else { throw CancellationError() }
     return value
+  }
+}
+
+extension HTTPClientRequest {
+  /// Returns the request with the name of a host, if it goes to a socket in the file system, whose
+  /// name is none.
+  fileprivate func naming(_ base: String) -> HTTPClientRequest {
+    var request = self
+    if base.hasPrefix("http+unix:") { request.headers.add(name: "host", value: "localhost") }
+    return request
+  }
+}
+
+/// Whether an error is that of a connection that could not be made, so that no request was sent.
+private func isOfConnecting(_ error: any Error) -> Bool {
+  switch error {
+  case let error as IOError: [ECONNREFUSED, ENOENT].contains(error.errnoCode)
+  case let error as HTTPClientError: error == .connectTimeout
+  default: error is NIOConnectionError
   }
 }
 

@@ -43,16 +43,14 @@ struct Follower {
       + (isLossless ? [RemoteSession.acknowledgement] : [])
     acknowledged = cursor
     let session = session
-    func ask() async throws -> OutputAnswer {
-      try await session.output(query, waiting: RemoteSession.waitTime)
-    }
+    // The first answer comes at once, and shows that the daemon is there.
+    let wait = isKnown ? RemoteSession.waitTime : .zero
+    func ask() async throws -> OutputAnswer { try await session.output(query, waiting: wait) }
     let answer: OutputAnswer
     do {
       answer = isKnown ? try await session.client.persistently(ask) : try await ask()
     } catch let failure as Failure where isKnown && failure.isTransient {
-      throw Failure(
-        status: failure.status,
-        message: failure.message + "; if the daemon has ended, so have its commands and sessions")
+      throw failure.losing(session)
     }
     isKnown = true
     cursor = answer.cursor

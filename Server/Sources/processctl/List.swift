@@ -4,8 +4,8 @@ struct List: ClientCommand {
   static let configuration = CommandConfiguration(
     abstract: "List the sessions of the token's workspace, the oldest first.",
     discussion: """
-      Writes a line for each session: its id; running, or the exit code or signal, or, in a fleet, \
-      silent or lost if its daemon is; the number of bytes written; and the command, behind the \
+      Writes a line for each session: its id; running, or the exit code or signal, or lost if its \
+      holder was killed, or, in a fleet, silent or lost if its daemon is; the number of bytes written; and the command, behind the \
       session's name if it has one.
       """)
 

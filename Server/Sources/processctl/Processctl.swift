@@ -46,8 +46,8 @@ enum ExitStatus: Int32 {
   case notFound = 127
 
   static let summary = """
-    64 for a usage error; 66 if there is no such session; 69 if no daemon answers, the connection \
-    cannot be made again, or the daemon has no room; 74 if the output cannot be written; 76 if the \
+    64 for a usage error; 66 if there is no such session; 69 if no daemon answers, the session's \
+    holder was killed, the connection cannot be made again, or the daemon has no room; 74 if the output cannot be written; 76 if the \
     answer is not that of a processd, or that of one too old; 77 if the token is refused; 125 if \
     the command cannot be started, 126 if it cannot be executed, and 127 if it was not found; 1 if \
     the daemon refuses anything else, such as input for a command that has ended. run \
@@ -63,6 +63,8 @@ struct Failure: Error {
   var code: String?
   /// Whether the same request may succeed a little later.
   var isTransient = false
+  /// Whether the daemon cannot have got the request.
+  var isUnsent = false
 }
 
 /// A subcommand that talks to the daemon.

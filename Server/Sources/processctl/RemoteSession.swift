@@ -245,4 +245,12 @@ extension Failure {
     status: .noSession, message: "the session was deleted, or idle for too long")
 
   func hasCode(_ codes: String...) -> Bool { code.map(codes.contains) ?? false }
+
+  /// The failure to reach the daemon any more, with what may have become of a session.
+  func losing(_ session: RemoteSession) -> Failure {
+    Failure(
+      status: status,
+      message: "\(message); if it has --state-dir, the session goes on: processctl follow"
+        + " \(session.id)")
+  }
 }

@@ -327,14 +327,23 @@ struct Run: ClientCommand {
       }
       if forwardsInput {
         group.addTask {
-          let isWanted = try await StandardInput.forEachPiece { try await session.write($0) }
-          if isWanted { _ = try await session.write([], isEnd: true) }
+          func write(_ bytes: [UInt8], isEnd: Bool = false) async throws -> Bool {
+            try await session.client.persistently(isRepeatable: false) {
+              try await session.write(bytes, isEnd: isEnd)
+            }
+          }
+          let isWanted = try await StandardInput.forEachPiece { try await write($0) }
+          if isWanted { _ = try await write([], isEnd: true) }
           return nil
         }
       }
       defer { group.cancelAll() }
-      while let result = try await group.next() {
-        if let status = result { return status }
+      do {
+        while let result = try await group.next() {
+          if let status = result { return status }
+        }
+      } catch let failure as Failure where failure.isTransient {
+        throw failure.losing(session)
       }
       return ExitStatus.refused.rawValue
     }

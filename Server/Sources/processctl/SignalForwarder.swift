@@ -31,7 +31,9 @@ struct SignalForwarder: Sendable {
     for await signal in signals {
       if signal == .sigwinch {
         // It is not an error if the command has no terminal.
-        if let size = WindowSize.own { try? await session.resize(to: size) }
+        try? await session.client.persistently {
+          if let size = WindowSize.own { try await session.resize(to: size) }
+        }
         continue
       }
       try await session.signal(unlessEnded: signal.description)
@@ -66,9 +68,9 @@ extension RemoteSession {
   /// background.
   func signal(unlessEnded name: String) async throws {
     do {
-      try await signal(name)
+      try await client.persistently(isRepeatable: false) { try await signal(name) }
     } catch let failure as Failure where failure.hasCode("process_ended") {
-      if name != "SIGCONT" { try await terminate() }
+      if name != "SIGCONT" { try await client.persistently { try await terminate() } }
     } catch let failure as Failure where failure.hasCode("signal_refused") {
       complain(failure.message)
     }

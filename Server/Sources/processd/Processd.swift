@@ -124,21 +124,24 @@ struct Processd: AsyncParsableCommand {
     name: .customLong("state-dir"),
     help: ArgumentHelp(
       "A directory, which this daemon has to itself, by which commands and their output survive it:"
-        + " a later daemon with the same directory goes on with them.",
+        + " a later daemon with the same directory goes on with them. Made with mode 0700 if it is"
+        + " not there.",
       valueName: "dir"))
   var stateDirectory: String?
 
   @Option(
     name: .customLong("orphan-timeout"),
     help: ArgumentHelp(
-      "With --state-dir: how long a command goes on without a daemon; --idle-timeout unless told.",
+      "With --state-dir: how long a command goes on without a daemon: 90s, 30m, 2h; as long as"
+        + " --idle-timeout unless told.",
       valueName: "time"))
   var orphanTimeout: TimeSpan?
 
   @Option(
     name: .customLong("on-shutdown"),
     help: ArgumentHelp(
-      "With --state-dir: what happens to the commands at SIGTERM: end or keep; end unless told.",
+      "With --state-dir: what happens to the commands when a signal ends the daemon: end or keep;"
+        + " end unless told.",
       valueName: "on-shutdown"))
   var givenOnShutdown: APIServer.ShutdownPolicy?
 

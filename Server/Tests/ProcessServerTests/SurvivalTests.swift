@@ -208,6 +208,26 @@ import Testing
     }
   }
 
+  @Test("A ring that is cut short ends nothing: it can be listed, counted and deleted")
+  func truncated() async throws {
+    defer { state.remove() }
+    try await run { server in
+      for size in [0, 1_000, 4_096, 70_000] {
+        let id = try await server.start("while :; do echo x; sleep 0.1; done")
+        _ = try await server.output(id) { !$0.text.isEmpty }
+        #expect(unsafe truncate("\(state.directory)/\(id).ring", off_t(size)) == 0)
+        let reply = try await server.get("processes/\(id)/output")
+        #expect(reply.status == 503)
+        #expect(reply.code == "session_damaged")
+        for _ in 0..<3 {
+          #expect(try await list(server).keys.contains(id))
+          #expect(try await server.request("GET", "/metrics").status == 200)
+        }
+        #expect(try await server.request("DELETE", "/api/sdk/processes/\(id)").status == 200)
+      }
+    }
+  }
+
   @Test("A holder whose socket refuses connections for a moment is not taken for gone")
   func busyHolders() {
     for code in [EAGAIN, EACCES, EMFILE, EINTR] {

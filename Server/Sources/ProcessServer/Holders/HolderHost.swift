@@ -40,7 +40,7 @@ final class HolderHost: JobHost {
   private let configuration: APIServer.Configuration
   private let logger: Logger
   private let state = Mutex(State())
-  /// Opened when the directory may be another program's.
+  /// Opened when the sessions are left to another program.
   private let isReleased = Latch()
 
   /// Claims the directory.
@@ -58,6 +58,7 @@ final class HolderHost: JobHost {
           + " processd")
     }
     directory = try StateDirectory(claiming: settings.directory)
+    TruncatedFiles.survive()
   }
 
   var count: Int { state.withLock { $0.processes.count } }
@@ -217,7 +218,10 @@ final class HolderHost: JobHost {
         // It stays for a while, for people.
         state.withLock { $0.unreadable[files.id] = .now }
         logger.error(
-          "cannot adopt a session", metadata: ["session": "\(files.id)", "error": "\(error)"])
+          "cannot adopt a session",
+          metadata: [
+            "session": "\(files.id)", "error": "\((error as? APIError)?.message ?? "\(error)")",
+          ])
       }
     }
     await withTaskGroup { group in
@@ -322,11 +326,16 @@ final class HolderHost: JobHost {
     // Another program may have the directory by now.
     if wasClosed, isReleased.isOpen { return [] }
     defer {
-      for process in processes.values { process.leave() }
+      // First: a request that finds its process left deletes the session.
       isReleased.open()
+      for process in processes.values { process.leave() }
       directory.release()
     }
-    guard settings.onShutdown == .end, !isFailure else { return [] }
+    guard settings.onShutdown == .end, !isFailure else {
+      let count = processes.values.count { $0.isActive }
+      logger.info("commands go on without this daemon", metadata: ["commands": "\(count)"])
+      return []
+    }
     let grace = configuration.limits.grace
     for process in processes.values where process.isActive { process.terminate(grace: grace) }
     return await withTaskGroup(of: String?.self) { group in

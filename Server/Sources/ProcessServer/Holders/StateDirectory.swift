@@ -23,7 +23,8 @@ final class StateDirectory: Sendable {
     func fail(_ reason: String) -> StateDirectoryError {
       StateDirectoryError(description: "\(path): \(reason)")
     }
-    if unsafe mkdir(path, 0o700) != 0, errno != EEXIST {
+    let isNew = unsafe mkdir(path, 0o700) == 0
+    guard isNew || errno == EEXIST else {
       throw fail("cannot make it: \(SystemError(code: errno))")
     }
     guard let resolved = unsafe realpath(path, nil) else {
@@ -38,11 +39,13 @@ final class StateDirectory: Sendable {
     guard status.st_mode & S_IFMT == S_IFDIR else { throw fail("is no directory") }
     guard status.st_uid == geteuid() else { throw fail("belongs to another user") }
     guard status.st_mode & 0o077 == 0 else {
-      throw fail("others than its owner may use it: chmod 700 forbids that")
+      throw fail(
+        "other users have access to it: give the daemon a directory of its own, with chmod 700")
     }
     let name = StateFiles(directory: "", id: randomID()).socket
     let room = StateFiles.maxSocketPath - name.utf8.count
     guard self.path.utf8.count <= room else {
+      if isNew { unsafe rmdir(path) }
       throw fail(
         "has \(self.path.utf8.count) bytes, and may have \(room): the path of a socket is limited")
     }

@@ -101,8 +101,12 @@ final class JobTable: Sendable {
       }
     }
     for job in jobs {
-      logger.info("adopted", metadata: job.metadata)
-      logExit(of: job)
+      let isRunning = job.process.isRunning
+      var metadata = job.metadata
+      metadata["running"] = "\(isRunning)"
+      logger.info("adopted", metadata: metadata)
+      // The end of others is known already.
+      if isRunning { logExit(of: job) }
       if !job.grant.isInForce, configuration.onRevoke == .end { delete(job) }
     }
   }

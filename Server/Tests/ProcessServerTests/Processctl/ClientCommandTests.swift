@@ -191,7 +191,7 @@ import Testing
     let lines = process.session.output().payload(of: .stderr).description.split(separator: "\n")
     #expect(lines.count == 2)
     #expect(lines.first?.hasSuffix("; trying again") == true)
-    let end = "; if the daemon has ended, so have its commands and sessions"
+    let end = "; if it has --state-dir, the session goes on: processctl follow \(Self.id)"
     #expect(lines.last?.hasSuffix(end) == true)
   }
 
