@@ -13,11 +13,11 @@ import Synchronization
 /// Reading a page that is gone raises `SIGBUS`. Then a page of zeros takes its place, which a reader
 /// of a ring reports as damage. Wayland's library does the same for the buffers of its clients.
 enum TruncatedFiles {
-  private static let isSurvived = Atomic(false)
+  private static let isInstalled = Atomic(false)
 
   /// Survives it from now on. Other causes of `SIGBUS` have the effect that they had before.
   static func survive() {
-    guard !isSurvived.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    guard !isInstalled.exchange(true, ordering: .acquiringAndReleasing) else { return }
     unsafe pageSize = sysconf(Int32(_SC_PAGESIZE))
     // The first call of Swift code may allocate, or wait for a lock that the interrupted thread
     // holds: a signal must not make it.
