@@ -67,9 +67,10 @@ class Daemon:
         return self._process.poll() is None
 
     def memory(self):
-        """Resident memory, in MiB."""
+        """Resident memory of its own, in MiB: without that of files, such as the program's code."""
         with open(f"/proc/{self.pid}/status") as status:
-            return int(re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1)) / 1024
+            own = re.findall(r"Rss(?:Anon|Shmem):\s+(\d+) kB", status.read())
+            return sum(map(int, own)) / 1024
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
