@@ -51,7 +51,10 @@ struct WriteError: Error {
 }
 
 /// Writes a line to stderr.
-func complain(_ message: String) { try? Descriptor.stderr.write("processctl: \(message)\n") }
+func complain(_ message: String) {
+  let end = OwnTerminal.isRaw(2) ? "\r\n" : "\n"
+  try? Descriptor.stderr.write("processctl: \(message)\(end)")
+}
 
 /// Returns a text on one line, without characters that could control a terminal.
 func printable(_ text: String) -> String {

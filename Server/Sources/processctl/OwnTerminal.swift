@@ -15,6 +15,12 @@ struct OwnTerminal {
   /// Whether stdin and stdout both are terminals.
   static var isThere: Bool { isatty(0) == 1 && isatty(1) == 1 }
 
+  /// Whether a descriptor is a terminal on which the next line would begin in the middle.
+  static func isRaw(_ descriptor: Int32) -> Bool {
+    var mode = termios()
+    return unsafe tcgetattr(descriptor, &mode) == 0 && mode.c_oflag & tcflag_t(OPOST) == 0
+  }
+
   /// Sets raw mode.
   static func take() -> OwnTerminal {
     var mode = termios()
