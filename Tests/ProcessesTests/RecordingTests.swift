@@ -144,8 +144,7 @@ import Testing
         await recorded.output(since: cursor, waitingUpTo: nil)
       }
     }
-    // By then the wait has begun, as a rule. If it has not, its output is the same.
-    try? await Task.sleep(for: .milliseconds(50))
+    while recorded.waiters.count == 0 { try? await Task.sleep(for: .milliseconds(1)) }
     event()
     return await task.value
   }
