@@ -126,6 +126,27 @@ import Testing
     #expect(!batch.hasMore)
   }
 
+  @Test("A head that ends where none can is damage, also to a read from behind it")
+  func headEnd() throws {
+    let path = directory.path + "/headed.ring"
+    let layout = RingLayout(capacity: 1_000, headCapacity: 100)
+    var writer = try RingWriter(recordingTo: path, layout)
+    for index in 1...20 { writer.append([UInt8](repeating: UInt8(index), count: 8)) }
+    let reader = try RingReader(attachingTo: path)
+    let file = unsafe open(path, O_RDWR)
+    defer { close(file) }
+    // The head has 12 chunks of 8 bytes.
+    for (end, isDamaged) in [(96, false), (100, false), (101, true), (150, true), (11, true)] {
+      let count = unsafe withUnsafeBytes(of: UInt64(end) << 1) {
+        unsafe pwrite(file, $0.baseAddress, 8, off_t(reader.layout.headStart + 11 * 8))
+      }
+      #expect(count == 8)
+      let batch = reader.read(since: RingCursor(seq: 15, offset: 120))
+      #expect(batch.isDamaged == isDamaged, "\(end)")
+      #expect(batch.map(\.seq) == Array(16...20), "\(end)")
+    }
+  }
+
   // MARK: Ends
 
   @Test(
