@@ -23,7 +23,8 @@ import Processes
 /// - Another signal after that ends capture at once.
 /// - `SIGTSTP` (Ctrl-Z) stops the group and then capture; `SIGCONT` continues both.
 /// - A signal from the terminal has already reached a command in capture's own group, and is not
-///   sent again. capture may learn of the command's end before it learns of the signal.
+///   sent again. capture may learn of the command's end before it learns of the signal, which is
+///   then the command's all the same.
 final class SignalForwarder: Sendable {
   /// Signals that ask to end. After the command's end they end the wait for its output.
   private static let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
@@ -44,10 +45,10 @@ final class SignalForwarder: Sendable {
   private struct State {
     var process: HostedProcess?
     var pending: [Int32] = []
-    /// The signals that were sent to the running command.
-    var forwarded: Set<Int32> = []
-    /// The signals that the terminal has sent to capture and, by itself, to the command.
-    var shared: Set<Int32> = []
+    /// The signals that have reached capture.
+    var received: Set<Int32> = []
+    /// When the command's end was noticed; nil before.
+    var endTime: ContinuousClock.Instant?
     /// The times of the signals of which the third kills.
     var impatience: [ContinuousClock.Instant] = []
     /// The signal that was the third.
@@ -61,6 +62,7 @@ final class SignalForwarder: Sendable {
   private let terminal: OwnTerminal
   /// Whether the command gets signals of capture's terminal from the terminal itself.
   private let sharesTerminal: Bool
+  private let hasTerminal = SignalForwarder.opensTerminal()
   /// The sizes of the command's terminal; nil if it has none.
   private let sizes: TerminalSizes?
 
@@ -107,23 +109,27 @@ final class SignalForwarder: Sendable {
         pass(ProcessSignal(rawValue: number), to: process, hasIt: false)
       }
     }
+    if sharesTerminal {
+      Task.detached { [self] in
+        _ = try? await process.waitForExit()
+        state.withLock { $0.endTime = .now }
+      }
+    }
     // The terminal's size may have changed, and orphans may have ended, during the launch.
     received(SIGWINCH, fromSystem: false)
     if Orphans.areLeftToThis { received(SIGCHLD, fromSystem: false) }
   }
 
-  /// Returns the signal with which to end capture: a forwarded signal that ended the command, or
-  /// the signal that ended the wait for the command's output.
+  /// Returns the signal with which to end capture: a signal that has reached capture and ended the
+  /// command, or the signal that ended the wait for the command's output.
   ///
-  /// If the command has ended by a signal as the terminal sends it, waits up to a second until the
-  /// signal reaches capture as well.
+  /// If the command has ended by a signal as their terminal sends it, waits up to a second until
+  /// the signal reaches capture as well.
   func fatalSignal(after exit: ProcessExit) async -> ProcessSignal? {
     if case .signal(let signal) = wait.end { return signal }
     guard case .signaled(let number) = exit else { return nil }
-    func hasReachedBoth() -> Bool {
-      state.withLock { $0.forwarded.contains(number) || $0.shared.contains(number) }
-    }
-    if sharesTerminal, Self.endingsByTerminal.contains(number) {
+    func hasReachedBoth() -> Bool { state.withLock { $0.received.contains(number) } }
+    if sharesTerminal, hasTerminal, Self.endingsByTerminal.contains(number) {
       let deadline = ContinuousClock.now + Self.arrivalTime
       while !hasReachedBoth(), .now < deadline {
         try? await Task.sleep(for: .milliseconds(5))
@@ -139,11 +145,13 @@ final class SignalForwarder: Sendable {
   /// - Parameter fromSystem: Whether the terminal or another part of the system sent the signal,
   ///   rather than a process.
   private func received(_ number: Int32, fromSystem: Bool) {
-    let hasIt = fromSystem && sharesTerminal
+    // The hangup of a terminal reaches the leader of its session alone.
+    let isForLeader = number == SIGHUP && getsid(0) == getpid()
+    let hasIt = fromSystem && sharesTerminal && !isForLeader
     let process = state.withLock { state in
       let isKept = state.process == nil && ![SIGCONT, SIGWINCH, SIGCHLD].contains(number)
       if isKept { state.pending.append(number) }
-      if hasIt { state.shared.insert(number) }
+      state.received.insert(number)
       return state.process
     }
     switch number {
@@ -187,6 +195,7 @@ final class SignalForwarder: Sendable {
     try? process.signal(.resume)
     if isThird { try? process.signal(.kill) }
     guard hadEnded, Self.endings.contains(signal.rawValue) else { return }
+    if hasIt, endedJustNow { return }
     let first = state.withLock { state in
       defer { state.firstAfterEnd = state.firstAfterEnd ?? .now }
       return state.firstAfterEnd
@@ -203,6 +212,20 @@ final class SignalForwarder: Sendable {
     }
   }
 
+  /// Whether a signal that reaches capture now may have reached the command before its end.
+  private var endedJustNow: Bool {
+    state.withLock { state in
+      state.endTime.map { ContinuousClock.now - $0 < Self.arrivalTime } ?? true
+    }
+  }
+
+  /// Whether this program has a terminal that could send it signals.
+  private static func opensTerminal() -> Bool {
+    let terminal = unsafe open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
+    if terminal >= 0 { close(terminal) }
+    return terminal >= 0
+  }
+
   private func end(by signal: ProcessSignal) {
     terminal.giveBack()
     SignalSource.end(by: signal.rawValue)
@@ -211,7 +234,6 @@ final class SignalForwarder: Sendable {
   /// Records a signal to the running command. Returns whether it is the third within seconds.
   private func note(_ signal: ProcessSignal) -> Bool {
     state.withLock { state in
-      state.forwarded.insert(signal.rawValue)
       guard Self.impatience.contains(signal.rawValue) else { return false }
       let now = ContinuousClock.now
       state.impatience.removeAll { now - $0 > Self.impatienceSpan }

@@ -76,6 +76,43 @@ import Testing
     }
   }
 
+  @Test("With --foreground a command that handles Ctrl-C and ends at once keeps its status")
+  func ctrlCThatIsHandledAtOnce() async throws {
+    for _ in 0..<10 {
+      let console = try await Console(
+        "exec \"$0\" --foreground perl -e '$SIG{INT} = sub { exit 7 }; print STDERR qq(ready\n);"
+          + " sleep 1000'")
+      #expect(await console.shows("ready"))
+      try await console.type("\u{3}")
+      #expect(try await console.process.waitUntilClosed() == .exited(7))
+    }
+  }
+
+  #if os(Linux)
+    @Test("With --foreground the hangup of the terminal that capture leads ends the command")
+    func hangup() async throws {
+      let path = NSTemporaryDirectory() + "capture-\(UUID().uuidString)"
+      defer { unsafe unlink(path) }
+      let line =
+        "exec '\(captureExecutable)' --foreground sh -c 'echo $$ >\(path); exec sleep 1000'"
+      let session = Session(id: "script", workspaceID: "tests")
+      let script = try await CommandHost.shared.launch(
+        Command("script", "-qc", line, "/dev/null"), into: session)
+      var command: Int32?
+      #expect(
+        await eventually {
+          command = (try? String(contentsOfFile: path, encoding: .utf8)).flatMap {
+            Int32($0.dropLast())
+          }
+          return command != nil
+        })
+      // Alone: its group has the terminal's other end.
+      kill(script.processID, SIGKILL)
+      let process = try #require(command)
+      #expect(await eventually { isGone(process) })
+    }
+  #endif
+
   @Test("With --foreground a timeout signals the command alone, and not its children")
   func aTimeoutReachesTheCommandAlone() async throws {
     let line = "sleep 1000 >/dev/null 2>&1 & echo $!; exec sleep 1000"
