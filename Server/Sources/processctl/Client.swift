@@ -174,6 +174,9 @@ struct Client: Sendable {
     return answer
   }
 
+  /// The codes by which a daemon refuses a request before it does any of it.
+  private static let refusalsUnread = ["connection_limit", "too_many_failures"]
+
   private var foreignAnswer: Failure {
     Failure(
       status: .foreignAnswer,
@@ -188,10 +191,12 @@ struct Client: Sendable {
     }
     let answer: Answer? = try? decode(body)
     func failure(_ exit: ExitStatus, isTransient: Bool = false) -> Failure {
-      Failure(
+      let code = answer?.error.code
+      return Failure(
         status: exit,
         message: answer.map { printable($0.error.message) } ?? "\(url) answers \(status)",
-        code: answer?.error.code, isTransient: isTransient)
+        code: code, isTransient: isTransient,
+        isUnsent: code.map(Self.refusalsUnread.contains) ?? false)
     }
     switch (status.code, answer?.error.code) {
     case (401, _), (403, _): return failure(.denied)

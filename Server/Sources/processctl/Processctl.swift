@@ -63,7 +63,7 @@ struct Failure: Error {
   var code: String?
   /// Whether the same request may succeed a little later.
   var isTransient = false
-  /// Whether the daemon cannot have got the request.
+  /// Whether the daemon has done nothing of the request.
   var isUnsent = false
 }
 

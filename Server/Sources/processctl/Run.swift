@@ -321,8 +321,13 @@ struct Run: ClientCommand {
       }, writesStatistics: stats)
     return try await withThrowingTaskGroup(of: Int32?.self) { group in
       group.addTask { try await relay.run() }
+      let forwarder = SignalForwarder(session: session)
       group.addTask {
-        try await SignalForwarder(session: session).forward(signals)
+        try await forwarder.forward(signals)
+        return nil
+      }
+      group.addTask {
+        await forwarder.forwardSizes()
         return nil
       }
       if forwardsInput {

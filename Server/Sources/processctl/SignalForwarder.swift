@@ -24,16 +24,32 @@ struct SignalForwarder: Sendable {
   private static let impatienceSpan: Duration = .seconds(5)
 
   let session: RemoteSession
+  private let sizeChanges: AsyncStream<Void>
+  private let sizeChanged: AsyncStream<Void>.Continuation
+
+  init(session: RemoteSession) {
+    self.session = session
+    (sizeChanges, sizeChanged) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+  }
+
+  /// Tells the command's terminal the size of processctl's own, when that changes, until the task
+  /// is cancelled.
+  func forwardSizes() async {
+    for await _ in sizeChanges {
+      // It is not an error if the command has no terminal.
+      try? await session.client.persistently {
+        if let size = WindowSize.own { try await session.resize(to: size) }
+      }
+    }
+  }
 
   /// Forwards signals until the task is cancelled.
   func forward(_ signals: UnixSignalsSequence) async throws {
     var times: [ContinuousClock.Instant] = []
     for await signal in signals {
       if signal == .sigwinch {
-        // It is not an error if the command has no terminal.
-        try? await session.client.persistently {
-          if let size = WindowSize.own { try await session.resize(to: size) }
-        }
+        // Not here: signals must not wait for it.
+        sizeChanged.yield()
         continue
       }
       try await session.signal(unlessEnded: signal.description)
