@@ -126,24 +126,62 @@ import Testing
     #expect(!batch.hasMore)
   }
 
-  @Test("A head that ends where none can is damage, also to a read from behind it")
-  func headEnd() throws {
+  // MARK: Heads
+
+  /// A ring with a head of 12 chunks of 8 bytes, and 8 more behind it.
+  private func withHead(
+    _ body: (_ reader: RingReader, _ put: (_ end: Int, _ byte: Int) -> Void) -> Void
+  ) throws {
     let path = directory.path + "/headed.ring"
-    let layout = RingLayout(capacity: 1_000, headCapacity: 100)
-    var writer = try RingWriter(recordingTo: path, layout)
+    var writer = try RingWriter(
+      recordingTo: path, RingLayout(capacity: 1_000, headCapacity: 100))
     for index in 1...20 { writer.append([UInt8](repeating: UInt8(index), count: 8)) }
     let reader = try RingReader(attachingTo: path)
     let file = unsafe open(path, O_RDWR)
     defer { close(file) }
-    // The head has 12 chunks of 8 bytes.
-    for (end, isDamaged) in [(96, false), (100, false), (101, true), (150, true), (11, true)] {
+    body(reader) { end, byte in
       let count = unsafe withUnsafeBytes(of: UInt64(end) << 1) {
-        unsafe pwrite(file, $0.baseAddress, 8, off_t(reader.layout.headStart + 11 * 8))
+        unsafe pwrite(file, $0.baseAddress, 8, off_t(byte))
       }
       #expect(count == 8)
-      let batch = reader.read(since: RingCursor(seq: 15, offset: 120))
-      #expect(batch.isDamaged == isDamaged, "\(end)")
-      #expect(batch.map(\.seq) == Array(16...20), "\(end)")
+    }
+  }
+
+  private func place(of seq: Int, in layout: RingLayout) -> Int {
+    layout.descriptorStart + (seq & (layout.slotCount - 1)) * 8
+  }
+
+  @Test("A head that ends where none can is damage, also to a read from behind it")
+  func headEnd() throws {
+    try withHead { reader, put in
+      for (end, isDamaged) in [(96, false), (100, false), (101, true), (150, true), (11, true)] {
+        put(end, reader.layout.headStart + 11 * 8)
+        let batch = reader.read(since: RingCursor(seq: 15, offset: 120))
+        #expect(batch.isDamaged == isDamaged, "\(end)")
+        #expect(batch.map(\.seq) == Array(16...20), "\(end)")
+      }
+    }
+  }
+
+  @Test("A chunk that begins within the head is damage, and those behind it are read")
+  func beforeTheHead() throws {
+    try withHead { reader, put in
+      put(90, place(of: 15, in: reader.layout))
+      let batch = reader.read(since: RingCursor(seq: 15))
+      #expect(batch.isDamaged)
+      // Either end of chunk 16 may be the wrong one, so chunk 17 may begin elsewhere as well.
+      #expect(batch.map(\.seq) == Array(18...20))
+    }
+  }
+
+  @Test("The head is read although nothing behind it can be")
+  func headAlone() throws {
+    try withHead { reader, put in
+      put(200, place(of: 19, in: reader.layout))
+      let batch = reader.read()
+      #expect(batch.isDamaged)
+      #expect(batch.map(\.seq) == Array(1...12))
+      #expect(batch.map { Array($0.data) } == (1...12).map { Array(repeating: $0, count: 8) })
     }
   }
 
