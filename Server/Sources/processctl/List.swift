@@ -5,8 +5,8 @@ struct List: ClientCommand {
     abstract: "List the sessions of the token's workspace, the oldest first.",
     discussion: """
       Writes a line for each session: its id; running, or the exit code or signal, or lost if its \
-      holder was killed, or, in a fleet, silent or lost if its daemon is; the number of bytes written; and the command, behind the \
-      session's name if it has one.
+      holder was killed, or, in a fleet, silent or lost if its daemon is; the number of bytes \
+      written; and the command, behind the session's name if it has one.
       """)
 
   @OptionGroup var server: ServerOptions

@@ -47,8 +47,9 @@ enum ExitStatus: Int32 {
 
   static let summary = """
     64 for a usage error; 66 if there is no such session; 69 if no daemon answers, the session's \
-    holder was killed, the connection cannot be made again, or the daemon has no room; 74 if the output cannot be written; 76 if the \
-    answer is not that of a processd, or that of one too old; 77 if the token is refused; 125 if \
+    holder was killed, the connection cannot be made again, or the daemon has no room; 74 if the \
+    output cannot be written; 76 if the answer is not that of a processd, or that of one too old; \
+    77 if the token is refused; 125 if \
     the command cannot be started, 126 if it cannot be executed, and 127 if it was not found; 1 if \
     the daemon refuses anything else, such as input for a command that has ended. run \
     and wait end with the command's own status as well.

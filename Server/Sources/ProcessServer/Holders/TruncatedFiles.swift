@@ -10,8 +10,8 @@ import Synchronization
 
 /// Lets this program survive that a file is cut short while it is mapped for reading.
 ///
-/// Reading a page that is gone raises `SIGBUS`. Then a page of zeros takes its place, which a reader
-/// of a ring reports as damage. Wayland's library does the same for the buffers of its clients.
+/// Reading a page that is gone raises `SIGBUS`. Then a page of zeros takes its place, which a
+/// reader of a ring reports as damage. Wayland's library does the same for its clients' buffers.
 enum TruncatedFiles {
   private static let isInstalled = Atomic(false)
 
