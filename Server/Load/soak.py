@@ -183,8 +183,9 @@ def main():
         show("at the end", last)
         print(f"  {done + more[0]} things done, {refused + more[1]} refused, in {arguments.seconds} s", flush=True)
         assert daemon.is_running, "the daemon has ended"
-        # What the allocator cannot give back differs by some 20 MiB from run to run.
-        assert last[0] <= max(first[0] * 1.2, first[0] + 32), "more memory than before"
+        # What the allocator cannot give back differs by tens of MiB from run to run. A leak exceeds
+        # that in an hour.
+        assert last[0] <= max(first[0] * 1.2, first[0] + 64), "more memory than before"
         assert last[1] <= first[1] + 2, "more descriptors than before"
         # The threads that start processes are made when they are needed first, and are eight at
         # most.
