@@ -2,8 +2,8 @@
 
     python3 Server/Load/stalled.py [PROCESSD]
 
-Fails if that takes more than 400 MiB, if a client that reads is not served meanwhile, or if more than a tenth of the
-memory that it took does not come back.
+Fails if that takes more than 400 MiB, if a client that reads is not served meanwhile, or if more
+than a tenth of the memory that it took does not come back.
 """
 
 import argparse

@@ -121,8 +121,8 @@ import Testing
     let trap =
       ignores ? "trap '' TERM" : "trap 'sleep 0.1; echo done >\(directory.path)/done; exit' TERM"
     let (process, line) = try await start(
-      "sh -c \"\(trap); echo ready >\(directory.path)/ready; while :; do sleep 1; done\" >/dev/null 2>&1 &"
-        + " echo $!; wait")
+      "sh -c \"\(trap); echo ready >\(directory.path)/ready; while :; do sleep 1; done\""
+        + " >/dev/null 2>&1 & echo $!; wait")
     let grandchild = try #require(ProcessIdentity(line))
     #expect(await eventually { contents("\(directory.path)/ready") == "ready\n" })
     process.terminate(grace: ignores ? .milliseconds(100) : Self.never)

@@ -178,7 +178,8 @@ import Testing
   func aTerminal() async throws {
     try await TestServer.run { server in
       let id = try await server.start(
-        "stty size; read x; stty size; trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done",
+        "stty size; read x; stty size; trap 'stty size; exit' WINCH; echo ready;"
+          + " while :; do sleep 0.1; done",
         #","tty":true,"rows":33,"cols":77"#)
       _ = try await server.output(id) { $0.text.contains("33 77") }
       #expect(
