@@ -56,7 +56,8 @@ import Testing
 
   /// Leaves its group and its session, twice.
   private static let escape =
-    "setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$; exec >&- 2>&-; while :; do sleep 1; done\" &' &"
+    "setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$; exec >&- 2>&-;"
+    + " while :; do sleep 1; done\" &' &"
 
   @Test("[cgroup] A process that left its group and session is ended with the command's cgroup")
   func escaping() async throws {
