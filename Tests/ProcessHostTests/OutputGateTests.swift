@@ -80,7 +80,7 @@ import Testing
     let process = try await host.launch(command, into: session, heldUpBy: [gate])
     let child = ProcessIdentity(process.processID)
     #expect(await eventually { gate.isShut })
-    process.terminate(grace: .seconds(1))
+    process.terminate(grace: .seconds(1_000))
     #expect(try await process.waitForExit() == .signaled(SIGTERM))
     await host.close(grace: .zero)
     #expect(session.isClosed)

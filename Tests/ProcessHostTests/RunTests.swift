@@ -74,6 +74,7 @@ import Testing
   @Test("[run] Background processes that hold the output open are waited for within their limits")
   func lingering() async throws {
     var command = Command.shell("(sleep 0.2; echo late) & echo early")
+    (command.quietGrace, command.lingerLimit) = (.seconds(1_000), nil)
     let all = try await CommandHost.shared.run(command)
     #expect(text(all) == "early\nlate\n")
     command = .shell("sleep 1000 & echo $!")
