@@ -36,6 +36,7 @@ struct Client: Sendable {
   /// The URL as the HTTP client has it, to which paths are appended.
   private let base: String
   private let token: String
+  let outage = Outage()
 
   init(_ server: ServerOptions) throws(Failure) {
     url = server.url
@@ -99,7 +100,7 @@ struct Client: Sendable {
   }
 
   /// Sends a request again while the daemon cannot be reached: a few times, with growing pauses.
-  /// Says so on stderr, unless it is over soon.
+  /// Says so on stderr, unless it is over soon: once for all requests of this client.
   ///
   /// - Parameters:
   ///   - deadline: When to give up, if that is earlier.
@@ -112,24 +113,19 @@ struct Client: Sendable {
   ) async throws -> Answer {
     let start = ContinuousClock.now
     var pauses = Self.pauses[...]
-    var isSaid = false
     while true {
       do {
-        return try await request()
+        let answer = try await request()
+        if pauses.count < Self.pauses.count { outage.end() }
+        return answer
       } catch let failure as Failure
         where failure.isTransient && (isRepeatable || failure.isUnsent) && !deadline.isOver
       {
         guard let pause = pauses.popFirst() else { throw failure }
-        if !isSaid, .now - start >= Self.silence {
-          complain("\(failure.message); trying again")
-          isSaid = true
-        }
+        if .now - start >= Self.silence { outage.begin(failure.message) }
         try await Task.sleep(for: pause)
         // The request itself may wait for news.
-        if isSaid, await isDaemonThere() {
-          complain("the daemon answers again")
-          isSaid = false
-        }
+        if outage.isOn, await isDaemonThere() { outage.end() }
       }
     }
   }
@@ -175,7 +171,7 @@ struct Client: Sendable {
   }
 
   /// The codes by which a daemon refuses a request before it does any of it.
-  private static let refusalsUnread = ["connection_limit", "too_many_failures"]
+  private static let refusalsUnread = ["connection_limit", "too_many_failures", "shutting_down"]
 
   private var foreignAnswer: Failure {
     Failure(
@@ -205,6 +201,7 @@ struct Client: Sendable {
     case (404, _), (405, _), (400, "unknown_tool"): return foreignAnswer
     case (400, _), (413, _): return failure(.usage)
     case (429, "stdin_full"): return failure(.unavailable)
+    case (503, "session_damaged"): return failure(.unavailable)
     case (429, "session_limit"): return failure(.unavailable)
     case (429, _), (502...504, _): return failure(.unavailable, isTransient: true)
     default: return failure(answer == nil ? .foreignAnswer : .refused)

@@ -12,7 +12,8 @@ struct Run: ClientCommand {
       its output, its session is deleted. Options end where COMMAND begins.
 
       SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM are passed on to \
-      COMMAND's group. The third SIGINT, SIGTERM or SIGQUIT within 5 seconds kills it.
+      COMMAND's group. The third SIGINT, SIGTERM or SIGQUIT within 5 seconds kills it. While no \
+      daemon answers, they are kept for it, and the second ends processctl.
 
       Options of capture that processctl does not have: --foreground and --outlive, since COMMAND \
       is no child of processctl; --ring, --capacity and --asciicast, since the daemon keeps the \

@@ -1,3 +1,4 @@
+import ArgumentParser
 import UnixSignals
 
 #if canImport(Darwin)
@@ -44,20 +45,59 @@ struct SignalForwarder: Sendable {
   }
 
   /// Forwards signals until the task is cancelled.
+  ///
+  /// - Throws: ``Failure``; `ExitCode` if a signal ends processctl, since neither it nor the one
+  ///   before can be passed on.
   func forward(_ signals: UnixSignalsSequence) async throws {
-    var times: [ContinuousClock.Instant] = []
+    let (queue, put) = AsyncStream<Received>.makeStream()
+    try await withThrowingTaskGroup { group in
+      group.addTask { try await receive(signals, put) }
+      group.addTask { try await deliver(queue) }
+      defer { group.cancelAll() }
+      while try await group.next() != nil {}
+    }
+  }
+
+  /// Takes signals at once, also while the daemon is away and an earlier one waits for it.
+  private func receive(
+    _ signals: UnixSignalsSequence, _ put: AsyncStream<Received>.Continuation
+  ) async throws {
+    var isWarned = false
     for await signal in signals {
       if signal == .sigwinch {
-        // Not here: signals must not wait for it.
         sizeChanged.yield()
         continue
       }
+      put.yield(Received(signal: signal, time: .now))
+      guard Self.impatience.contains(signal) else { continue }
+      guard session.client.outage.isOn else {
+        isWarned = false
+        continue
+      }
+      if isWarned {
+        complain(Failure(status: .unavailable, message: "\(signal)").losing(session).message)
+        throw ExitCode(128 + signal.rawValue)
+      }
+      complain("\(signal) is passed on when the daemon answers; another one ends processctl")
+      isWarned = true
+    }
+  }
+
+  private struct Received: Sendable {
+    let signal: UnixSignal
+    let time: ContinuousClock.Instant
+  }
+
+  private func deliver(_ queue: AsyncStream<Received>) async throws {
+    var times: [ContinuousClock.Instant] = []
+    for await received in queue {
+      let signal = received.signal
       try await session.signal(unlessEnded: signal.description)
       // A stopped process handles the signal only then.
       try await session.signal(unlessEnded: "SIGCONT")
       guard Self.impatience.contains(signal) else { continue }
-      times.removeAll { .now - $0 > Self.impatienceSpan }
-      times.append(.now)
+      times.removeAll { received.time - $0 > Self.impatienceSpan }
+      times.append(received.time)
       if times.count == 3 {
         complain("the command is killed at the third signal, \(signal)")
         try await session.signal(unlessEnded: "SIGKILL")
