@@ -378,6 +378,7 @@ def engine(fleet):
     session = a.start_command(ticking)
     first = b.output(session, wait_ms=30_000)
     assert first["chunks"]
+    silent = a.start_command("sleep 1000")
     redis.stop()
     answer = a.output(session, wait_ms=10_000, since=a.output(session)["cursor"])
     assert answer["chunks"] and not answer["missed_bytes"]
@@ -403,11 +404,22 @@ def engine(fleet):
         "missed_bytes"
     ]
     until(lambda: a.call("GET", "/processes")["complete"] and a.listed(other))
+    assert b.listed(silent), "also of sessions that put nothing out"
     fact(
         "Redis down for ten seconds and restarted empty:"
         " commands and local readers go on, others are told 503,"
         " and then nothing is missing"
     )
+
+    redis.ask("DEL", f"processd:session:{session}")
+    until(lambda: b.request("GET", f"/api/sdk/processes/{session}/output")[0] == 200)
+    taken = a.start_command(ticking)
+    until(lambda: b.listed(taken))
+    redis.ask("HSET", f"processd:session:{taken}", "lost", "1")
+    until(lambda: not a.listed(taken) or not a.listed(taken)["session_alive"])
+    redis.ask("DEL", f"processd:session:{taken}")
+    until(lambda: b.listed(taken) is None and a.listed(taken) is None)
+    fact("Redis forgets a session, or another server has declared it lost: the owner heeds it")
 
     redis.ask("CONFIG", "SET", "maxmemory", "1")
     flood = a.start_command(f"{FAST} | head -c 30000000")

@@ -76,7 +76,7 @@ package final class RedisSubscriber: Sendable {
   ///   - receive: Called with each message, in the order in which they were published.
   ///   - onActive: Called when the server has confirmed the subscription, on this connection and on
   ///     each later one. What is published from then on is received, up to the next loss of the
-  ///     connection. The caller calls it itself if the channel is active already.
+  ///     connection. If the channel is active already, it is called before this method returns.
   package func subscribe(
     _ channel: String, _ receive: @escaping @Sendable (ByteBuffer) -> Void,
     onActive: @escaping @Sendable () -> Void = {}

@@ -88,6 +88,9 @@ struct FleetTests {
     ] {
       #expect(!isRead(entry(id: "2-6", ByteBuffer(bytes: bytes), batch.payload)), "\(bytes)")
     }
+    // Behind an offset, and yet the first.
+    let first = entry(id: "1-6", ByteBuffer(bytes: [6]), ByteBuffer(string: "abc"))
+    #expect(!isRead(first))
     for value: RESPValue in [.null, .integer(1), .array([]), .array([.null, .null])] {
       #expect(!isRead(value))
     }
@@ -139,6 +142,23 @@ struct FleetTests {
     #expect(output.missedChunks == 1)
     #expect(output.missedBytes == 4)
     #expect(output.lostBytes == 4)
+  }
+
+  @Test("A copy that takes another one's place has the session's exit as well")
+  func missingBatchesBehindAnExit() throws {
+    let session = Session(id: "s", workspaceID: "w")
+    let manager = SessionManager(idleTimeout: .seconds(60))
+    var copy = try SessionCopy(of: "s", facts(of: session), behind: 0, offset: 0, in: manager)
+    let exited = try facts(of: session, state: #","exit_code":3"#)
+    copy.end(as: exited)
+    session.append("lost")
+    session.append("kept")
+    let stored = try #require(
+      StoredBatch(entry(Batch(session.output(since: 1))), hasTimestamps: false))
+    try copy.append(stored, of: exited, in: manager)
+    copy.end(as: exited)
+    #expect(copy.session.exitCode == 3)
+    #expect(!copy.session.isAlive)
   }
 
   @Test("Batches that were made anew continue a copy that ends in the middle of one")

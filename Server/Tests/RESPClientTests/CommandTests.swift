@@ -14,10 +14,10 @@ import Testing
     #expect(text(RESPCommand("PING")) == "*1\r\n$4\r\nPING\r\n")
     #expect(
       text(RESPCommand("SET", "é", -12)) == "*3\r\n$3\r\nSET\r\n$2\r\né\r\n$3\r\n-12\r\n")
-    let arguments: [any RESPArgument] = [[0x61, 0x62] as [UInt8], ByteBuffer(), UInt64.max]
+    let arguments: [any RESPArgument] = [[0x61, 0x62] as [UInt8], ByteBuffer(), Int.max]
     #expect(
       text(RESPCommand("X", arguments: arguments))
-        == "*4\r\n$1\r\nX\r\n$2\r\nab\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n")
+        == "*4\r\n$1\r\nX\r\n$2\r\nab\r\n$0\r\n\r\n$19\r\n9223372036854775807\r\n")
   }
 
   @Test("Commands follow each other in one part")

@@ -112,8 +112,6 @@ import Testing
     #expect(RESPValue.error("a").errorText == "a")
     #expect(RESPValue.bulk("a").errorText == nil)
     #expect(RESPValue.null.bytes == nil)
-    #expect(RESPValue.null.isNull)
-    #expect(!RESPValue.integer(0).isNull)
     #expect(RESPValue.set([.null]).array == [.null])
     #expect(RESPValue.push([.null]).array == [.null])
     #expect(RESPValue.map([]).array == nil)

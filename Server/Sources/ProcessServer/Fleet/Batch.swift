@@ -87,8 +87,8 @@ struct StoredBatch: Sendable {
     }
     guard payload.readableBytes == 0, !chunks.isEmpty, lastSeq >= chunks.count else { return nil }
     firstSeq = lastSeq - chunks.count + 1
-    // No chunk is empty.
-    guard begin >= firstSeq - 1 else { return nil }
+    // No chunk is empty, and nothing comes before the first one.
+    guard begin >= firstSeq - 1, firstSeq > 1 || begin == 0 else { return nil }
     self.lastSeq = lastSeq
     self.end = end
     self.chunks = chunks

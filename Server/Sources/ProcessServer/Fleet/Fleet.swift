@@ -66,7 +66,8 @@ final class Fleet: Sendable {
     let relay = Relay()
     self.relay = relay
     var redis = configuration.redis
-    // No connection outlives a pause in which leases end, and each server is back within a lease.
+    // A connection without a reply for the time of a lease is closed, so that a pause of Redis is
+    // noticed; and no wait before another attempt is longer than half a lease.
     redis.timeLimit = min(redis.timeLimit, configuration.lease)
     redis.lastDelay = min(redis.lastDelay, configuration.lease / 2)
     client = try RedisClient(redis, logger: logger) { _ in
@@ -121,6 +122,8 @@ final class Fleet: Sendable {
 
   /// Checks a new connection, takes the lease, and lets the connection be used.
   private func connected() async {
+    // The one before is lost.
+    disconnected()
     if let obstacle = await obstacle() { return complain(obstacle) }
     await renewLease()
     let waiters = state.withLock { state in
@@ -132,6 +135,13 @@ final class Fleet: Sendable {
       return state.waiters
     }
     for waiter in waiters.values { waiter.resume() }
+  }
+
+  /// Records that the connection is lost.
+  private func disconnected() {
+    state.withLock { state in
+      if state.connection > 0 { (state.connection, state.lostAt) = (0, .now) }
+    }
   }
 
   /// Why this Redis cannot be used; nil if it can. One that evicts keys would lose sessions and
@@ -216,9 +226,10 @@ final class Fleet: Sendable {
       ])
     guard let reply = reply?.array, reply.count == 2 else { return }
     let hasLease = reply[0].integer == 1
+    let isNew = reply[1].integer == 0
     let (hadLease, mayHaveLost) = state.withLock { state in
       defer { state.hasLease = hasLease }
-      if reply[1].integer == 0 { state.mayHaveLost = true }
+      if isNew { state.mayHaveLost = true }
       return (state.hasLease, state.mayHaveLost)
     }
     if !hasLease {
@@ -227,11 +238,17 @@ final class Fleet: Sendable {
       logger.notice("member of the fleet", metadata: ["env": "\(name)"])
     }
     if mayHaveLost { await endLostSessions() }
+    // Redis has forgotten the life, and perhaps the sessions.
+    if isNew { for replicator in replicators { replicator.registerAgain() } }
+  }
+
+  private var replicators: [Replicator] {
+    state.withLock { $0.replicators.values.map(\.replicator) }
   }
 
   /// Ends the sessions that another server has declared lost while this one was silent.
   private func endLostSessions() async {
-    let replicators = state.withLock { $0.replicators.values.map(\.replicator) }
+    let replicators = replicators
     for start in stride(from: 0, to: replicators.count, by: 1_000) {
       let part = replicators[start..<min(start + 1_000, replicators.count)]
       let replies = try? await client.send(
@@ -258,8 +275,11 @@ final class Fleet: Sendable {
   private func renewLeases() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: configuration.lease / 4)
-      if isConnected {
+      if isConnected, client.isConnected {
         await renewLease()
+      } else if isConnected {
+        // No request has noticed it yet.
+        disconnected()
       } else if client.isConnected {
         // It was of no use when it was new.
         await connected()
@@ -462,7 +482,13 @@ final class Fleet: Sendable {
         return made
       }
       // Another request has taken the room.
-      if entered == nil { try makeRoom(for: workspace) }
+      guard entered == nil else { break }
+      do throws(APIError) {
+        try makeRoom(for: workspace)
+      } catch {
+        drop(made)
+        throw error
+      }
     }
     let remote = entered ?? made
     // Both have the id among the copies, where the later one has taken the place.
@@ -476,8 +502,8 @@ final class Fleet: Sendable {
   func facts(of id: String, in workspace: String) async throws(APIError) -> RemoteState {
     guard id.utf8.count <= 64 else { throw .sessionNotFound(id) }
     let beginning = ContinuousClock.now
-    guard let facts = try await look(at: id, asUser: true).0 else {
-      // Its server does not wait for longer than this until Redis knows the session.
+    guard let facts = try await look(at: id).0 else {
+      // If Redis is slow, a client may know of a session before Redis does.
       throw .now - beginning < .milliseconds(500) ? notFound(id) : .fleetUnsettled
     }
     // This server has removed it, and Redis has yet to forget it.
@@ -506,19 +532,26 @@ final class Fleet: Sendable {
   ///
   /// - Throws: ``APIError`` with 503 if requests wait for all of them.
   private func makeRoom(for workspace: String) throws(APIError) {
-    let remotes = state.withLock { surplus($0.remotes.values, for: workspace) }
-    guard let remotes else { return }
-    let unused = remotes.compactMap { remote in remote.unusedSince.map { (remote, $0) } }
-    guard let (oldest, _) = unused.min(by: { $0.1 < $1.1 }) else { throw .overloaded }
-    drop(oldest)
+    while let remotes = state.withLock({ surplus($0.remotes.values, for: workspace) }) {
+      let unused = remotes.compactMap { remote in remote.unusedSince.map { (remote, $0) } }
+      guard let (oldest, time) = unused.min(by: { $0.1 < $1.1 }) else { throw .overloaded }
+      // If it is used meanwhile, another one goes.
+      if drop(oldest, ifUnusedSince: time) { return }
+    }
   }
 
   /// Drops a copy, and ends the waits for it.
-  func drop(_ remote: RemoteSession) {
+  ///
+  /// - Parameter time: Only if no request has used it since then; nil for in any case.
+  /// - Returns: Whether it was dropped.
+  @discardableResult
+  func drop(_ remote: RemoteSession, ifUnusedSince time: ContinuousClock.Instant? = nil) -> Bool {
     state.withLock { state in
+      // With this lock held: a request that finds it dropped may put it back.
+      guard remote.drop(ifUnusedSince: time) else { return false }
       if state.remotes[remote.id] === remote { state.remotes[remote.id] = nil }
+      return true
     }
-    remote.drop()
   }
 
   /// Takes a copy back that was dropped although a request was about to use it.
@@ -539,7 +572,7 @@ final class Fleet: Sendable {
       let remotes = state.withLock { Array($0.remotes.values) }
       let unused = ContinuousClock.now - .seconds(30)
       for remote in remotes {
-        if let time = remote.unusedSince, time < unused { drop(remote) } else { remote.fetchSoon() }
+        if !drop(remote, ifUnusedSince: unused) { remote.fetchSoon() }
       }
     }
   }
@@ -557,12 +590,21 @@ final class Fleet: Sendable {
         sessions += found.compactMap { $0 }.filter { $0.life != life }
         // Those of servers that died with them.
         let gone = zip(part, found).filter { $1 == nil }.map { $0.0 }
-        if !gone.isEmpty { _ = try await send([RESPCommand("ZREM", arguments: [key] + gone)]) }
+        try await prune(key, gone, by: FleetKey.session, "ZREM")
       }
       return (sessions, isSettled)
     } catch {
       return ([], false)
     }
+  }
+
+  /// Removes members of a set whose keys do not exist.
+  private func prune(
+    _ set: String, _ members: [String], by key: (String) -> String, _ command: String
+  ) async throws(RedisError) {
+    guard !members.isEmpty else { return }
+    _ = try await eval(
+      FleetScript.prune, keys: [set] + members.map(key), [command] + members)
   }
 
   /// Returns the URL of a server that holds its lease; nil if there is none, or it is another run
@@ -588,6 +630,9 @@ final class Fleet: Sendable {
     let commands = all.map { RESPCommand("HGET", FleetKey.host($0), "url") }
     guard let replies = try? await send(commands) else { return [:] }
     for (name, reply) in zip(all, replies) { hosts[name] = reply.string }
+    // Those of servers that have died.
+    let gone = all.filter { hosts[$0] == nil }.prefix(1_000)
+    try? await prune(FleetKey.hosts, Array(gone), by: FleetKey.host, "SREM")
     return hosts
   }
 }

@@ -7,11 +7,15 @@ import RESPClient
 ///  processd:host:NAME           hash    life, url; until its lease is over
 ///  processd:life:LIFE           string  when it began, by Redis's clock (ms); until lease and
 ///                                       grace are over
-///  processd:session:ID          hash    life, host, what does not change, state, closed, lost
+///  processd:session:ID          hash    what is known of the session, see below
 ///  processd:stream:ID           stream  the session's output, an entry for each batch
 ///  processd:workspace:NAME      zset    the ids of its sessions, by their start
 ///  processd:news:ID             channel told when the session has news
 /// ```
+///
+/// The fields of a session's hash are `life`, `host`, `workspace`, `order` (what does not change),
+/// `state`, `closed`, `lost`, and `used` if a client of another server has used the session since
+/// its state was stored.
 ///
 /// A *life* is one run of a server, and has a random name. Only the life that has started a session
 /// writes it, and only as long as no other server has declared the session lost: each script that
@@ -74,11 +78,14 @@ enum FleetScript {
   static let register = RedisScript(
     source: """
       local known = redis.call('HMGET', KEYS[1], 'life', 'lost')
-      if known[2] or (known[1] and known[1] ~= ARGV[1]) then return redis.error_reply('LOST') end
+      if known[2] or (known[1] and known[1] ~= ARGV[1]) then return redis.error_reply('LOST to another life') end
       redis.call('HSET', KEYS[1], 'life', ARGV[1], unpack(ARGV, 7))
       redis.call('HSETNX', KEYS[1], 'state', ARGV[6])
       redis.call('ZADD', KEYS[3], ARGV[4], ARGV[5])
-      for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+      for i = 1, 2 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+      if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[2]) then
+        redis.call('PEXPIRE', KEYS[3], ARGV[2])
+      end
       redis.call('PUBLISH', ARGV[3], '')
       local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
       return last[1] and last[1][1] or ''
@@ -94,15 +101,19 @@ enum FleetScript {
   static let store = RedisScript(
     source: """
       local known = redis.call('HMGET', KEYS[1], 'life', 'lost')
-      if not known[1] then return redis.error_reply('UNKNOWN') end
-      if known[2] or known[1] ~= ARGV[1] then return redis.error_reply('LOST') end
+      if not known[1] then return redis.error_reply('UNKNOWN session') end
+      if known[2] or known[1] ~= ARGV[1] then return redis.error_reply('LOST to another life') end
       local entry
       -- First, since Redis refuses no write for want of memory behind another one of a script.
       if ARGV[6] ~= '' then
         entry = redis.pcall('XADD', KEYS[2], 'MINID', ARGV[9], ARGV[6], 'c', ARGV[7], 'd', ARGV[8])
       end
       -- What is there stays in any case.
-      for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+      for i = 1, 2 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+      -- Another server of the workspace may keep its sessions for longer.
+      if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[2]) then
+        redis.call('PEXPIRE', KEYS[3], ARGV[2])
+      end
       if type(entry) == 'table' and entry.err then
         if not string.find(entry.err, 'equal or smaller', 1, true) then return entry end
       end
@@ -123,6 +134,17 @@ enum FleetScript {
       redis.call('DEL', KEYS[1], KEYS[2])
       redis.call('ZREM', KEYS[3], ARGV[3])
       redis.call('PUBLISH', ARGV[2], '')
+      return 1
+      """)
+
+  /// Removes members of a set or a sorted set whose keys do not exist.
+  ///
+  /// Keys: set, and a key for each member. Arguments: SREM or ZREM, members.
+  static let prune = RedisScript(
+    source: """
+      for i = 2, #KEYS do
+        if redis.call('EXISTS', KEYS[i]) == 0 then redis.call(ARGV[1], KEYS[1], ARGV[i]) end
+      end
       return 1
       """)
 

@@ -38,6 +38,7 @@ final class Peers: Sendable {
     /// The path, and the query.
     let path: String
     let authorization: String?
+    var accept: String?
     var body: [UInt8] = []
   }
 
@@ -55,6 +56,7 @@ final class Peers: Sendable {
     if let authorization = request.authorization {
       other.headers.add(name: "Authorization", value: authorization)
     }
+    if let accept = request.accept { other.headers.add(name: "Accept", value: accept) }
     other.headers.add(name: Self.field.rawName, value: name)
     if request.method == .post { other.body = .bytes(ByteBuffer(bytes: request.body)) }
     do {

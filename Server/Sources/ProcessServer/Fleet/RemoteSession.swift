@@ -13,7 +13,10 @@ final class RemoteSession: ReadableSession {
     var facts: RemoteState
     /// The stream's entry that was read last; nil before the first.
     var lastID: String?
+    /// The requests that wait for it.
     var holds = 0
+    /// The requests that bring it up to date for a read.
+    var reads = 0
     var lastUse = ContinuousClock.now
     /// Whether a request has found it that has yet to use it.
     var isExpected = true
@@ -61,8 +64,11 @@ final class RemoteSession: ReadableSession {
   }
 
   func prepareToRead(since cursor: Cursor?) async throws(APIError) {
+    state.withLock { $0.reads += 1 }
+    defer { state.withLock { $0.reads -= 1 } }
     use()
     await fetch()
+    use()
     if let failure = state.withLock(\.failure) { throw failure }
     guard let cursor, isAhead(cursor), !facts.isClosed else { return }
     let deadline = ContinuousClock.now + Self.patience
@@ -70,7 +76,10 @@ final class RemoteSession: ReadableSession {
       while isAhead(cursor), !facts.isClosed, !Task.isCancelled, .now < deadline {
         let session = session
         let newest = session.output(since: Cursor(seq: .max)).cursor
-        _ = await session.output(since: newest, maxBytes: 1, waitingUpTo: deadline - .now)
+        let output = await session.output(
+          since: newest, maxBytes: 1, waitingUpTo: deadline - .now)
+        // No other copy has taken its place: the session is gone.
+        if output.isForgotten, self.session === session { break }
       }
     }
     if let failure = state.withLock(\.failure) { throw failure }
@@ -117,11 +126,11 @@ final class RemoteSession: ReadableSession {
   }
 
   /// When a request has read the session last; nil if one waits for it, or is about to read it.
-  var unusedSince: ContinuousClock.Instant? {
-    state.withLock { state in
-      if state.holds > 0 || state.isExpected && .now < state.lastUse + .seconds(5) { return nil }
-      return state.lastUse
-    }
+  var unusedSince: ContinuousClock.Instant? { state.withLock { Self.unusedSince($0) } }
+
+  private static func unusedSince(_ state: State) -> ContinuousClock.Instant? {
+    let isExpected = state.isExpected && .now < state.lastUse + .seconds(5)
+    return state.holds > 0 || state.reads > 0 || isExpected ? nil : state.lastUse
   }
 
   /// Records that a request has found the session, and will use it in a moment.
@@ -170,14 +179,24 @@ final class RemoteSession: ReadableSession {
     if let surplus { fleet.subscriber.unsubscribe(surplus) }
   }
 
-  /// Ends the copy, and the waits for it.
-  func drop() {
-    let subscription = state.withLock { state in
+  /// Drops the copy: ends it, and the waits for it.
+  ///
+  /// - Parameter time: Only if no request has used it since then; nil for in any case.
+  /// - Returns: Whether it was dropped.
+  func drop(ifUnusedSince time: ContinuousClock.Instant?) -> Bool {
+    let (isDropped, subscription) = state.withLock { state in
+      if let time {
+        guard let last = Self.unusedSince(state), last <= time else {
+          return (false, nil as RedisSubscriber.Subscription?)
+        }
+      }
+      let copy = state.copy.session
+      if fleet.copies.session(id: id) === copy { fleet.copies.forget(id: id) }
       state.isDropped = true
-      return state.subscription.take()
+      return (true, state.subscription.take())
     }
     if let subscription { fleet.subscriber.unsubscribe(subscription) }
-    if fleet.copies.session(id: id) === session { fleet.copies.forget(id: id) }
+    return isDropped
   }
 
   // MARK: Fetching

@@ -41,14 +41,12 @@ struct RemoteState: Sendable {
 
   var lastSeq: Int { count(state, "last_seq") }
   var totalBytes: Int { count(state, "total_bytes") }
-  var lostBytes: Int { count(state, "lost_bytes") }
   var exitCode: Int32? {
     ((try? state.integer("exit_code", in: Int(Int32.min)...Int(Int32.max))) ?? nil)
       .map { Int32($0) }
   }
   var isClosed: Bool { isLost || ((try? state.bool("closed")) ?? nil ?? false) }
   var hasTimestamps: Bool { (try? order.bool("timestamps")) ?? nil ?? false }
-  var headBytes: Int { count(order, "head_bytes") }
   var epoch: UInt32 { UInt32(clamping: count(order, "epoch")) }
   /// When the session began, since 1970.
   var start: Duration { .nanoseconds(count(order, "start_ns")) }

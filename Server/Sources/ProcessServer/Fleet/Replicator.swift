@@ -24,6 +24,8 @@ final class Replicator: Sendable {
   private let wasSent = Atomic(false)
   /// The seq of the oldest chunk that the session retains behind its head, as far as that is known.
   private let oldestSeq = Atomic(1)
+  /// Whether the session must be registered once more, and the wait for news that this ends.
+  private let waiting = Mutex((mustRegister: false, wait: Task<Void, Never>?.none))
   private let firstAttempt = Mutex(
     (isOver: false, waiter: CheckedContinuation<Void, Never>?.none))
 
@@ -120,7 +122,11 @@ final class Replicator: Sendable {
           isRegistered = true
           endFirstAttempt()
         }
-        if sent == nil, !(await waitForNews(since: cursor, storedAt: storedAt)) { return }
+        if sent == nil, await waitForNews(since: cursor, storedAt: storedAt) {
+          isRegistered = false
+          continue
+        }
+        if Task.isCancelled { return }
         let (position, again) = (cursor, sent)
         // Read only when there is a slot: what waits for one takes no memory.
         let (entry, failure) = await fleet.slots.using { () -> (Entry, Failure?) in
@@ -144,12 +150,39 @@ final class Replicator: Sendable {
     }
   }
 
-  /// Waits until there is something to store, or the session must be renewed.
+  /// Has the session registered once more, since Redis may not know it any more.
+  func registerAgain() {
+    let wait = waiting.withLock { state in
+      state.mustRegister = true
+      return state.wait
+    }
+    wait?.cancel()
+  }
+
+  /// Waits until there is something to store, or the session must be renewed or registered.
   ///
-  /// - Returns: Whether there is: not if the task was cancelled.
+  /// - Returns: Whether it must be registered.
   private func waitForNews(
     since cursor: Cursor, storedAt: ContinuousClock.Instant
   ) async -> Bool {
+    let wait = Task { await news(since: cursor, storedAt: storedAt) }
+    let isDue = waiting.withLock { state in
+      state.wait = wait
+      return state.mustRegister
+    }
+    if isDue { wait.cancel() }
+    await withTaskCancellationHandler {
+      await wait.value
+    } onCancel: {
+      wait.cancel()
+    }
+    return waiting.withLock { state in
+      defer { state = (false, nil) }
+      return state.mustRegister
+    }
+  }
+
+  private func news(since cursor: Cursor, storedAt: ContinuousClock.Instant) async {
     let output = await job.session.output(
       since: cursor, maxBytes: Self.batchBytes, waitingUpTo: fleet.renewal)
     if output.isClosed, output.chunks.isEmpty, !output.hasMore,
@@ -162,7 +195,6 @@ final class Replicator: Sendable {
     {
       try? await Task.sleep(until: storedAt + Self.interval)
     }
-    return !Task.isCancelled
   }
 
   /// Reads what is to be stored next.
@@ -176,7 +208,7 @@ final class Replicator: Sendable {
       for: output, lastSeq: next.seq, end: next.offset ?? 0, hidesEnd: hidesEnd)
     return Entry(
       batch: batch, state: state.text, isClosed: output.isClosed && !hidesEnd,
-      missedBytes: output.missedBytes ?? 0, oldestSeq: findOldestSeq(), next: next)
+      missedBytes: isWhole ? output.missedBytes ?? 0 : 0, oldestSeq: findOldestSeq(), next: next)
   }
 
   /// Returns the seq of the oldest chunk that the session retains behind its head.
@@ -198,6 +230,7 @@ final class Replicator: Sendable {
     let state = await job.fleetState(for: output, lastSeq: 0, end: 0, hidesEnd: true)
     let order = await job.fleetOrder
     wasSent.store(true, ordering: .releasing)
+    complete.store(false, ordering: .releasing)
     do throws(RedisError) {
       let last = try await fleet.eval(
         FleetScript.register, keys: keys,

@@ -50,6 +50,7 @@ struct SessionCopy {
       clock = Clock()
       session = try Self.makeSession(
         session.id, state, behind: batch.firstSeq - 1, offset: batch.begin, clock)
+      status = (exit: nil, isClosed: false)
       manager.register(session)
     }
     for chunk in chunks {

@@ -36,7 +36,8 @@ extension API {
 
   /// Passes a request about a session on to the session's server.
   ///
-  /// - Returns: The answer; nil if this server has to answer.
+  /// - Returns: The answer; nil if this server has to answer, since the session is its own or the
+  ///   request has been passed on already.
   func answerOfOwner(
     to request: Request, upTo limit: Duration, context: APIContext
   ) async throws -> Response? {
@@ -44,7 +45,6 @@ extension API {
     guard let fleet, !jobs.contains(id), request.headers[Peers.field] == nil else { return nil }
     let facts = try await fleet.facts(of: id, in: context.workspace)
     guard !facts.isLost else { throw APIError.hostLost }
-    guard facts.life != fleet.life else { return nil }
     return try await pass(
       request, toServer: facts.host, life: facts.life, upTo: limit, context: context)
   }
@@ -63,8 +63,9 @@ extension API {
       throw fleet.isSettled ? APIError.environmentNotFound(name) : .fleetUnsettled
     }
     let passed = Peers.Passed(
-      method: request.method, path: request.head.path ?? "/",
-      authorization: context.client.authorization,
+      method: request.method,
+      path: request.uri.path + (request.uri.query.map { "?\($0)" } ?? ""),
+      authorization: context.client.authorization, accept: request.headers[.accept],
       body: try await body(of: request, context: context))
     return try await fleet.pass(passed, to: url, upTo: limit, for: context.client)
   }
@@ -85,8 +86,14 @@ extension API {
       authorization: client.authorization, body: Array(fields.text.utf8))
     let answer = try await fleet.pass(passed, to: url, upTo: .seconds(30), for: client)
     let collector = BodyCollector()
-    try await answer.body.write(collector)
-    let body = try Fields(JSONInput(parsing: collector.bytes))
+    let body: Fields
+    do {
+      try await answer.body.write(collector)
+      body = try Fields(JSONInput(parsing: collector.bytes))
+    } catch {
+      // It breaks off, or is that of a proxy.
+      throw APIError.hostUnreachable(facts.host)
+    }
     if let error = try body.object("error") {
       throw APIError(
         answer.status, try error.string("code") ?? "error", try error.string("message") ?? "")

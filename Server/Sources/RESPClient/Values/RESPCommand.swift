@@ -82,10 +82,6 @@ extension Int: RESPArgument {
   package func append(to output: inout RESPOutput) { output.append(String(self)) }
 }
 
-extension UInt64: RESPArgument {
-  package func append(to output: inout RESPOutput) { output.append(String(self)) }
-}
-
 extension ByteBuffer: RESPArgument {
   package func append(to output: inout RESPOutput) { output.append(self) }
 }

@@ -72,7 +72,4 @@ extension RESPValue {
   package var errorText: String? {
     if case .error(let text) = self { text } else { nil }
   }
-
-  /// Whether the value is a null.
-  package var isNull: Bool { self == .null }
 }
