@@ -95,6 +95,10 @@ struct Excerpt: Sendable {
     }
     add(due.start..<head.end, shown)
     if part == .head {
+      // A read from there on would not know of it.
+      if head.end == due.gap, let missed = due.missed, !pieces.contains(missed) {
+        pieces.append(missed)
+      }
       self.cursor = head.end == due.end ? output.cursor : due.cursor(at: head.end)
       remainingBytes = due.end - head.end
     } else {

@@ -59,7 +59,7 @@ extension API {
       }
       let isOver = await waitForExit(of: job, upTo: wait, for: client)
       output = try read(job, since: cursor, for: client)
-      outcome = isOver ? "exited" : "timed_out"
+      outcome = isOver ? "exited" : output.isOver ? "closed" : "timed_out"
       search = [
         "outcome": .string(outcome), "offset": nil, "end_offset": nil, "missed_bytes": nil,
         "cursor": .string(output.cursor.description),
@@ -78,7 +78,9 @@ extension API {
       case "matched": "matched: the text is in the output."
       case "exited" where isForText: "exited: the command has ended without the text."
       case "exited": "exited: the command has ended."
-      case "closed": "closed: the command has ended without the text, and no more can come."
+      case "closed" where isForText:
+        "closed: the command has ended without the text, and no more can come."
+      case "closed": "closed: the command has ended, and how is not known."
       default: "timed_out: the time is up."
       }
     answer.texts[0] = "\(words)\n\(answer.texts[0])"

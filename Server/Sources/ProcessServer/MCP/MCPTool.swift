@@ -118,7 +118,7 @@ enum MCPTool: String, CaseIterable {
       """
     case .list:
       """
-      Lists the sessions, the newest first: their ids, commands, whether they run and how they \
+      Lists the sessions, each server's newest first: their ids, commands, whether they run and how they \
       ended.
       """
     }

@@ -175,12 +175,19 @@ import Testing
     let whole = Excerpt.Piece.output(bytes: 1024, String(repeating: "b", count: 1024))
     #expect(wide.pieces.prefix(2) == [whole, .missed(bytes: headed.lostBytes)])
     #expect(wide.pieces.count == 5)
-    // A head that ends there does not say it, and the next read does.
+    // A head that ends before does not say it, and the next read does.
     let head = excerpt(of: headed, .text, .head, 256)
     #expect(head.missedBytes == 0)
     let next = excerpt(of: headed, since: head.cursor, .text, .head, 65_536)
     #expect(next.missedBytes == headed.lostBytes)
     #expect(next.offset == head.endOffset)
+    // One that ends there says it: a read from behind it would not.
+    for budget in [1024, 2047] {
+      let head = excerpt(of: headed, .exact, .head, budget)
+      #expect(head.outputBytes + (head.missedBytes ?? 0) == head.endOffset)
+      let next = excerpt(of: headed, since: head.cursor, .exact, .head, 65_536)
+      #expect((head.missedBytes ?? 0) + (next.missedBytes ?? 0) == headed.lostBytes)
+    }
     // Everything.
     let tiny = Session(id: "a", workspaceID: "b", capacity: 1000)
     for _ in 0..<200_000 { tiny.append([1], to: .stdout) }
