@@ -26,28 +26,29 @@ $("sign-in-form").addEventListener("submit", async (event) => {
   const client = new Client(token);
   $("sign-in-error").textContent = "";
   try {
-    await begin(client, (await client.json("GET", "processes")).processes);
+    await begin(client, await client.json("GET", "processes"));
   } catch (error) {
     askForToken(error.message);
   }
 });
 
-async function begin(client, processes) {
+async function begin(client, answer) {
   const { envs } = await client.json("POST", "envs/list", { body: {} });
   visit?.end.abort();
-  visit = { client, sessions: new Map(), end: new AbortController() };
+  const own = (envs.find((env) => env.is_default) ?? envs[0])?.name ?? "";
+  visit = { client, own, sessions: new Map(), end: new AbortController() };
   client.onUnauthorized = (refusal) => {
     // An answer may come when its client is no longer the one that is signed in.
     if (visit?.client === client) askForToken(`Signed out: ${refusal.message}`);
   };
   const names = envs.map(({ name }) => name);
   $("start-environment").replaceChildren(...names.map((name) => new Option(name, name)));
-  $("start-environment").value = (envs.find((env) => env.is_default) ?? envs[0])?.name ?? "";
+  $("start-environment").value = own;
   $("start-place").hidden = names.length < 2;
   $("token").value = "";
   $("sign-in").hidden = true;
   $("app").hidden = false;
-  list(processes);
+  list(answer);
   showChosen();
   if (!shown) $("new").focus();
   watchList(visit);
@@ -86,11 +87,12 @@ async function watchList({ client, end: { signal } }) {
     if (document.hidden) await becomesVisible(signal);
     if (signal.aborted) return;
     try {
-      const { processes } = await client.json("GET", "processes", { signal });
+      const answer = await client.json("GET", "processes", { signal });
       if (signal.aborted) return;
-      list(processes);
+      list(answer);
       pace = LIST_PACE;
-      tell(null);
+      const isComplete = answer.complete ?? true;
+      tell(isComplete ? null : new Error("Redis is away: other servers' sessions may be missing"));
     } catch (error) {
       if (signal.aborted) return;
       tell(error);
@@ -112,10 +114,14 @@ function becomesVisible(signal) {
   });
 }
 
-/** Shows the sessions, the newest first. */
-function list(processes) {
+/** Shows the sessions, the newest first. Those of other servers stay if the list lacks some. */
+function list({ processes: listed, complete: isComplete = true }) {
   const now = performance.now();
   const before = visit.sessions;
+  const ids = new Set(listed.map(({ session_id }) => session_id));
+  const kept = isComplete ? [] : [...before.values()].map(({ process }) => process)
+    .filter(({ session_id, env }) => env !== visit.own && !ids.has(session_id));
+  const processes = [...kept, ...listed];
   visit.sessions = new Map();
   for (const process of processes) {
     const old = before.get(process.session_id);
@@ -520,11 +526,15 @@ $("start-cancel").addEventListener("click", () => startDialog.close());
 $("start-command").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  $("start-form").requestSubmit();
+  if (!event.repeat) $("start-form").requestSubmit();
 });
+
+let isStarting = false;
 
 $("start-form").addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (isStarting) return;
+  isStarting = true;
   put($("start-error"), "");
   const { client } = visit;
   try {
@@ -540,12 +550,14 @@ $("start-form").addEventListener("submit", async (event) => {
       return;
     }
     startDialog.close();
-    const { processes } = await client.json("GET", "processes");
+    const sessions = await client.json("GET", "processes");
     if (visit?.client !== client) return;
-    list(processes);
+    list(sessions);
     choose(answer.structuredContent.session_id);
   } catch (error) {
     put($("start-error"), error.message);
+  } finally {
+    isStarting = false;
   }
 });
 

@@ -270,9 +270,11 @@ export class Reader {
     }
     this.#cursor = answer.cursor;
     if (answer.has_more) return;
-    const isNews = answer.exit_code !== null && this.#toldExit !== answer.exit_code;
+    const isLost = answer.closed && (answer.host_lost || answer.holder_lost);
+    const exit = answer.exit_code ?? (isLost ? "lost" : null);
+    const isNews = exit !== null && this.#toldExit !== exit;
     if (isNews) rows.note(`The command has ended: ${ending(answer)}.`);
-    this.#toldExit = answer.exit_code;
+    this.#toldExit = exit;
     if (isNews && !answer.closed) rows.note("What it has left in the background may still write.");
   }
 
@@ -285,8 +287,11 @@ export class Reader {
 }
 
 /** Returns how a command ended. */
-export function ending({ exit_code: code, signal, timed_out: hasTimedOut, oom_killed: wasKilled }) {
-  const parts = [signal ? `${signal}` : `exit code ${code}`];
+export function ending({
+  exit_code: code, signal, timed_out: hasTimedOut, oom_killed: wasKilled, host_lost: isHostLost,
+}) {
+  const lost = isHostLost ? "its server was lost" : "its holder was lost";
+  const parts = [signal ? `${signal}` : code === null ? lost : `exit code ${code}`];
   if (hasTimedOut) parts.push("its time was up");
   if (wasKilled) parts.push("out of memory");
   return parts.join(", ");
