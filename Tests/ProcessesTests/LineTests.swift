@@ -33,6 +33,15 @@ import Testing
     #expect(lines.allSatisfy { $0.isComplete && !$0.isPart && !$0.followsLoss })
   }
 
+  @Test("Missed counts are added up to the largest, whatever a file's writer tells")
+  func hugeCounts() {
+    var missed = Missed()
+    (missed.chunks, missed.bytes) = (1 << 60, .max)
+    for _ in 0..<9 { missed += missed }
+    #expect(missed.chunks == .max)
+    #expect(missed.bytes == .max)
+  }
+
   @Test("[lines] Each stream has lines of its own, in the order in which they end")
   func eachStreamHasItsOwn() async {
     append("out")

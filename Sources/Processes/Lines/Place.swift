@@ -131,8 +131,13 @@ struct Missed: Sendable {
 
   var isNothing: Bool { chunks == 0 && bytes == 0 }
 
+  /// Adds up to the largest count: a file's writer may tell any, and change it.
   static func += (left: inout Missed, right: Missed) {
-    left.chunks += right.chunks
-    left.bytes = left.bytes.flatMap { bytes in right.bytes.map { bytes + $0 } }
+    func sum(_ left: Int, _ right: Int) -> Int {
+      let (sum, isOverflow) = left.addingReportingOverflow(right)
+      return isOverflow ? .max : sum
+    }
+    left.chunks = sum(left.chunks, right.chunks)
+    left.bytes = left.bytes.flatMap { bytes in right.bytes.map { sum(bytes, $0) } }
   }
 }
