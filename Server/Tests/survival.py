@@ -8,6 +8,7 @@ Then what else can happen to its state directory and its holders: see Server/Sur
 
 import argparse
 import base64
+import hashlib
 import http.client
 import json
 import os
@@ -77,6 +78,21 @@ class Daemon(Processd):
             cursor = answer["cursor"]
             if answer["closed"] and not answer["has_more"]:
                 return found, answer
+
+    def processctl(self, *arguments):
+        environment = {
+            **os.environ,
+            "PROCESSD_URL": f"http://127.0.0.1:{self.port}",
+            "PROCESSD_TOKEN": TOKEN,
+        }
+        return subprocess.Popen(
+            [pathlib.Path(self.executable).parent / "processctl", *arguments],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def delete_all(self):
         for process in self.sessions():
@@ -366,6 +382,11 @@ def holder_dies(executable):
             True,
         )
         assert answer["exit_code"] is None
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+        call["params"] = {"name": "wait_for", "arguments": {"session_id": session}}
+        accept = {"Accept": "application/json, text/event-stream"}
+        status, _, text = daemon.request("POST", "/mcp", call, headers=accept)
+        assert status == 200 and b"closed: the command has ended" in text, text
         daemon.restart()
         assert daemon.output(session)["holder_lost"] and daemon.listed(session)["holder_lost"]
         daemon.call("POST", f"/processes/{session}/signal", {"signal": "SIGTERM"}, status=409)
@@ -479,16 +500,24 @@ def damage(executable):
         os.truncate(daemon.state / f"{cut}.ring", 4096)
         answer = daemon.call("GET", f"/processes/{cut}/output", status=503)
         assert answer["error"]["code"] == "session_damaged", answer
+        reader = daemon.processctl("follow", cut)
+        _, errors = reader.communicate(timeout=60)
+        assert reader.returncode == 69 and "trying again" not in errors, (reader, errors)
         assert daemon.output(whole)["session_alive"]
         for size in (0, 1000, 4096, 70_000):
             writing = daemon.start_command("while :; do echo x; sleep 0.1; done")
             daemon.output(writing, "0", wait_ms=60_000, wait_for="x")
-            waiter = threading.Thread(
-                target=daemon.request,
-                args=("GET", f"/api/sdk/processes/{writing}/output?from=now&wait_ms=1000"),
-            )
+            answers = []
+
+            def wait(session=writing, answers=answers):
+                path = f"/api/sdk/processes/{session}/output?from=now&wait_for=never&wait_ms=3000"
+                answers.append(daemon.request("GET", path))
+
+            waiter = threading.Thread(target=wait)
             waiter.start()
-            os.truncate(daemon.state / f"{writing}.ring", size)
+            ring = daemon.state / f"{writing}.ring"
+            length = ring.stat().st_size
+            os.truncate(ring, size)
             for _ in range(3):
                 listed = {p["session_id"] for p in daemon.sessions()}
                 assert {whole, cut, writing} <= listed, listed
@@ -499,12 +528,19 @@ def damage(executable):
                 assert daemon.request("POST", "/mcp", listing, headers=accept)[0] == 200
                 time.sleep(0.1)
             waiter.join()
+            assert answers[0][0] == 503 and b"session_damaged" in answers[0][2], answers
+            os.truncate(ring, length)
+            daemon.call("GET", f"/processes/{writing}/output", status=503)
             daemon.call("DELETE", f"/processes/{writing}")
             assert daemon.process.poll() is None
         daemon.restart()
         assert {p["session_id"] for p in daemon.sessions()} == {whole}
         assert "cannot adopt a session" in daemon.log.read_text()
         fact("a ring that was cut short harms nothing else")
+        daemon.process.send_signal(signal.SIGBUS)
+        assert daemon.process.wait(timeout=60) == -signal.SIGBUS
+        daemon.start()
+        fact("SIGBUS of another cause has its effect")
 
         interrupted = os.urandom(16).hex()
         record = daemon.state / f"{interrupted}.json"
@@ -683,9 +719,35 @@ def shutdown(executable):
         fact("a daemon that ends and keeps its commands waits for none of them")
         leaves_nothing(daemon)
 
+    with Daemon(executable, "--on-shutdown", "keep") as daemon:
+        summing = daemon.processctl("run", "--stdin", "sha256sum")
+        until(lambda: daemon.sessions())
+        digest, stop, lines = hashlib.sha256(), threading.Event(), 0
+
+        def type_on():
+            nonlocal lines
+            while not stop.is_set():
+                line = f"line {lines} {'x' * 10_000}\n"
+                summing.stdin.write(line)
+                digest.update(line.encode())
+                lines += 1
+
+        typist = threading.Thread(target=type_on)
+        typist.start()
+        for _ in range(5):
+            time.sleep(0.3)
+            daemon.end()
+            daemon.start()
+        stop.set()
+        typist.join()
+        found, errors = summing.communicate(timeout=60)
+        assert found == digest.hexdigest() + "  -\n" and not summing.returncode, (found, errors)
+        fact(f"{lines} lines of input reach a command of five daemons that keep it, once each")
+        leaves_nothing(daemon)
+
     with Daemon(executable) as daemon:
         session = daemon.start_command(
-            "echo output; trap 'echo bye; exit 5' TERM; sleep 1000 & wait"
+            "sleep 1000 & trap 'echo bye; exit 5' TERM; echo output; wait"
         )
         daemon.output(session, "0", wait_ms=60_000, wait_for="output")
         daemon.end()
@@ -713,23 +775,7 @@ def orphans(executable):
 def client(executable):
     """processctl while there is no daemon for a moment."""
     with Daemon(executable) as daemon:
-        environment = {
-            **os.environ,
-            "PROCESSD_URL": f"http://127.0.0.1:{daemon.port}",
-            "PROCESSD_TOKEN": TOKEN,
-        }
-        processctl = pathlib.Path(executable).parent / "processctl"
-
-        def run(*arguments):
-            return subprocess.Popen(
-                [processctl, *arguments],
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-
+        run = daemon.processctl
         session = daemon.start_command("sleep 3; echo done")
         # Before the session has any output.
         follower = run("follow", session)
@@ -759,6 +805,22 @@ def client(executable):
             for line in errors.splitlines():
                 assert line.endswith("; trying again") or "answers again" in line, errors
         fact("processctl goes on with the next daemon: output, stdin and signals")
+
+        stuck = run("run", "sh", "-c", "trap 'exit 3' INT; echo ready; sleep 1000 & wait")
+        assert stuck.stdout.readline() == "ready\n"
+        daemon.kill()
+        lines = []
+        for expected in ("trying again", "another one ends processctl", "processctl follow"):
+            lines.append(stuck.stderr.readline())
+            assert expected in lines[-1], lines
+            stuck.send_signal(signal.SIGINT)
+        assert stuck.wait(timeout=60) == 130, stuck
+        daemon.start()
+        session = lines[-1].split()[-1]
+        assert daemon.output(session)["session_alive"]
+        daemon.call("POST", f"/processes/{session}/signal", {"signal": "INT"})
+        assert daemon.ended(session)[1]["exit_code"] == 3
+        fact("the second Ctrl-C ends processctl while no daemon is there")
 
         lost = run("run", "sh", "-c", "echo ready; sleep 1000")
         assert lost.stdout.readline() == "ready\n"

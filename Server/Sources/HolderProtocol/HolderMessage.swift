@@ -127,11 +127,8 @@ package struct HolderMessage: Sendable, Hashable {
 
   // MARK: Fields
 
-  /// The bytes of the first field with a tag; setting appends a field.
-  package subscript(tag: Tag) -> [UInt8]? {
-    get { fields.first { $0.tag == tag.rawValue }?.bytes }
-    set { if let newValue { append(tag, newValue) } }
-  }
+  /// The bytes of the first field with a tag.
+  package subscript(tag: Tag) -> [UInt8]? { fields.first { $0.tag == tag.rawValue }?.bytes }
 
   /// Returns the bytes of all fields with a tag, in order.
   package func all(_ tag: Tag) -> [[UInt8]] {

@@ -22,6 +22,7 @@ package struct StateFiles: Sendable, Hashable {
   package static let ringSuffix = ".ring"
   package static let socketSuffix = ".sock"
 
-  /// The most bytes of a socket's path on Linux, without the zero byte. Darwin has 103.
+  /// The most bytes of a socket's path on every platform, without the zero byte: Darwin's limit.
+  /// Linux permits 107.
   package static let maxSocketPath = 103
 }

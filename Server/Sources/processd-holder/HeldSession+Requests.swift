@@ -55,7 +55,7 @@ extension HeldSession {
     }
     // Here, so that writes keep their order.
     let pending = stdin.accept(message[.data] ?? [], isEnd: message.flag(.end))
-    // A task that waits outlives its connection.
+    // The runtime keeps the timer of a cancelled sleep until the sleep would have ended.
     let patience = min(message.time(.patience) ?? .zero, .seconds(3_600))
     channel.answer {
       await pending.answer(waitingUpTo: patience).message(number: number)

@@ -26,6 +26,8 @@ struct Life {
   private let loop: Loop
   private var connections: ConnectionTable
   private var reason: Reason?
+  /// Since when there was no daemon as the holder began to end its command.
+  private var orphanedSince: Instant?
   /// When the holder ends although processes of the command live on.
   private var deadline: Instant?
   private var nextLook: Instant
@@ -57,7 +59,10 @@ struct Life {
     }
     connections.stopAccepting()
     bidFarewell(serve)
-    if let reason, reason != .shutdown, connections.daemon == nil {
+    // A daemon that has come meanwhile knows the session, though it may have gone again.
+    if let reason, reason != .shutdown, connections.daemon == nil,
+      connections.orphanedSince == orphanedSince
+    {
       session.removeFiles(keepsRecord: isReplaced)
     }
   }
@@ -86,6 +91,7 @@ struct Life {
 
   private mutating func end(for reason: Reason) {
     self.reason = reason
+    orphanedSince = connections.orphanedSince
     deadline = .now + max(session.grace, .zero) + Self.patience
     Task { [session, over, loop] in
       await session.end()

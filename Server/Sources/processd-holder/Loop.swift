@@ -82,8 +82,8 @@ struct Poll {
   }
 
   /// Adds a descriptor to read, and to write as well if asked to. Returns its place.
-  mutating func add(_ descriptor: Descriptor, reads: Bool = true, writes: Bool = false) -> Int {
-    let events = (reads ? Int16(POLLIN) : 0) | (writes ? Int16(POLLOUT) : 0)
+  mutating func add(_ descriptor: Descriptor, writes: Bool = false) -> Int {
+    let events = Int16(POLLIN) | (writes ? Int16(POLLOUT) : 0)
     requests.append(pollfd(fd: descriptor.number, events: events, revents: 0))
     return requests.count - 1
   }

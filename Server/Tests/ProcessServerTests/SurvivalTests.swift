@@ -45,7 +45,10 @@ import Testing
       _ = try await server.write("one\n", to: id)
       cursor = try await server.output(id) { $0.text == "one\n" }.cursor
       _ = try await server.output(ended) { $0.closed }
-      before = try await list(server)
+      // Its holder ends a moment later.
+      while before[ended]?.contains(#""lingering":false"#) != true {
+        before = try await list(server)
+      }
     }
     try await run { server in
       let after = try await list(server)
@@ -75,7 +78,7 @@ import Testing
     defer { state.remove() }
     var id = ""
     try await run({ $0.holders?.onShutdown = .end }) { server in
-      id = try await server.start("trap 'echo bye; exit 5' TERM; echo ready; sleep 1000 & wait")
+      id = try await server.start("sleep 1000 & trap 'echo bye; exit 5' TERM; echo ready; wait")
       _ = try await server.output(id) { $0.text == "ready\n" }
     }
     try await run { server in
@@ -164,6 +167,24 @@ import Testing
     }
   }
 
+  @Test("A clock that is set, or a machine that was suspended, makes no session idle")
+  func clockSteps() async throws {
+    defer { state.remove() }
+    try await run { server in
+      let id = try await server.start("sleep 1000")
+      let host = try #require(server.server.holders)
+      #expect(host.sweep(at: .sinceEpoch + .seconds(86_400)).isEmpty)
+      #expect(try await server.output(id, "since=0").session_alive)
+    }
+  }
+
+  @Test("Counts that a damaged file tells are added up to the largest")
+  func hugeCounts() {
+    var count = 1
+    count.increase(by: .max)
+    #expect(count == .max)
+  }
+
   @Test("A session whose holder's socket is another session's controls neither, and ends")
   func swappedSockets() async throws {
     defer { state.remove() }
@@ -219,6 +240,9 @@ import Testing
         let reply = try await server.get("processes/\(id)/output")
         #expect(reply.status == 503)
         #expect(reply.code == "session_damaged")
+        // As long as before, with zeros.
+        #expect(unsafe truncate("\(state.directory)/\(id).ring", 4 << 20) == 0)
+        #expect(try await server.get("processes/\(id)/output").code == "session_damaged")
         for _ in 0..<3 {
           #expect(try await list(server).keys.contains(id))
           #expect(try await server.request("GET", "/metrics").status == 200)

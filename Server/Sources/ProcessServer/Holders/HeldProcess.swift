@@ -16,13 +16,17 @@ import Synchronization
 final class HeldProcess: JobProcess {
   private struct State {
     var connection: HolderConnection?
+    /// Whether the file of the output has been found cut short: what it holds since then, though it
+    /// may be as long as before, is not all of the output.
+    var isDamaged = false
     /// Whether the holder was asked for word of news that has not come yet.
     var isWatching = false
     var lastUse: Duration = .zero
     var lastTouch: Duration = .zero
     /// The bytes on their way to the process's stdin.
     var stdinBytes = 0
-    /// The grace of an end that the holder was to be told of.
+    /// The grace of a requested termination, which is sent again on each new connection; nil if
+    /// none was requested.
     var end: Duration?
     /// What keeps the connection.
     var task: Task<Void, Never>?
@@ -63,9 +67,14 @@ final class HeldProcess: JobProcess {
     state.withLock { $0.task = task }
   }
 
-  /// Gives up the connection; the holder goes on, and waits for it end.
-  func leave() {
-    left.open()
+  /// Leaves the process to another daemon: waits for it return, and it can no more be controlled.
+  func markLeft() { left.open() }
+
+  /// Closes the connection for good, once the holder has answered what it was asked. The holder
+  /// goes on.
+  func leave() async {
+    markLeft()
+    await state.withLock(\.connection)?.waitUntilAnswered(upTo: .seconds(1))
     state.withLock(\.task)?.cancel()
     recording.setNewsSource(nil)
   }
@@ -137,10 +146,11 @@ final class HeldProcess: JobProcess {
   /// Returns the connection; waits for it if it has been lost.
   ///
   /// - Returns: nil if the holder has ended.
-  /// - Throws: ``APIError`` with 503 if the holder is silent.
+  /// - Throws: ``APIError`` with 503 if the holder is silent, or was left to another daemon.
   private func connection() async throws(APIError) -> HolderConnection? {
     let deadline = ContinuousClock.now + Self.patience
     while !gone.isOpen {
+      if left.isOpen { throw APIError.shuttingDown }
       if let connection = state.withLock(\.connection) { return connection }
       guard .now < deadline, !Task.isCancelled else { throw APIError.holderSilent }
       _ = await gone.wait(upTo: .milliseconds(10))
@@ -154,6 +164,9 @@ final class HeldProcess: JobProcess {
   ) async throws(APIError) -> HolderMessage? {
     guard let connection = try await connection() else { return nil }
     if let answer = await connection.request(message, upTo: limit) { return answer }
+    if left.isOpen { throw APIError.answerLost }
+    // With what waits to be sent: a holder that does not read must not make this program keep it.
+    connection.close()
     guard await gone.wait(upTo: .seconds(1)) else { throw APIError.holderSilent }
     return nil
   }
@@ -198,7 +211,11 @@ final class HeldProcess: JobProcess {
   var lastActivity: Duration { max(recording.lastActivity, state.withLock(\.lastUse)) }
 
   func checkReadable() throws(APIError) {
-    guard recording.isWhole else {
+    let isDamaged = state.withLock { state in
+      state.isDamaged = state.isDamaged || !recording.isWhole
+      return state.isDamaged
+    }
+    guard !isDamaged else {
       throw APIError(
         .serviceUnavailable, "session_damaged",
         "the file of this session's output has been cut short; delete the session")
@@ -291,7 +308,7 @@ final class HeldProcess: JobProcess {
   private func perform(_ message: HolderMessage) async throws(APIError) {
     guard let answer = try await request(message) else { throw APIError.processEnded }
     guard answer.kind == .refused else { return }
-    switch answer.text(.reason).flatMap({ Refusal(rawValue: $0) }) {
+    switch Refusal(answer) {
     case .noTerminal?: throw APIError.noTerminal
     case .processEnded?: throw APIError.processEnded
     case .notPermitted?: throw APIError.signalRefused("\(SignalError.notPermitted)")
@@ -355,4 +372,7 @@ extension APIError {
   static let holderSilent = APIError(
     .serviceUnavailable, "holder_silent",
     "the program that keeps this process does not answer; its output can still be read")
+  static let answerLost = APIError(
+    .serviceUnavailable, "answer_lost",
+    "this server ends before it knows whether the process has got this")
 }

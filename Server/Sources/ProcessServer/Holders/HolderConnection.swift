@@ -11,6 +11,8 @@ final class HolderConnection: Sendable {
 
   private struct State {
     var requests: [UInt32: Completion] = [:]
+    /// The requests that have a time limit: what the holder answers at once.
+    var limited: Set<UInt32> = []
     var lastNumber: UInt32 = 0
     var isClosed = false
   }
@@ -72,6 +74,7 @@ final class HolderConnection: Sendable {
       guard !state.isClosed else { return nil }
       repeat { state.lastNumber &+= 1 } while state.requests[state.lastNumber] != nil
       state.requests[state.lastNumber] = completion
+      if limit != nil { state.limited.insert(state.lastNumber) }
       return state.lastNumber
     }
     guard let number else { return channel.eventLoop.execute { completion(nil) } }
@@ -85,8 +88,21 @@ final class HolderConnection: Sendable {
     send(message)
   }
 
+  /// Waits until all requests that have a time limit are answered, the connection is closed, or a
+  /// time is up.
+  func waitUntilAnswered(upTo limit: Duration) async {
+    let deadline = ContinuousClock.now + limit
+    while .now < deadline, !Task.isCancelled, state.withLock({ !$0.limited.isEmpty }) {
+      _ = await closed.wait(upTo: .milliseconds(5))
+    }
+  }
+
   private func answer(_ number: UInt32, with message: HolderMessage?) {
-    state.withLock { $0.requests.removeValue(forKey: number) }?(message)
+    let completion = state.withLock { state in
+      state.limited.remove(number)
+      return state.requests.removeValue(forKey: number)
+    }
+    completion?(message)
   }
 
   func close() { channel.close(promise: nil) }
@@ -98,7 +114,7 @@ final class HolderConnection: Sendable {
   fileprivate func noteClosed() {
     let requests = state.withLock { state in
       state.isClosed = true
-      defer { state.requests = [:] }
+      defer { (state.requests, state.limited) = ([:], []) }
       return state.requests.values
     }
     for completion in requests { completion(nil) }

@@ -33,6 +33,8 @@ final class HolderHost: JobHost {
     /// The sessions that could not be adopted, and since when that is known.
     var unreadable: [String: ContinuousClock.Instant] = [:]
     var lastCleaning = ContinuousClock.now
+    /// The last sweep, by the clock of the sessions' activity and by one that nobody sets.
+    var lastSweep = (wall: Duration.sinceEpoch, time: SuspendingClock.now)
   }
 
   private let directory: StateDirectory
@@ -140,7 +142,12 @@ final class HolderHost: JobHost {
     let answer = await connection.request(message.message, upTo: Self.launchTime)
     guard let answer, answer.kind == .started || answer.kind == .failed else {
       end(holder)
-      if answer == nil, !connection.closed.isOpen { throw APIError.holderSilent }
+      if answer == nil, !connection.closed.isOpen {
+        throw HolderFailure.launch(
+          .other(
+            reason: "\(settings.executable) has not started the command within"
+              + " \(Self.launchTime)", code: nil))
+      }
       throw HolderFailure.launch(
         .other(reason: "\(settings.executable) has ended without an answer", code: nil))
     }
@@ -271,12 +278,22 @@ final class HolderHost: JobHost {
     process?.discard(grace: configuration.limits.grace)
   }
 
-  func sweep() -> [String] {
-    let now = Duration.sinceEpoch
-    let (processes, isCleaningDue) = state.withLock { state in
+  func sweep() -> [String] { sweep(at: .sinceEpoch) }
+
+  /// - Parameter now: The present, since 1970.
+  func sweep(at now: Duration) -> [String] {
+    let (processes, isCleaningDue, jump) = state.withLock { state in
       let isDue = .now - state.lastCleaning > .seconds(60)
       if isDue { state.lastCleaning = .now }
-      return (state.processes, isDue)
+      let time = SuspendingClock.now
+      let jump = now - state.lastSweep.wall - (time - state.lastSweep.time)
+      state.lastSweep = (now, time)
+      return (state.processes, isDue, jump)
+    }
+    // The clock was set, or the machine was suspended: no session was idle in that time.
+    if jump > .seconds(5) {
+      for process in processes.values { process.noteActivity() }
+      return []
     }
     var swept: [String] = []
     for (id, process) in processes where now - process.lastActivity > configuration.idleTimeout {
@@ -303,7 +320,7 @@ final class HolderHost: JobHost {
       } else {
         guard let age = directory.age(of: name), age > limit else { continue }
       }
-      // A holder that no daemon has looks for its socket, and ends when that is gone.
+      // A holder without a daemon checks whether its socket is there, and ends if it is not.
       directory.remove(name)
     }
   }
@@ -319,18 +336,31 @@ final class HolderHost: JobHost {
   }
 
   func shutDown(isFailure: Bool) async -> [String] {
-    let (wasClosed, processes) = state.withLock { state in
+    let wasClosed = state.withLock { state in
       defer { state.isClosed = true }
-      return (state.isClosed, state.processes)
+      return state.isClosed
     }
     // Another program may have the directory by now.
     if wasClosed, isReleased.isOpen { return [] }
-    defer {
-      // First: a request that finds its process left deletes the session.
-      isReleased.open()
-      for process in processes.values { process.leave() }
-      directory.release()
+    // Launches that are under way; there are no later ones.
+    let deadline = ContinuousClock.now + Self.launchTime
+    while .now < deadline, !Task.isCancelled, state.withLock({ !$0.starting.isEmpty }) {
+      try? await Task.sleep(for: .milliseconds(10))
     }
+    let processes = state.withLock(\.processes)
+    let survivors = await end(processes, isFailure: isFailure)
+    // First, because a request that finds that its process was left deletes the session then.
+    isReleased.open()
+    for process in processes.values { process.markLeft() }
+    await withTaskGroup { group in
+      for process in processes.values { group.addTask { await process.leave() } }
+    }
+    directory.release()
+    return survivors
+  }
+
+  /// Ends the processes, unless they are left to the next daemon. Returns those that did not end.
+  private func end(_ processes: [String: HeldProcess], isFailure: Bool) async -> [String] {
     guard settings.onShutdown == .end, !isFailure else {
       let count = processes.values.count { $0.isActive }
       logger.info("commands go on without this daemon", metadata: ["commands": "\(count)"])

@@ -54,7 +54,6 @@ final class StateDirectory: Sendable {
     guard lock >= 0 else { throw fail("cannot write in it: \(SystemError(code: errno))") }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
-      close(lock)
       throw fail(
         code == EWOULDBLOCK
           ? "another processd uses it: end that, or give this one a directory of its own"
@@ -143,11 +142,12 @@ extension StateFiles {
 
   func removeRecord() { unsafe unlink(record) }
 
-  /// Takes the ring's name with an empty file. Returns false if it was taken already.
+  /// Takes the ring's name with an empty file, if there is room. Returns false if the name was taken
+  /// already.
   func claimRing() -> Bool {
     let number = unsafe open(ring, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     if number >= 0 { close(number) }
-    return number >= 0
+    return number >= 0 || errno != EEXIST
   }
 
   /// Returns the id of the session that a file is named after; `ring` for a ring that was being

@@ -61,6 +61,8 @@ enum TruncatedFiles {
       }
       // The instruction is repeated, with the effect that it had before.
       unsafe sigaction(number, &earlierAction, nil)
+      // There is none if a process has sent the signal.
+      if unsafe info.pointee.si_code <= 0 { raise(number) }
     }
 }
 

@@ -85,8 +85,8 @@ final class Job: Sendable {
     ending.isForgotten = isForgotten
     ending.isHolderLost = output.isAbandoned && output.exitCode == nil
     guard output.exitCode != nil else { return ending }
-    // Known by now, or in a moment.
-    ending.signal = await process.waitForExit(upTo: nil)?.signalName
+    // Known by now, or in a moment; unless a file of output contradicts itself.
+    ending.signal = await process.waitForExit(upTo: .seconds(5))?.signalName
     ending.wasOOMKilled = process.wasOOMKilled
     ending.usage = process.resourceUsage.map { Usage($0) }
     return ending

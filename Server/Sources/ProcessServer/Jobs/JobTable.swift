@@ -63,9 +63,9 @@ final class JobTable: Sendable {
     var droppedBytes = 0
 
     mutating func add(_ job: Job) {
-      capturedBytes += job.session.totalBytes
-      lostBytes += job.session.lostBytes
-      droppedBytes += job.process.droppedBytes
+      capturedBytes.increase(by: job.session.totalBytes)
+      lostBytes.increase(by: job.session.lostBytes)
+      droppedBytes.increase(by: job.process.droppedBytes)
     }
   }
 

@@ -18,6 +18,10 @@ protocol ReadableSession: AnyObject, Sendable {
   ///   the copy does not come to the cursor.
   func prepareToRead(since cursor: Cursor?) async throws(APIError)
 
+  /// Throws ``APIError`` with 503 if what a read has returned is not the output: its file was cut
+  /// short.
+  func checkReadable() throws(APIError)
+
   /// Keeps the session from being idle, and a copy up to date, while a request waits for it.
   func holding<Value: Sendable>(_ wait: () async throws -> Value) async rethrows -> Value
 
@@ -31,9 +35,11 @@ protocol ReadableSession: AnyObject, Sendable {
 
 extension Job: ReadableSession {
   func prepareToRead(since cursor: Cursor?) throws(APIError) {
-    try process.checkReadable()
+    try checkReadable()
     touch()
   }
+
+  func checkReadable() throws(APIError) { try process.checkReadable() }
 
   func waitForExit(upTo limit: Duration) async -> Bool {
     await process.waitForExit(upTo: limit) != nil
@@ -41,6 +47,9 @@ extension Job: ReadableSession {
 }
 
 extension ReadableSession {
+  // A copy has no file.
+  func checkReadable() {}
+
   /// Returns what a read or a wait returns, again if the copy was replaced meanwhile.
   func reading<Value: Sendable>(
     _ read: (SessionReader) async -> Value, isOfForgotten: (Value) -> Bool

@@ -40,9 +40,9 @@ final class Metrics: Sendable {
   func polled(bytes: Int, missedChunks: Int, missedBytes: Int) {
     counters.withLock { counters in
       counters.polls += 1
-      counters.outputBytes += bytes
-      counters.missedChunks += missedChunks
-      counters.missedBytes += missedBytes
+      counters.outputBytes.increase(by: bytes)
+      counters.missedChunks.increase(by: missedChunks)
+      counters.missedBytes.increase(by: missedBytes)
     }
   }
 
@@ -159,4 +159,12 @@ private struct Page {
   }
 
   mutating func line(_ name: String, _ value: String) { text += "processd_\(name) \(value)\n" }
+}
+
+extension Int {
+  /// Adds a count, up to the largest one: a damaged file of output may tell any.
+  mutating func increase(by count: Int) {
+    let (sum, isOverflow) = addingReportingOverflow(count)
+    self = isOverflow ? .max : sum
+  }
 }

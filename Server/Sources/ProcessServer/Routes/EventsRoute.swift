@@ -64,9 +64,12 @@ extension API {
     }
     var events = ByteBuffer()
     let isLost = news.isForgotten && !news.isClosed && news.chunks.isEmpty
-    if isLost || !context.grant.isInForce {
+    do throws(APIError) {
+      if isLost { throw APIError.sessionNotFound(job.id) }
+      guard context.grant.isInForce else { throw APIError.revoked }
+      try job.checkReadable()
+    } catch {
       position.isAtEnd = true
-      let error = isLost ? APIError.sessionNotFound(job.id) : APIError.revoked
       events.writeEvent("error", error.json)
       return events
     }

@@ -86,6 +86,7 @@ extension API {
       }
     }
     guard client.grant.isInForce else { throw APIError.revoked }
+    try job.checkReadable()
     // The session was deleted meanwhile, and has not ended.
     if output.isForgotten && !output.isClosed { throw APIError.sessionNotFound(job.id) }
     return (output, search, .now - beginning)

@@ -37,7 +37,10 @@ extension API {
 
   /// `DELETE /processes/{sid}`: ends the process, and removes the session.
   func deleteProcess(request: Request, context: APIContext) async throws -> Response {
-    jobs.delete(try job(context))
+    let job = try job(context)
+    jobs.delete(job)
+    // It is the next daemon's then.
+    if job.process.isLeft { throw APIError.shuttingDown }
     return done
   }
 
@@ -98,6 +101,7 @@ extension API {
     let body = try await fields(of: request, context: context)
     let grace = try body.integer("grace_ms", in: Self.graces)
     jobs.terminate(job, grace: grace.map { .milliseconds($0) })
+    if job.process.isLeft { throw APIError.shuttingDown }
     return done
   }
 

@@ -32,7 +32,7 @@ public final class APIServer: Service {
   private let logger: Logger
   private let access: Access
   private let fleet: Fleet?
-  private let holders: HolderHost?
+  let holders: HolderHost?
   let jobs: JobTable
   let connections: Connections
   private let metrics: Metrics
