@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -16,10 +17,11 @@ TOKEN = "token-of-the-load-test"
 class Daemon:
     """A processd that listens on a port of its own and ends with the `with` block."""
 
-    def __init__(self, executable, *options, cwd=None):
+    def __init__(self, executable, *options, cwd=None, open_files=None):
         self.executable = executable
         self.options = options
         self.cwd = cwd
+        self.open_files = open_files
 
     def __enter__(self):
         self._tokens = tempfile.NamedTemporaryFile("w", prefix="processd-")  # Made with mode 0600.
@@ -31,6 +33,7 @@ class Daemon:
             stdout=subprocess.PIPE,
             text=True,
             cwd=self.cwd,
+            preexec_fn=self._limit if self.open_files else None,
         )
         line = self._process.stdout.readline()
         self.port = int(re.search(r":(\d+)$", line).group(1))
@@ -42,6 +45,9 @@ class Daemon:
         call(connection, "DELETE", f"/processes/{session}")
         connection.close()
         return self
+
+    def _limit(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.open_files, self.open_files))
 
     def __exit__(self, *_):
         self._process.send_signal(signal.SIGTERM)

@@ -272,12 +272,17 @@ struct Processd: AsyncParsableCommand {
     configuration.retainedBytesPerWorkspace = retainedMiBPerWorkspace << 20
     configuration.environmentName = envName
     configuration.fleet = try fleet()
+    let openFiles = configuration.raiseLimitOnOpenFiles()
+    guard openFiles >= APIServer.Configuration.leastOpenFiles else {
+      throw Failure(
+        description: "this process may open \(openFiles) files, and needs"
+          + " \(APIServer.Configuration.leastOpenFiles) at least: raise the limit (ulimit -n)")
+    }
     if let stateDirectory {
       var holders = APIServer.HolderSettings(
         directory: stateDirectory, executable: try besideThis("processd-holder"))
       holders.orphanTimeout = orphanTimeout?.duration
       holders.onShutdown = givenOnShutdown ?? .end
-      holders.raiseLimitOnOpenFiles()
       configuration.holders = holders
     }
     configuration.limits.connections = maxConnections

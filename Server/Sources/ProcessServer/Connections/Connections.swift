@@ -61,15 +61,16 @@ final class Connections: Sendable {
 
   /// Records that a connection was opened.
   ///
-  /// If there are more than the limit and the reserve allow, cuts off the oldest anonymous
-  /// connection.
+  /// If there are more than the limit and the reserve allow, or this program can hardly open any
+  /// more, cuts off the oldest anonymous connection, which may be this one.
   func opened(_ channel: any Channel) -> Connection {
+    let isScarce = OpenFiles.areScarce(for: .connection)
     let (connection, mayWait, superfluous) = state.withLock { state in
       state.lastNumber += 1
       let connection = Connection(channel, number: state.lastNumber)
       state.open[ObjectIdentifier(channel)] = connection
       var superfluous: Connection?
-      if state.open.count > limits.connections + limits.reservedConnections {
+      if isScarce || state.open.count > limits.connections + limits.reservedConnections {
         superfluous = state.open.values.filter { $0.workspace == nil }
           .min { $0.number < $1.number }
         // Not counted any more, although it takes a moment to close.

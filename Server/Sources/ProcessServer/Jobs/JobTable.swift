@@ -157,11 +157,13 @@ final class JobTable: Sendable {
   private func start(_ order: Order, by grant: Grant) async throws -> Job {
     let workspace = grant.workspace
     guard grant.isInForce else { throw APIError.revoked }
+    if OpenFiles.areScarce(for: .launch) { throw APIError.tooManyOpenFiles }
     let evicted = try reserve(in: workspace)
     for job in evicted { evict(job) }
     do {
       var order = order
       order.command.terminationGrace = order.grace ?? configuration.limits.grace
+      order.command.limits[.openFiles] = order.command.limits[.openFiles] ?? configuration.openFiles
       let process = try await host.launch(order, as: randomID(), by: grant)
       let job = Job(process, order: order, grant: grant)
       state.withLock { state in

@@ -1,4 +1,5 @@
 public import CoreMetrics
+import ProcessHost
 
 extension APIServer {
   /// The configuration of a server.
@@ -38,6 +39,8 @@ extension APIServer {
     public var holders: HolderSettings?
     /// The fleet that this server is a member of; nil for none.
     public var fleet: FleetMembership?
+    /// The limit on open files of commands that are given none; nil for the server's own.
+    var openFiles: Command.Limit?
     /// Bounds on what clients can do.
     public var limits = Limits()
 
