@@ -349,6 +349,9 @@ def losses(fleet):
     assert f"{session}  lost " in listed.stdout.decode(), listed
     ends = events(c, session)
     assert ends[-1][0] == "end" and ends[-1][2]["host_lost"], ends[-1]
+    c.call("DELETE", f"/processes/{session}")
+    assert c.listed(session) is None and b.listed(session) is None
+    b.call("GET", f"/processes/{session}/output", status=404)
     fact(
         f"a server that is killed in a flood leaves a part without a fault"
         f" ({received} bytes, {missed} before it),"
@@ -411,6 +414,13 @@ def engine(fleet):
         " and then nothing is missing"
     )
 
+    redis.ask("FLUSHALL")
+    answers = []
+    while not answers or answers[-1] != 200:
+        answers.append(b.request("GET", f"/api/sdk/processes/{silent}/output")[0])
+    assert set(answers) <= {200, 503}, answers
+    until(lambda: b.listed(session))
+    fact("Redis is emptied: no living session is taken for gone")
     redis.ask("DEL", f"processd:session:{session}")
     until(lambda: b.request("GET", f"/api/sdk/processes/{session}/output")[0] == 200)
     taken = a.start_command(ticking)

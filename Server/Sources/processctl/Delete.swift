@@ -33,12 +33,18 @@ struct Delete: ClientCommand {
   func run(_ client: Client) async throws {
     if closed {
       let answer: Answer = try await client.send(.GET, "/processes")
+      var last: Failure?
       for process in answer.processes where process.closed {
-        // Another client may have deleted it by now.
         do {
           try await RemoteSession(client, process.sessionId).delete()
-        } catch let failure as Failure where failure.status == .noSession {}
+        } catch let failure as Failure where failure.status == .noSession {
+          // Another client has deleted it.
+        } catch let failure as Failure where failure.status == .refused {
+          complain("\(process.sessionId): \(failure.message)")
+          last = failure
+        }
       }
+      if let last { throw ExitCode(last.status.rawValue) }
       return
     }
     var missing: Failure?

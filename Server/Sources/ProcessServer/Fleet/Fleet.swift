@@ -19,11 +19,15 @@ final class Fleet: Sendable {
     /// When the connection was lost; while there has been none, when the server began.
     var lostAt = ContinuousClock.now
     var lastConnection = 0
+    /// When it was noticed last that Redis had forgotten this life, and so perhaps all sessions.
+    var forgottenAt: ContinuousClock.Instant?
     var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
     var lastWaiter = 0
     var hasLease = false
     /// Whether sessions may have been declared lost that have not been ended yet.
     var mayHaveLost = false
+    /// Whether a renewal has failed, which may have been done.
+    var isUnsure = false
     var complaints: Set<String> = []
     var remotes: [String: RemoteSession] = [:]
     /// The tasks return whether Redis may know the session.
@@ -135,6 +139,8 @@ final class Fleet: Sendable {
       return state.waiters
     }
     for waiter in waiters.values { waiter.resume() }
+    // Redis may have lost what it had last, such as by a failover.
+    for replicator in replicators { replicator.registerAgain() }
   }
 
   /// Records that the connection is lost.
@@ -159,11 +165,13 @@ final class Fleet: Sendable {
   }
 
   /// Whether Redis knows all sessions that there are, as far as this server can tell. If it was
-  /// away, it may know some only when each server has connected again.
+  /// away, or has forgotten what it knew, it may know some only when each server has renewed its
+  /// lease.
   var isSettled: Bool {
     state.withLock { state in
-      state.lastConnection <= 1
-        || state.connectedAt + configuration.lease + configuration.grace < .now
+      let latest = ContinuousClock.now - configuration.lease - configuration.grace
+      return (state.lastConnection <= 1 || state.connectedAt < latest)
+        && state.forgottenAt.map { $0 < latest } ?? true
     }
   }
 
@@ -224,13 +232,18 @@ final class Fleet: Sendable {
         life, configuration.advertisedURL, configuration.lease.milliseconds,
         (configuration.lease + configuration.grace).milliseconds, name,
       ])
-    guard let reply = reply?.array, reply.count == 2 else { return }
+    guard let reply = reply?.array, reply.count == 2 else {
+      return state.withLock { $0.isUnsure = true }
+    }
     let hasLease = reply[0].integer == 1
-    let isNew = reply[1].integer == 0
-    let (hadLease, mayHaveLost) = state.withLock { state in
-      defer { state.hasLease = hasLease }
-      if isNew { state.mayHaveLost = true }
-      return (state.hasLease, state.mayHaveLost)
+    let (hadLease, isNew, mayHaveLost) = state.withLock { state in
+      defer { (state.hasLease, state.isUnsure) = (hasLease, false) }
+      let isNew = reply[1].integer == 0 || state.isUnsure
+      if isNew {
+        state.mayHaveLost = true
+        if state.lastConnection > 0 { state.forgottenAt = .now }
+      }
+      return (state.hasLease, isNew, state.mayHaveLost)
     }
     if !hasLease {
       complain("another processd of the fleet is called \(name): its lease must end first")
@@ -377,6 +390,20 @@ final class Fleet: Sendable {
     }
   }
 
+  /// Deletes a session that was declared lost.
+  ///
+  /// - Throws: ``APIError`` with 503 if Redis does not do it.
+  func forgetLost(_ id: String, of workspace: String) async throws(APIError) {
+    do throws(RedisError) {
+      _ = try await eval(
+        FleetScript.forgetLost,
+        keys: [FleetKey.session(id), FleetKey.stream(id), FleetKey.workspace(workspace)],
+        [FleetKey.news(id), id])
+    } catch {
+      throw .fleetUnavailable(error)
+    }
+  }
+
   /// Counts bytes that were stored, and bytes before these that could not be.
   func stored(_ bytes: Int, missed: Int) {
     storedBytes.wrappingAdd(bytes, ordering: .relaxed)
@@ -443,6 +470,9 @@ final class Fleet: Sendable {
       replies = try await send(looks { FleetScript.look.eval(keys: $0, arguments: $1) } + commands)
     }
     if let text = replies.lazy.compactMap(\.errorText).first { throw .reply(text) }
+    if replies.prefix(ids.count).contains(.array([.integer(0)])) {
+      state.withLock { $0.forgottenAt = .now }
+    }
     return replies
   }
 
@@ -587,10 +617,14 @@ final class Fleet: Sendable {
       for start in stride(from: 0, to: ids.count, by: 100) {
         let part = Array(ids[start..<min(start + 100, ids.count)])
         let found = try await look(at: part).map { Self.facts($0) }
-        sessions += found.compactMap { $0 }.filter { $0.life != life }
+        let own = state.withLock { Set($0.replicators.keys) }
+        for case (let id, let facts?) in zip(part, found)
+        where facts.life != life || facts.isLost && !own.contains(id) {
+          sessions.append(facts)
+        }
         // Those of servers that died with them.
         let gone = zip(part, found).filter { $1 == nil }.map { $0.0 }
-        try await prune(key, gone, by: FleetKey.session, "ZREM")
+        try? await prune(key, gone, by: FleetKey.session, "ZREM")
       }
       return (sessions, isSettled)
     } catch {

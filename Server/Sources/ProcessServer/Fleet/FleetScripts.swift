@@ -14,7 +14,7 @@ import RESPClient
 /// ```
 ///
 /// The fields of a session's hash are `life`, `host`, `workspace`, `order` (what does not change),
-/// `state`, `closed`, `lost`, and `used` if a client of another server has used the session since
+/// `state`, `closed`, `lost`, `deleted` if a client has deleted a lost session, and `used` if a client of another server has used the session since
 /// its state was stored.
 ///
 /// A *life* is one run of a server, and has a random name. Only the life that has started a session
@@ -52,6 +52,10 @@ enum FleetScript {
       if not holder then
         redis.call('SADD', KEYS[3], ARGV[5])
         redis.call('HSET', KEYS[1], 'life', ARGV[1], 'url', ARGV[2])
+      else
+        -- Heals what another program has changed.
+        redis.pcall('SADD', KEYS[3], ARGV[5])
+        redis.pcall('HSET', KEYS[1], 'url', ARGV[2])
       end
       redis.call('PEXPIRE', KEYS[1], ARGV[3])
       return {1, lived}
@@ -137,6 +141,20 @@ enum FleetScript {
       return 1
       """)
 
+  /// Deletes a session that was declared lost. That it was stays known for a while: its server must
+  /// not bring it back.
+  ///
+  /// Keys: session, stream, workspace. Arguments: channel, id.
+  static let forgetLost = RedisScript(
+    source: """
+      if not redis.call('HGET', KEYS[1], 'lost') then return 0 end
+      redis.call('HSET', KEYS[1], 'deleted', '1')
+      redis.call('DEL', KEYS[2])
+      redis.call('ZREM', KEYS[3], ARGV[2])
+      redis.call('PUBLISH', ARGV[1], '')
+      return 1
+      """)
+
   /// Removes members of a set or a sorted set whose keys do not exist.
   ///
   /// Keys: set, and a key for each member. Arguments: SREM or ZREM, members.
@@ -148,8 +166,8 @@ enum FleetScript {
       return 1
       """)
 
-  /// Looks at a session: returns its fields, and whether its server is reachable; nothing if there
-  /// is no such session. Declares it lost if its server's lease and grace are over, and the asking
+  /// Looks at a session: returns its fields, and whether its server is reachable; if there is no
+  /// such session, whether Redis knows the asking server's life. Declares it lost if its server's lease and grace are over, and the asking
   /// server may judge that: it has been connected for as long as lease and grace last, and its own
   /// life has gone on for as long by Redis's clock. Otherwise all lives may have ended because
   /// Redis stood still, or because its clock jumped.
@@ -158,16 +176,20 @@ enum FleetScript {
   /// uses the session (1), the asking server's life, lease and grace (ms).
   static let look = RedisScript(
     source: """
+      local own = 'processd:life:' .. ARGV[4]
+      local known = redis.pcall('HMGET', KEYS[1], 'life', 'host', 'lost', 'closed', 'deleted')
+      -- Another program may have put anything there.
+      if known.err or not known[1] or not known[2] or known[5] then
+        return {redis.call('EXISTS', own)}
+      end
       local fields = redis.call('HGETALL', KEYS[1])
-      if #fields == 0 then return {} end
-      local known = redis.call('HMGET', KEYS[1], 'life', 'host', 'lost', 'closed')
       local reachable = 0
       if redis.call('HGET', 'processd:host:' .. known[2], 'life') == known[1] then
         reachable = 1
       elseif ARGV[1] == '1' and not known[3] and not known[4]
         and redis.call('EXISTS', 'processd:life:' .. known[1]) == 0
       then
-        local beginning = tonumber(redis.call('GET', 'processd:life:' .. ARGV[4]) or nil)
+        local beginning = tonumber(redis.call('GET', own) or nil)
         local time = redis.call('TIME')
         if beginning and time[1] * 1000 + time[2] / 1000 - beginning > tonumber(ARGV[5]) then
           -- Without memory for that, another look declares it.

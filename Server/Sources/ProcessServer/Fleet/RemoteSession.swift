@@ -68,7 +68,7 @@ final class RemoteSession: ReadableSession {
     defer { state.withLock { $0.reads -= 1 } }
     use()
     await fetch()
-    use()
+    state.withLock { $0.lastUse = .now }
     if let failure = state.withLock(\.failure) { throw failure }
     guard let cursor, isAhead(cursor), !facts.isClosed else { return }
     let deadline = ContinuousClock.now + Self.patience

@@ -44,17 +44,23 @@ extension API {
     let id = context.pathParameters["sid"] ?? ""
     guard let fleet, !jobs.contains(id), request.headers[Peers.field] == nil else { return nil }
     let facts = try await fleet.facts(of: id, in: context.workspace)
-    guard !facts.isLost else { throw APIError.hostLost }
+    if facts.isLost {
+      guard request.method == .delete else { throw APIError.hostLost }
+      try await fleet.forgetLost(id, of: facts.workspace)
+      return done
+    }
     return try await pass(
       request, toServer: facts.host, life: facts.life, upTo: limit, context: context)
   }
 
   /// Passes a request on to another server of the fleet.
   ///
-  /// - Parameter life: The run of the server that it must be; nil for any.
+  /// - Parameters:
+  ///   - body: The request's body; nil if it has yet to be read.
+  ///   - life: The run of the server that it must be; nil for any.
   func pass(
-    _ request: Request, toServer name: String, life: String? = nil, upTo limit: Duration,
-    context: APIContext
+    _ request: Request, body: [UInt8]? = nil, toServer name: String, life: String? = nil,
+    upTo limit: Duration, context: APIContext
   ) async throws -> Response {
     guard let fleet else { throw APIError.environmentNotFound(name) }
     guard request.headers[Peers.field] == nil, let url = try await fleet.url(of: name, life: life)
@@ -66,8 +72,15 @@ extension API {
       method: request.method,
       path: request.uri.path + (request.uri.query.map { "?\($0)" } ?? ""),
       authorization: context.client.authorization, accept: request.headers[.accept],
-      body: try await body(of: request, context: context))
+      body: try await bytes(of: request, unless: body, context: context))
     return try await fleet.pass(passed, to: url, upTo: limit, for: context.client)
+  }
+
+  private func bytes(
+    of request: Request, unless body: [UInt8]?, context: APIContext
+  ) async throws -> [UInt8] {
+    if let body { return body }
+    return try await self.body(of: request, context: context)
   }
 
   /// Asks the server of a session to act on it, for a tool of MCP.
@@ -124,6 +137,8 @@ extension Fleet {
   func pass(
     _ request: Peers.Passed, to url: String, upTo limit: Duration, for client: Client
   ) async throws(APIError) -> Response {
+    // It takes a connection of its own.
+    if OpenFiles.areScarce(for: .launch) { throw APIError.overloaded }
     let answer = await client.waiting { [peers, name] () -> Result<Response, APIError> in
       do throws(APIError) {
         return .success(try await peers.pass(request, to: url, upTo: limit, from: name))

@@ -28,9 +28,16 @@ extension API {
   func callTool(request: Request, context: APIContext) async throws -> Response {
     let name = context.pathParameters["name"] ?? ""
     guard name == configuration.environmentName else {
+      let body = try await body(of: request, context: context)
+      let word = try? Fields(JSONInput(parsing: body)).string("tool")
+      let waiting: Duration =
+        switch word.flatMap(Tool.init) {
+        case .shell?: configuration.limits.shellTime
+        case .waitFor?: configuration.limits.waitTime
+        case .execCommand?, nil: .zero
+        }
       return try await pass(
-        request, toServer: name, upTo: configuration.limits.shellTime + .seconds(60),
-        context: context)
+        request, body: body, toServer: name, upTo: waiting + .seconds(30), context: context)
     }
     let body = try await fields(of: request, context: context)
     let tool = try body.require("tool", body.string("tool"))
@@ -136,17 +143,18 @@ extension API {
         await job.process.waitUntilClosed()
       }
     }
-    if job.process.isLeft { throw APIError.shuttingDown }
+    if job.process.isLeft { throw APIError.answerLost }
     let isOver = job.session.isClosed
     if !isOver { job.process.terminate(grace: configuration.limits.grace) }
     await job.process.waitUntilClosed()
-    if job.process.isLeft { throw APIError.shuttingDown }
+    if job.process.isLeft { throw APIError.answerLost }
     if isOver, !endsBackground, !job.hasTimedOut {
       // A process that has just ended counts until the system has noticed.
       for _ in 0..<10 where job.isActive { try? await Task.sleep(for: .milliseconds(10)) }
       leavesBackground = job.isActive
     }
     guard context.grant.isInForce else { throw APIError.revoked }
+    try job.checkReadable()
     let output = job.session.output()
     let sizes = output.chunks.payload.count * 6
     guard sizes < Self.leastCounted || take(sizes, context) else { throw APIError.overloaded }
