@@ -344,17 +344,24 @@ def kills(executable, count):
         leaves_nothing(daemon)
 
 
+def open_files(daemon):
+    """The names of what a daemon has open."""
+    names = []
+    for descriptor in pathlib.Path(f"/proc/{daemon.process.pid}/fd").iterdir():
+        try:
+            names.append(os.readlink(descriptor))
+        except FileNotFoundError:
+            # It has just been closed.
+            pass
+    return names
+
+
 def leaves_nothing(daemon):
     """After all sessions are deleted, there are no holders, no files, and no commands."""
     daemon.delete_all()
     until(lambda: not holders(daemon.state))
     until(lambda: [p.name for p in daemon.state.iterdir()] == ["daemon.lock"])
-    for descriptor in pathlib.Path(f"/proc/{daemon.process.pid}/fd").iterdir():
-        try:
-            assert ".ring" not in os.readlink(descriptor)
-        except FileNotFoundError:
-            # It has just been closed.
-            pass
+    until(lambda: not any(".ring" in name for name in open_files(daemon)))
     fact("once they are deleted no process, file or descriptor is left")
 
 

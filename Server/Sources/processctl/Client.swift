@@ -116,7 +116,7 @@ struct Client: Sendable {
     while true {
       do {
         let answer = try await request()
-        if pauses.count < Self.pauses.count { outage.end() }
+        outage.end()
         return answer
       } catch let failure as Failure
         where failure.isTransient && (isRepeatable || failure.isUnsent) && !deadline.isOver

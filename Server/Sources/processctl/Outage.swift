@@ -1,26 +1,29 @@
 import Synchronization
 
-/// A time in which a client's requests fail because no daemon answers. Its begin and its end are
-/// told on stderr.
+/// The times in which a client's requests fail because no daemon answers. Their beginnings and ends
+/// are told on stderr.
 final class Outage: Sendable {
-  private let state = Mutex(false)
+  private let state = Mutex((isOn: false, count: 0))
 
-  var isOn: Bool { state.withLock { $0 } }
+  /// The number of the outage that has not ended; nil if there is none.
+  var current: Int? { state.withLock { $0.isOn ? $0.count : nil } }
+  var isOn: Bool { current != nil }
 
   /// - Parameter reason: Why requests fail.
   func begin(_ reason: String) {
-    if set(true) { complain("\(reason); trying again") }
+    let isNew = state.withLock { state in
+      guard !state.isOn else { return false }
+      state = (true, state.count + 1)
+      return true
+    }
+    if isNew { complain("\(reason); trying again") }
   }
 
   func end() {
-    if set(false) { complain("the daemon answers again") }
-  }
-
-  /// Returns whether that is a change.
-  private func set(_ isOn: Bool) -> Bool {
-    state.withLock { state in
-      defer { state = isOn }
-      return state != isOn
+    let wasOn = state.withLock { state in
+      defer { state.isOn = false }
+      return state.isOn
     }
+    if wasOn { complain("the daemon answers again") }
   }
 }

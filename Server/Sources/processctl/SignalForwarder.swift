@@ -62,7 +62,8 @@ struct SignalForwarder: Sendable {
   private func receive(
     _ signals: UnixSignalsSequence, _ put: AsyncStream<Received>.Continuation
   ) async throws {
-    var isWarned = false
+    /// The outage in which a signal was kept.
+    var known: Int?
     for await signal in signals {
       if signal == .sigwinch {
         sizeChanged.yield()
@@ -70,16 +71,13 @@ struct SignalForwarder: Sendable {
       }
       put.yield(Received(signal: signal, time: .now))
       guard Self.impatience.contains(signal) else { continue }
-      guard session.client.outage.isOn else {
-        isWarned = false
-        continue
-      }
-      if isWarned {
+      guard let outage = session.client.outage.current else { continue }
+      if known == outage {
         complain(Failure(status: .unavailable, message: "\(signal)").losing(session).message)
         throw ExitCode(128 + signal.rawValue)
       }
       complain("\(signal) is passed on when the daemon answers; another one ends processctl")
-      isWarned = true
+      known = outage
     }
   }
 

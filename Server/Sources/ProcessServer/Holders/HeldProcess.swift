@@ -319,6 +319,7 @@ final class HeldProcess: JobProcess {
   }
 
   func terminate(grace: Duration) {
+    if left.isOpen { return }
     let connection = state.withLock { state in
       state.end = state.end.map { min($0, grace) } ?? grace
       return state.connection
@@ -342,7 +343,10 @@ final class HeldProcess: JobProcess {
     return true
   }
 
-  func stopWaitingForReader() { state.withLock(\.connection)?.send(HolderMessage(.leave)) }
+  func stopWaitingForReader() {
+    if left.isOpen { return }
+    state.withLock(\.connection)?.send(HolderMessage(.leave))
+  }
 
   /// Ends the process, and removes the session's files.
   ///

@@ -44,6 +44,8 @@ final class HolderHost: JobHost {
   private let state = Mutex(State())
   /// Opened when the sessions are left to another program.
   private let isReleased = Latch()
+  /// Opened when another program may have the directory.
+  private let isOver = Latch()
 
   /// Claims the directory.
   ///
@@ -118,9 +120,6 @@ final class HolderHost: JobHost {
     var command = order.command
     // A thread of the concurrency runtime may have another nice value than the program.
     command.niceness = command.niceness ?? Self.ownNiceness
-    if let limit = settings.openFiles, command.limits[.openFiles] == nil {
-      command.limits[.openFiles] = limit
-    }
     var message = LaunchOrder(
       files: files, workspace: grant.workspace,
       orphanTimeout: settings.orphanTimeout ?? configuration.idleTimeout, command: command,
@@ -292,7 +291,10 @@ final class HolderHost: JobHost {
     }
     // The clock was set, or the machine was suspended: no session was idle in that time.
     if jump > .seconds(5) {
-      for process in processes.values { process.noteActivity() }
+      // The idlest one first, as before.
+      for process in processes.values.sorted(by: { $0.lastActivity < $1.lastActivity }) {
+        process.noteActivity()
+      }
       return []
     }
     var swept: [String] = []
@@ -340,8 +342,10 @@ final class HolderHost: JobHost {
       defer { state.isClosed = true }
       return state.isClosed
     }
-    // Another program may have the directory by now.
-    if wasClosed, isReleased.isOpen { return [] }
+    if wasClosed, isReleased.isOpen {
+      _ = await isOver.wait()
+      return []
+    }
     // Launches that are under way; there are no later ones.
     let deadline = ContinuousClock.now + Self.launchTime
     while .now < deadline, !Task.isCancelled, state.withLock({ !$0.starting.isEmpty }) {
@@ -356,6 +360,7 @@ final class HolderHost: JobHost {
       for process in processes.values { group.addTask { await process.leave() } }
     }
     directory.release()
+    isOver.open()
     return survivors
   }
 

@@ -142,12 +142,12 @@ extension StateFiles {
 
   func removeRecord() { unsafe unlink(record) }
 
-  /// Takes the ring's name with an empty file, if there is room. Returns false if the name was taken
-  /// already.
+  /// Takes the ring's name with an empty file. Returns whether no other program can make the ring:
+  /// also if there is no room for either.
   func claimRing() -> Bool {
     let number = unsafe open(ring, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     if number >= 0 { close(number) }
-    return number >= 0 || errno != EEXIST
+    return number >= 0 || [ENOSPC, EDQUOT].contains(errno)
   }
 
   /// Returns the id of the session that a file is named after; `ring` for a ring that was being

@@ -59,7 +59,8 @@ extension API {
       }
       let isOver = await waitForExit(of: job, upTo: wait, for: client)
       output = try read(job, since: cursor, for: client)
-      outcome = isOver ? "exited" : output.isOver ? "closed" : "timed_out"
+      let isExited = isOver || output.exitCode != nil
+      outcome = isExited ? "exited" : output.isOver ? "closed" : "timed_out"
       search = [
         "outcome": .string(outcome), "offset": nil, "end_offset": nil, "missed_bytes": nil,
         "cursor": .string(output.cursor.description),
@@ -131,7 +132,7 @@ extension API {
     let isRunning: Bool
     if let job = session as? Job {
       isRunning = job.isActive
-      jobs.terminate(job)
+      try unlessLeft(job) { jobs.terminate(job) }
     } else {
       try await session.prepareToRead(since: nil)
       isRunning = !session.session.isClosed
@@ -241,6 +242,7 @@ extension API {
     _ job: any ReadableSession, since cursor: Cursor, for client: Client
   ) throws(APIError) -> Output {
     guard client.grant.isInForce else { throw .revoked }
+    try job.checkReadable()
     let output = job.session.output(since: cursor)
     if output.isForgotten && !output.isClosed { throw .sessionNotFound(job.id) }
     metrics.polled(output)

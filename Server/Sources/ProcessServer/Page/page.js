@@ -533,7 +533,7 @@ let isStarting = false;
 
 $("start-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (isStarting) return;
+  if (isStarting) return put($("start-error"), "Another command is being started…");
   isStarting = true;
   put($("start-error"), "");
   const { client } = visit;
@@ -550,6 +550,7 @@ $("start-form").addEventListener("submit", async (event) => {
       return;
     }
     startDialog.close();
+    isStarting = false;
     const sessions = await client.json("GET", "processes");
     if (visit?.client !== client) return;
     list(sessions);

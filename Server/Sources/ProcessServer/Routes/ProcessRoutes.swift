@@ -10,7 +10,7 @@ import Processes
 #endif
 
 extension API {
-  private var done: Response { Response(json: ["ok": true]) }
+  var done: Response { Response(json: ["ok": true]) }
 
   /// `GET /processes`: this workspace's sessions, the oldest first; in a fleet, those of this
   /// server before those of the others.
@@ -38,10 +38,15 @@ extension API {
   /// `DELETE /processes/{sid}`: ends the process, and removes the session.
   func deleteProcess(request: Request, context: APIContext) async throws -> Response {
     let job = try job(context)
-    jobs.delete(job)
-    // It is the next daemon's then.
-    if job.process.isLeft { throw APIError.shuttingDown }
+    try unlessLeft(job) { jobs.delete(job) }
     return done
+  }
+
+  /// Acts on a job, unless that is the next daemon's.
+  func unlessLeft(_ job: Job, _ act: () -> Void) throws(APIError) {
+    if job.process.isLeft { throw APIError.shuttingDown }
+    act()
+    if job.process.isLeft { throw APIError.answerLost }
   }
 
   /// `POST /processes/{sid}/stdin`.
@@ -100,8 +105,7 @@ extension API {
     let job = try job(context)
     let body = try await fields(of: request, context: context)
     let grace = try body.integer("grace_ms", in: Self.graces)
-    jobs.terminate(job, grace: grace.map { .milliseconds($0) })
-    if job.process.isLeft { throw APIError.shuttingDown }
+    try unlessLeft(job) { jobs.terminate(job, grace: grace.map { .milliseconds($0) }) }
     return done
   }
 
