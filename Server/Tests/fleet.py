@@ -438,8 +438,11 @@ def engine(fleet):
     until(lambda: "OOM" in a.log.read_text())
     assert b.output(session)["chunks"], "what is there can be read"
     ahead = a.output(session)["next_since"]
-    error = b.call("GET", f"/processes/{session}/output?since={ahead}", status=503)["error"]
-    assert error["code"] == "copy_behind", "no client is sent back to what it has"
+    answer = b.output(session, ahead)
+    assert not answer["cursor_ahead"], "no client is sent back to what it has"
+    assert all(chunk["seq"] > ahead for chunk in answer["chunks"])
+    b.call("GET", f"/processes/{session}/events?since={ahead}", status=503)
+    assert b.output(session, ahead + 10_000)["cursor_ahead"], "as its own server says"
     redis.ask("CONFIG", "SET", "maxmemory", "0")
     until(lambda: b.request("GET", f"/api/sdk/processes/{flood}/output")[0] == 200)
     received, missed, answer = follow([b], flood, check=check)

@@ -85,9 +85,7 @@ final class RemoteSession: ReadableSession {
     if let failure = state.withLock(\.failure) { throw failure }
     // Otherwise the client would go back to the copy's end, and get output twice.
     guard isAhead(cursor), !facts.isClosed else { return }
-    throw APIError(
-      .serviceUnavailable, "copy_behind",
-      "this server has yet to get what another one has answered already: ask again")
+    throw .copyBehind
   }
 
   /// How long a read waits for output that its client has got from another server.
@@ -266,4 +264,10 @@ final class RemoteSession: ReadableSession {
       throw APIError(.serviceUnavailable, "no_memory", error.description)
     }
   }
+}
+
+extension APIError {
+  static let copyBehind = APIError(
+    .serviceUnavailable, "copy_behind",
+    "this server has yet to get what another one has answered already: ask again")
 }

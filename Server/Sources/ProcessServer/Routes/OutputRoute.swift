@@ -7,15 +7,25 @@ import Processes
 extension API {
   /// `GET /processes/{sid}/output?since=N[&wait_ms=W][&wait_for=L][&max_bytes=B][&format=F]…`.
   func output(request: Request, context: APIContext) async throws -> Response {
-    let start = ContinuousClock.now
     let acknowledges = try request.integer("acknowledge", in: 0...1) == 1
-    // The command waits for it where it runs.
-    if acknowledges,
-      let answer = try await answerOfOwner(
+    func ofOwner() async throws -> Response? {
+      try await answerOfOwner(
         to: request, upTo: configuration.limits.waitTime + .seconds(30), context: context)
-    {
+    }
+    // The command waits for it where it runs.
+    if acknowledges, let answer = try await ofOwner() { return answer }
+    do {
+      return try await ownOutput(request, acknowledges: acknowledges, context)
+    } catch let error as APIError where error.code == APIError.copyBehind.code {
+      guard let answer = try await ofOwner() else { throw error }
       return answer
     }
+  }
+
+  private func ownOutput(
+    _ request: Request, acknowledges: Bool, _ context: APIContext
+  ) async throws -> Response {
+    let start = ContinuousClock.now
     let job = try await readable(context)
     if acknowledges { try acknowledge(request, of: job) }
     // A copy must be up to date for what is said of its end.
