@@ -7,6 +7,7 @@ when the crowd has gone.
 """
 
 import argparse
+import os
 import pathlib
 import resource
 import socket
@@ -28,6 +29,26 @@ def read(connection, session):
         call(connection, "GET", f"/processes/{session}/output?since=0", statuses=(200, 503))
 
 
+def try_to_start(connection):
+    body = {"tool": "exec_command", "arguments": {"command": "sleep 1000"}}
+    answer = call(connection, "POST", "/envs/local/tool/call", body, statuses=(200, 503))
+    return "structuredContent" in answer
+
+
+def fill(connections):
+    """Starts commands on several connections at once, until that is refused."""
+
+    def start_all(connection):
+        while try_to_start(connection):
+            pass
+
+    threads = [threading.Thread(target=start_all, args=(c,)) for c in connections]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def crowd(daemon, connection, others, flood, count, hello):
     """Opens connections, as many as are let in, and asks for a command behind each."""
     clients, started = [], 0
@@ -40,9 +61,7 @@ def crowd(daemon, connection, others, flood, count, hello):
             clients.append(client)
         except OSError:
             client.close()
-        body = {"tool": "exec_command", "arguments": {"command": "sleep 1000"}}
-        answer = call(connection, "POST", "/envs/local/tool/call", body, statuses=(200, 503))
-        started += "structuredContent" in answer
+        started += try_to_start(connection)
         assert daemon.is_running
     # The daemon's runtime looks at its busy threads each second, and needs a file for that.
     readers = [threading.Thread(target=read, args=(other, flood)) for other in others]
@@ -63,7 +82,8 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     options = ["--sessions-per-workspace", "5000", "--connections-per-workspace", "1000"]
-    for limit in (128, 256):
+    least = 128 + 4 * os.cpu_count()
+    for limit in (least, least + 128):
         with Daemon(arguments.processd, *options, open_files=limit) as daemon:
             connection = connect(daemon.port)
             others = [connect(daemon.port) for _ in range(4)]
@@ -72,11 +92,14 @@ def main():
                 for other in others:
                     call(other, "GET", "/processes")
                 started = crowd(daemon, connection, others, flood, limit + 100, hello)
+                fill([connection, *others])
+                for known in [connection, *others]:
+                    known.close()
+                # Over a new connection.
                 sessions = call(connection, "GET", "/processes")["processes"]
                 for session in sessions:
                     call(connection, "DELETE", f"/processes/{session['session_id']}")
-                for known in [connection, *others]:
-                    known.close()
+                connection.close()
                 assert daemon.settled(0), "commands or connections are left"
                 call(connection, "DELETE", f"/processes/{start(connection, 'true')}")
                 print(

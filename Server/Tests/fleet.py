@@ -418,6 +418,9 @@ def engine(fleet):
     answers = []
     while not answers or answers[-1] != 200:
         answers.append(b.request("GET", f"/api/sdk/processes/{silent}/output")[0])
+        listed = b.call("GET", "/processes")
+        found = any(p["session_id"] == silent for p in listed["processes"])
+        assert found or not listed["complete"], listed
     assert set(answers) <= {200, 503}, answers
     until(lambda: b.listed(session))
     fact("Redis is emptied: no living session is taken for gone")

@@ -64,7 +64,8 @@ final class Connections: Sendable {
   /// If there are more than the limit and the reserve allow, or this program can hardly open any
   /// more, cuts off the oldest anonymous connection, which may be this one.
   func opened(_ channel: any Channel) -> Connection {
-    let isScarce = OpenFiles.areScarce(for: .connection)
+    let hasFew = count < limits.reservedConnections
+    let isScarce = OpenFiles.areScarce(for: hasFew ? .fewConnections : .connection)
     let (connection, mayWait, superfluous) = state.withLock { state in
       state.lastNumber += 1
       let connection = Connection(channel, number: state.lastNumber)

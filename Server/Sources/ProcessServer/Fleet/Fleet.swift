@@ -19,6 +19,8 @@ final class Fleet: Sendable {
     /// When the connection was lost; while there has been none, when the server began.
     var lostAt = ContinuousClock.now
     var lastConnection = 0
+    /// When this life began, as Redis has it.
+    var beginning: String?
     /// When it was noticed last that Redis had forgotten this life, and so perhaps all sessions.
     var forgottenAt: ContinuousClock.Instant?
     var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
@@ -232,12 +234,14 @@ final class Fleet: Sendable {
         life, configuration.advertisedURL, configuration.lease.milliseconds,
         (configuration.lease + configuration.grace).milliseconds, name,
       ])
-    guard let reply = reply?.array, reply.count == 2 else {
+    guard let reply = reply?.array, reply.count == 3 else {
       return state.withLock { $0.isUnsure = true }
     }
     let hasLease = reply[0].integer == 1
+    let beginning = reply[2].string
     let (hadLease, isNew, mayHaveLost) = state.withLock { state in
       defer { (state.hasLease, state.isUnsure) = (hasLease, false) }
+      state.beginning = beginning
       let isNew = reply[1].integer == 0 || state.isUnsure
       if isNew {
         state.mayHaveLost = true
@@ -470,10 +474,25 @@ final class Fleet: Sendable {
       replies = try await send(looks { FleetScript.look.eval(keys: $0, arguments: $1) } + commands)
     }
     if let text = replies.lazy.compactMap(\.errorText).first { throw .reply(text) }
-    if replies.prefix(ids.count).contains(.array([.integer(0)])) {
-      state.withLock { $0.forgottenAt = .now }
+    for reply in replies.prefix(ids.count) {
+      if let parts = reply.array, parts.count == 1 { note(beginning: parts[0]) }
     }
     return replies
+  }
+
+  /// Records what Redis says of when this life began. If that is not what it was, Redis has
+  /// forgotten what it knew.
+  private func note(beginning: RESPValue) {
+    state.withLock { state in
+      if beginning.string != state.beginning { state.forgottenAt = .now }
+    }
+  }
+
+  /// Sends a command, and asks beside it whether Redis has forgotten this life.
+  private func sendNoting(_ command: RESPCommand) async throws(RedisError) -> RESPValue {
+    let replies = try await send([command, RESPCommand("GET", FleetKey.life(life))])
+    note(beginning: replies[1])
+    return replies[0]
   }
 
   /// Reads the reply to a look; nil if there is no such session.
@@ -611,7 +630,7 @@ final class Fleet: Sendable {
   func sessions(of workspace: String) async -> (sessions: [RemoteState], isComplete: Bool) {
     do throws(RedisError) {
       let key = FleetKey.workspace(workspace)
-      let reply = try await send([RESPCommand("ZRANGE", key, 0, -1)])[0]
+      let reply = try await sendNoting(RESPCommand("ZRANGE", key, 0, -1))
       guard let ids = reply.array?.compactMap(\.string) else { return ([], false) }
       var sessions: [RemoteState] = []
       for start in stride(from: 0, to: ids.count, by: 100) {
@@ -647,7 +666,7 @@ final class Fleet: Sendable {
   /// - Throws: ``APIError`` with 503 if Redis does not answer.
   func url(of name: String, life: String?) async throws(APIError) -> String? {
     do throws(RedisError) {
-      let reply = try await send([RESPCommand("HMGET", FleetKey.host(name), "life", "url")])[0]
+      let reply = try await sendNoting(RESPCommand("HMGET", FleetKey.host(name), "life", "url"))
       guard let parts = reply.array, parts.count == 2, let url = parts[1].string else { return nil }
       return life == nil || parts[0].string == life ? url : nil
     } catch {

@@ -34,8 +34,8 @@ enum FleetScript {
   /// Renews a server's life, and takes or renews its lease unless another life has the name. A
   /// server without its name lives as well: its sessions are not lost.
   ///
-  /// Returns whether the server has the lease, and whether its life had not ended: if it had,
-  /// sessions may have been declared lost.
+  /// Returns whether the server has the lease, whether its life had not ended (if it had, sessions
+  /// may have been declared lost), and when its life began.
   ///
   /// Keys: host, life, hosts. Arguments: life, URL, lease, lease and grace (ms), name.
   static let renewLease = RedisScript(
@@ -48,7 +48,8 @@ enum FleetScript {
         redis.call('SET', KEYS[2], now, 'PX', ARGV[4])
       end
       local holder = redis.call('HGET', KEYS[1], 'life')
-      if holder and holder ~= ARGV[1] then return {0, lived} end
+      local beginning = redis.call('GET', KEYS[2])
+      if holder and holder ~= ARGV[1] then return {0, lived, beginning} end
       if not holder then
         redis.call('SADD', KEYS[3], ARGV[5])
         redis.call('HSET', KEYS[1], 'life', ARGV[1], 'url', ARGV[2])
@@ -58,7 +59,7 @@ enum FleetScript {
         redis.pcall('HSET', KEYS[1], 'url', ARGV[2])
       end
       redis.call('PEXPIRE', KEYS[1], ARGV[3])
-      return {1, lived}
+      return {1, lived, beginning}
       """)
 
   /// Gives a server's lease back.
@@ -148,9 +149,10 @@ enum FleetScript {
   static let forgetLost = RedisScript(
     source: """
       if not redis.call('HGET', KEYS[1], 'lost') then return 0 end
-      redis.call('HSET', KEYS[1], 'deleted', '1')
+      -- First what needs no memory, of which Redis may have none left.
       redis.call('DEL', KEYS[2])
       redis.call('ZREM', KEYS[3], ARGV[2])
+      redis.call('HSET', KEYS[1], 'deleted', '1')
       redis.call('PUBLISH', ARGV[1], '')
       return 1
       """)
@@ -167,7 +169,7 @@ enum FleetScript {
       """)
 
   /// Looks at a session: returns its fields, and whether its server is reachable; if there is no
-  /// such session, whether Redis knows the asking server's life. Declares it lost if its server's lease and grace are over, and the asking
+  /// such session, when the asking server's life began. Declares it lost if its server's lease and grace are over, and the asking
   /// server may judge that: it has been connected for as long as lease and grace last, and its own
   /// life has gone on for as long by Redis's clock. Otherwise all lives may have ended because
   /// Redis stood still, or because its clock jumped.
@@ -180,7 +182,7 @@ enum FleetScript {
       local known = redis.pcall('HMGET', KEYS[1], 'life', 'host', 'lost', 'closed', 'deleted')
       -- Another program may have put anything there.
       if known.err or not known[1] or not known[2] or known[5] then
-        return {redis.call('EXISTS', own)}
+        return {redis.call('GET', own) or ''}
       end
       local fields = redis.call('HGETALL', KEYS[1])
       local reachable = 0

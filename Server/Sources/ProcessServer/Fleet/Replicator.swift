@@ -231,6 +231,7 @@ final class Replicator: Sendable {
     let order = await job.fleetOrder
     wasSent.store(true, ordering: .releasing)
     complete.store(false, ordering: .releasing)
+    waiting.withLock { $0.mustRegister = false }
     do throws(RedisError) {
       let last = try await fleet.eval(
         FleetScript.register, keys: keys,

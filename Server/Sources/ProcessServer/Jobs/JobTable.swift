@@ -157,6 +157,8 @@ final class JobTable: Sendable {
   private func start(_ order: Order, by grant: Grant) async throws -> Job {
     let workspace = grant.workspace
     guard grant.isInForce else { throw APIError.revoked }
+    OpenFiles.noteLaunch(1)
+    defer { OpenFiles.noteLaunch(-1) }
     if OpenFiles.areScarce(for: .launch) { throw APIError.tooManyOpenFiles }
     let evicted = try reserve(in: workspace)
     for job in evicted { evict(job) }

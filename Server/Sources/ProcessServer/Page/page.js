@@ -537,8 +537,9 @@ $("start-form").addEventListener("submit", async (event) => {
   isStarting = true;
   put($("start-error"), "");
   const { client } = visit;
+  let answer;
   try {
-    const answer = await client.call($("start-environment").value, "exec_command", {
+    answer = await client.call($("start-environment").value, "exec_command", {
       command: $("start-command").value,
       cwd: $("start-cwd").value || null,
       name: $("start-name").value || null,
@@ -549,17 +550,21 @@ $("start-form").addEventListener("submit", async (event) => {
       put($("start-error"), answer.content.map(({ text }) => text).join("\n"));
       return;
     }
-    startDialog.close();
-    isStarting = false;
-    const sessions = await client.json("GET", "processes");
-    if (visit?.client !== client) return;
-    list(sessions);
-    choose(answer.structuredContent.session_id);
   } catch (error) {
     put($("start-error"), error.message);
+    return;
   } finally {
     isStarting = false;
   }
+  startDialog.close();
+  try {
+    const sessions = await client.json("GET", "processes");
+    if (visit?.client !== client) return;
+    list(sessions);
+  } catch {
+    // The list is asked for again soon.
+  }
+  if (visit?.client === client) choose(answer.structuredContent.session_id);
 });
 
 // MARK: Shortcuts

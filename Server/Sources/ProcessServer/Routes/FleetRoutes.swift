@@ -138,7 +138,7 @@ extension Fleet {
     _ request: Peers.Passed, to url: String, upTo limit: Duration, for client: Client
   ) async throws(APIError) -> Response {
     // It takes a connection of its own.
-    if OpenFiles.areScarce(for: .launch) { throw APIError.overloaded }
+    if OpenFiles.areScarce(for: .connection) { throw APIError.overloaded }
     let answer = await client.waiting { [peers, name] () -> Result<Response, APIError> in
       do throws(APIError) {
         return .success(try await peers.pass(request, to: url, upTo: limit, from: name))

@@ -17,8 +17,13 @@ extension API {
     do {
       return try await ownOutput(request, acknowledges: acknowledges, context)
     } catch let error as APIError where error.code == APIError.copyBehind.code {
-      guard let answer = try await ofOwner() else { throw error }
-      return answer
+      do {
+        guard let answer = try await ofOwner() else { throw error }
+        return answer
+      } catch let error as APIError where error == .hostLost {
+        // By now its copy has all that there will ever be.
+        return try await ownOutput(request, acknowledges: acknowledges, context)
+      }
     }
   }
 

@@ -1,4 +1,6 @@
+import NIOCore
 import ProcessHost
+import Synchronization
 
 #if canImport(Darwin)
   import Darwin
@@ -12,30 +14,49 @@ import ProcessHost
 ///
 /// A program must never run out of them: libdispatch, by which the tasks of this one run, opens
 /// files in `/proc` from time to time, and ends the program when it cannot.
+///
+/// ```
+///  0                                                          limit
+///  |---- any use ----|-- launches --|-- few connections --|-- none --|
+///                                   64                    32 left
+/// ```
 enum OpenFiles {
-  /// What needs descriptors, of which a part is kept back from it.
+  /// What needs descriptors.
   enum Use {
+    /// A connection, when there are more than a few.
     case connection
+    /// One of a few connections: there is always room to end commands.
+    case fewConnections
+    /// A launch, which takes up to eight for a moment.
     case launch
 
-    /// How many of a limit are kept back. Connections leave more, so that commands can be started
-    /// however many clients there are.
+    /// How many of a limit are kept back from it.
     fileprivate func reserve(of limit: Int) -> Int {
-      let reserve = min(limit / 4, 256)
-      return self == .connection ? reserve : reserve / 2
+      switch self {
+      case .connection: min(max(limit / 4, 96), 256)
+      case .launch: 64
+      case .fewConnections: 32
+      }
     }
   }
 
-  /// Returns whether so few are left that there must be no more connections or launches.
+  /// The launches under way.
+  private static let launches = Atomic(0)
+
+  static func noteLaunch(_ change: Int) { launches.wrappingAdd(change, ordering: .relaxed) }
+
+  /// Returns whether so few are left that one more use must be refused. Launches that are under way
+  /// count, the one in question among them.
   ///
-  /// - Complexity: three system calls.
+  /// - Complexity: four system calls.
   static func areScarce(for use: Use) -> Bool {
-    // The system gives the lowest number that is free.
-    let number = unsafe open("/", O_RDONLY | O_CLOEXEC)
-    guard number >= 0 else { return errno == EMFILE || errno == ENFILE }
-    close(number)
+    var ends: [Int32] = [-1, -1]
+    // The system gives the lowest numbers that are free.
+    guard unsafe pipe(&ends) == 0 else { return true }
+    for end in ends { close(end) }
     let limit = limit
-    return Int(number) >= limit - use.reserve(of: limit)
+    let coming = use == .launch ? 8 * launches.load(ordering: .relaxed) : 0
+    return Int(ends[0]) + coming >= limit - use.reserve(of: limit)
   }
 
   /// How many this program may have open.
@@ -53,8 +74,8 @@ enum OpenFiles {
 }
 
 extension APIServer.Configuration {
-  /// The fewest files that a server must be able to open.
-  public static let leastOpenFiles = 128
+  /// The fewest files that a server must be able to open. It needs some for each processor.
+  public static var leastOpenFiles: Int { 128 + 4 * System.coreCount }
 
   /// Raises this program's limit on open files as far as it may, since connections and sessions
   /// take some. Commands get the limit as it was.
