@@ -65,6 +65,10 @@ final class InputForwarder: Sendable {
         }
         // This thread blocks SIGTTIN, which would stop capture; the read fails instead.
         if result < 0, errno == EIO, !isInForeground(0) { continue }
+        if result < 0 {
+          let reason = unsafe String(cString: strerror(errno))
+          complain("cannot read stdin: \(reason); it ends here for the command")
+        }
         isEnd = true
         return
       }

@@ -24,6 +24,16 @@ import Testing
     #expect(result.text == "hello\n")
   }
 
+  @Test("capture --stdin says that its stdin cannot be read, and ends the command's")
+  func unreadable() async throws {
+    let result = try await Run(
+      arguments: ["--stdin", "--", "wc", "-c"], redirections: "</"
+    ).result()
+    #expect(result.text == "0\n")
+    let line = "capture: cannot read stdin: Is a directory; it ends here for the command\n"
+    #expect(result.stderr == line)
+  }
+
   @Test("The command's stdin is empty without --stdin")
   func withoutTheOptionThereIsNone() async throws {
     let result = try await Run(

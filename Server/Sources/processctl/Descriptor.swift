@@ -67,6 +67,14 @@ func printable(_ text: String) -> String {
   return String(result)
 }
 
+/// Opens each of the descriptors 0, 1 and 2 that is closed, so that no other file gets its number
+/// and the output that is written to it. Writing to them still fails with `EBADF`.
+func openStandardDescriptors() {
+  for number in 0...2 as ClosedRange<Int32> where fcntl(number, F_GETFD) < 0 {
+    _ = unsafe open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
+  }
+}
+
 /// Makes writes to a pipe without a reader fail instead of ending this program.
 func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 

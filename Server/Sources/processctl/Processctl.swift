@@ -1,5 +1,13 @@
 import ArgumentParser
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Starts, follows and ends sessions of a processd.
 @main
 struct Processctl: AsyncParsableCommand {
@@ -26,6 +34,21 @@ struct Processctl: AsyncParsableCommand {
       Run.self, List.self, Read.self, Follow.self, Write.self, Signal.self, End.self, Wait.self,
       Delete.self,
     ])
+
+  static func main() async {
+    openStandardDescriptors()
+    for (index, bytes) in unsafe UnsafeBufferPointer(
+      start: CommandLine.unsafeArgv, count: Int(CommandLine.argc)
+    ).enumerated() {
+      // An argument would be another one behind its repair, such as the name of another file.
+      guard let bytes = unsafe bytes, unsafe String(validatingCString: bytes) == nil else {
+        continue
+      }
+      complain("argument \(index) is not UTF-8, which is all that the daemon's API can carry")
+      exit(withError: ExitCode(ExitStatus.usage.rawValue))
+    }
+    await main(nil)
+  }
 }
 
 /// The exit statuses of processctl itself, as far as possible those of sysexits.h.
@@ -48,11 +71,11 @@ enum ExitStatus: Int32 {
   static let summary = """
     64 for a usage error; 66 if there is no such session; 69 if no daemon answers, the session's \
     holder was killed, the connection cannot be made again, or the daemon has no room; 74 if the \
-    output cannot be written; 76 if the answer is not that of a processd, or that of one too old; \
-    77 if the token is refused; 125 if \
-    the command cannot be started, 126 if it cannot be executed, and 127 if it was not found; 1 if \
-    the daemon refuses anything else, such as input for a command that has ended. run \
-    and wait end with the command's own status as well.
+    output cannot be written, or stdin not read; 76 if the answer is not that of a processd, or \
+    that of one too old; 77 if the token is refused; 125 if the command cannot be started, 126 if \
+    it cannot be executed, and 127 if it was not found; 1 if the daemon refuses anything else, \
+    such as input for a command that has ended. run and wait end with the command's own status as \
+    well.
     """
 }
 

@@ -338,7 +338,12 @@ struct Run: ClientCommand {
               try await session.write(bytes, isEnd: isEnd)
             }
           }
-          let isWanted = try await StandardInput.forEachPiece { try await write($0) }
+          var isWanted = true
+          do {
+            isWanted = try await StandardInput.forEachPiece { try await write($0) }
+          } catch let error as StandardInput.ReadError {
+            complain("cannot read stdin: \(error.message); it ends here for the command")
+          }
           if isWanted { _ = try await write([], isEnd: true) }
           return nil
         }

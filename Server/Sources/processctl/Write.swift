@@ -29,7 +29,11 @@ struct Write: ClientCommand {
     let session = try RemoteSession(client, id)
     var isWanted = true
     if text == "-" {
-      isWanted = try await StandardInput.forEachPiece { try await session.write($0) }
+      do {
+        isWanted = try await StandardInput.forEachPiece { try await session.write($0) }
+      } catch let error as StandardInput.ReadError {
+        throw Failure(status: .output, message: "cannot read stdin: \(error.message)")
+      }
       if isWanted, eof { isWanted = try await session.write([], isEnd: true) }
     } else {
       let bytes = Array((text ?? "").utf8)

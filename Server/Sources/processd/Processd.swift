@@ -254,6 +254,14 @@ struct Processd: AsyncParsableCommand {
     ]
   }
 
+  static func main() async {
+    // No other file may get the numbers of stdin, stdout and stderr.
+    for number in 0...2 as ClosedRange<Int32> where fcntl(number, F_GETFD) < 0 {
+      _ = unsafe open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
+    }
+    await main(nil)
+  }
+
   func run() async throws {
     var made: String?
     let source: TokenSource

@@ -53,12 +53,14 @@ extension API {
   /// The size of a batch's answers, in bytes, from which on no more of its requests are performed.
   private static let batchBytes = 1 << 20
 
-  /// Answers the requests of a batch, one after the other.
+  /// Answers the requests of a batch, one after the other. When waits have ended, because the
+  /// client has hung up or the server ends, no more tools are called: the order would be lost.
   ///
   /// - Throws: ``APIError`` with 401 if the token was revoked meanwhile.
   func answers(to batch: MCPBatch, for client: Client) async throws(APIError) -> [JSON] {
     var answers: [JSON] = []
     var size = 0
+    var hasCalled = false
     for element in batch.elements {
       guard client.grant.isInForce else { throw .revoked }
       switch element {
@@ -67,8 +69,15 @@ extension API {
           MCPError(
             .internalError, "the answers to this batch are too large: send the rest again"
           ).json(id: request.id))
+      case .message(.request(let request))
+      where request.method == "tools/call" && hasCalled && !client.waits.mayWait:
+        answers.append(
+          MCPError(
+            .internalError, "the client has hung up, or the server ends: this was not called"
+          ).json(id: request.id))
       case .failure(let error, let id): answers.append(error.json(id: id))
       case .message(.request(let request)):
+        hasCalled = hasCalled || request.method == "tools/call"
         let outcome =
           request.method == "initialize"
           ? MCPOutcome(

@@ -168,7 +168,10 @@ extension API {
     }
     if !isComplete { lines.append("[Sessions of other servers cannot be listed now.]") }
     return MCPAnswer(
-      texts: [lines.isEmpty ? "There are no sessions." : lines.joined(separator: "\n")],
+      texts: [
+        lines.isEmpty
+          ? "There are no \(skipped > 0 ? "more " : "")sessions." : lines.joined(separator: "\n")
+      ],
       members: [("processes", .array(processes)), ("left_out", .int(rest))])
   }
 }

@@ -413,6 +413,28 @@ import Testing
     }
   }
 
+  @Test("When a client hangs up, no more tools of its batch are called")
+  func hangingUpInABatch() async throws {
+    try await TestServer.run {
+      $0.limits.waitTime = .seconds(1000)
+    } _: { server in
+      let id = try await server.exec("cat")
+      let wait = toolCall("wait_for", #""session_id":"\#(id)","wait_ms":1000000"#)
+      let start = toolCall("exec_command", #""command":"true""#)
+      try await Wire.connect(port: server.port) { wire in
+        try await wire.request(
+          "POST", "/mcp", token: TestServer.alice,
+          headers: ["MCP-Protocol-Version: 2025-03-26"], body: "[\(wait),\(start),\(start)]")
+        try await server.waits(1)
+      }
+      while try await server.metric("waits") > 0 { try await Task.sleep(for: .milliseconds(2)) }
+      for _ in 0..<20 {
+        try await Task.sleep(for: .milliseconds(10))
+        #expect(server.server.jobs.counts.jobs == 1)
+      }
+    }
+  }
+
   @Test("The end of the server answers the requests that wait")
   func shutDown() async throws {
     try await TestServer.run {

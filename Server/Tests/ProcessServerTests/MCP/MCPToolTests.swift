@@ -241,7 +241,7 @@ import Testing
       let rest = try await server.tool("list", #""skip":\#(shown.count)"#)
       #expect(shown.count + (rest.structured.processes?.count ?? 0) == 6)
       let none = try await server.tool("list", #""skip":9223372036854775807"#)
-      #expect(none.text == "There are no sessions.")
+      #expect(none.text == "There are no more sessions.")
     }
   }
 

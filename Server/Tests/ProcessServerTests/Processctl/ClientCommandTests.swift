@@ -29,6 +29,40 @@ import Testing
     }
   }
 
+  @Test("An argument that is not UTF-8 is refused with 64: repaired, it would be another")
+  func otherEncodings() async throws {
+    let result = try await Processctl("http://127.0.0.1:1").run(
+      "run", in: #""$0" "$@" printf %s "$(printf 'a\377')""#)
+    #expect(result.status == 64)
+    #expect(result.stderr.hasPrefix("processctl: argument 4 is not UTF-8"))
+  }
+
+  @Test("Output to a closed stdout is lost with 74, and goes into no other file")
+  func closedDescriptors() async throws {
+    try await TestServer.run { server in
+      for words in ["aaaaaaaa", "aaaaaaa"] {
+        let result = try await Processctl(server).run(
+          "run", "printf", words, in: #""$0" "$@" <&- >&-"#)
+        #expect(result.status == 74)
+        #expect(result.stderr.contains("Bad file descriptor"))
+      }
+    }
+  }
+
+  @Test("Stdin that cannot be read is told, and fails a write")
+  func unreadableInput() async throws {
+    try await TestServer.run { server in
+      let run = try await Processctl(server).run(
+        "run", "--stdin", "cat", in: #""$0" "$@" </"#)
+      #expect(run.stderr.contains("cannot read stdin: Is a directory"))
+      let id = try await server.start("cat")
+      let write = try await Processctl(server).run("write", id, "-", "--eof", in: #""$0" "$@" </"#)
+      #expect(write.status == 74)
+      #expect(write.stderr == "processctl: cannot read stdin: Is a directory\n")
+      #expect(try await server.output(id, "since=0").session_alive)
+    }
+  }
+
   @Test("--server goes before PROCESSD_URL")
   func serverOption() async throws {
     try await TestServer.run { server in
