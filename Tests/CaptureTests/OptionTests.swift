@@ -39,8 +39,8 @@ import Testing
   func ctrlCReachesTheCommandOnce() async throws {
     let console = try await Console(
       "exec \"$0\" --foreground --live sh -c '"
-        + "trap \"echo in-terrupted\" INT; echo ready; "
-        + "until read x </dev/tty; do :; done; echo got-$x'")
+        + "trap \"echo in-terrupted; told=1\" INT; echo ready; "
+        + "until [ $told ]; do sleep 1; done; read x </dev/tty; echo got-$x'")
     #expect(await console.shows("ready"))
     try await console.type("\u{3}")
     #expect(await console.shows("in-terrupted"))

@@ -148,7 +148,8 @@ import Testing
   func keys() async throws {
     try await TestServer.run { server in
       var command = Processctl(server).command([
-        "run", "--tty", "sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; read x",
+        "run", "--tty", "sh", "-c",
+        "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 1; done",
       ])
       command.terminal = TerminalSize(rows: 24, columns: 80)
       command.input = .pipe
