@@ -156,7 +156,7 @@ struct Client: Sendable {
       try Task.checkCancellation()
       throw Failure(
         status: .unavailable, message: "no daemon answers at \(url): \(reason(error))",
-        isTransient: true, isUnsent: isOfConnecting(error))
+        isTransient: true, isUnsent: isUnsent(error))
     }
     guard response.status == .ok else { throw failure(response.status, bytes) }
     return (response.headers, bytes)
@@ -268,9 +268,11 @@ extension HTTPClientRequest {
   }
 }
 
-/// Whether an error is that of a connection that could not be made, so that no request was sent.
-private func isOfConnecting(_ error: any Error) -> Bool {
+/// Whether an error is that of a connection that could not be made, or that was closed before all
+/// of the request was sent, so that the daemon has done nothing of it.
+private func isUnsent(_ error: any Error) -> Bool {
   switch error {
+  case let error as ChannelError: error == .ioOnClosedChannel
   case let error as IOError: [ECONNREFUSED, ENOENT].contains(error.errnoCode)
   case let error as HTTPClientError: error == .connectTimeout
   default: error is NIOConnectionError
