@@ -37,13 +37,11 @@ struct Processctl: AsyncParsableCommand {
 
   static func main() async {
     openStandardDescriptors()
-    for (index, bytes) in unsafe UnsafeBufferPointer(
-      start: CommandLine.unsafeArgv, count: Int(CommandLine.argc)
-    ).enumerated() {
+    for index in 0..<Int(CommandLine.argc) {
       // An argument would be another one behind its repair, such as the name of another file.
-      guard let bytes = unsafe bytes, unsafe String(validatingCString: bytes) == nil else {
-        continue
-      }
+      guard let bytes = unsafe CommandLine.unsafeArgv[index],
+        unsafe String(validatingCString: bytes) == nil
+      else { continue }
       complain("argument \(index) is not UTF-8, which is all that the daemon's API can carry")
       exit(withError: ExitCode(ExitStatus.usage.rawValue))
     }
