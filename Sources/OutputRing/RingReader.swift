@@ -12,8 +12,8 @@ public struct RingReader: Sendable {
   /// The ring's geometry.
   public var layout: RingLayout { memory.layout }
 
-  /// The newest published seq. Before the first append it is 0, or, in a ring that continues another
-  /// one, the seq of the chunk after which it begins.
+  /// The newest published seq. Before the first append it is 0, or, in a ring that continues
+  /// another one, the seq of the chunk after which it begins.
   ///
   /// - Complexity: O(1); one load.
   public var lastSeq: Int { memory.plausibleCount(memory.counters.observe()) }

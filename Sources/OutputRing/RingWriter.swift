@@ -31,8 +31,8 @@ public struct RingWriter: ~Copyable, @unchecked Sendable {
   /// The bytes that the head has room for; 0 once a chunk did not fit, and without a head.
   private(set) var headRoom: Int
 
-  /// The newest published seq. Before the first append it is 0, or, in a ring that continues another
-  /// one, the seq of the chunk after which it begins.
+  /// The newest published seq. Before the first append it is 0, or, in a ring that continues
+  /// another one, the seq of the chunk after which it begins.
   public internal(set) var lastSeq: Int
   /// The bytes appended so far: the offset at which the next chunk begins.
   public internal(set) var endOffset: Int

@@ -116,8 +116,8 @@ import Testing
   /// The child is gone at the first signal, with its output; a grandchild without our pipes is not,
   /// and must have its grace, and then be killed.
   ///
-  /// On a busy machine the child may take longer than a grace to end; then the test tries again with
-  /// one that is ten times as long.
+  /// On a busy machine the child may take longer than a grace to end; then the test tries again
+  /// with one that is ten times as long.
   @Test(
     "[terminate] The other processes of the group have the same grace as the child",
     arguments: [true, false])

@@ -14,8 +14,8 @@ import RESPClient
 /// ```
 ///
 /// The fields of a session's hash are `life`, `host`, `workspace`, `order` (what does not change),
-/// `state`, `closed`, `lost`, `deleted` if a client has deleted a lost session, and `used` if a client of another server has used the session since
-/// its state was stored.
+/// `state`, `closed`, `lost`, `deleted` if a client has deleted a lost session, and `used` if a
+/// client of another server has used the session since its state was stored.
 ///
 /// A *life* is one run of a server, and has a random name. Only the life that has started a session
 /// writes it, and only as long as no other server has declared the session lost: each script that
@@ -83,7 +83,9 @@ enum FleetScript {
   static let register = RedisScript(
     source: """
       local known = redis.call('HMGET', KEYS[1], 'life', 'lost')
-      if known[2] or (known[1] and known[1] ~= ARGV[1]) then return redis.error_reply('LOST to another life') end
+      if known[2] or (known[1] and known[1] ~= ARGV[1]) then
+        return redis.error_reply('LOST to another life')
+      end
       redis.call('HSET', KEYS[1], 'life', ARGV[1], unpack(ARGV, 7))
       redis.call('HSETNX', KEYS[1], 'state', ARGV[6])
       redis.call('ZADD', KEYS[3], ARGV[4], ARGV[5])
@@ -169,10 +171,10 @@ enum FleetScript {
       """)
 
   /// Looks at a session: returns its fields, and whether its server is reachable; if there is no
-  /// such session, when the asking server's life began. Declares it lost if its server's lease and grace are over, and the asking
-  /// server may judge that: it has been connected for as long as lease and grace last, and its own
-  /// life has gone on for as long by Redis's clock. Otherwise all lives may have ended because
-  /// Redis stood still, or because its clock jumped.
+  /// such session, when the asking server's life began. Declares it lost if its server's lease and
+  /// grace are over, and the asking server may judge that: it has been connected for as long as
+  /// lease and grace last, and its own life has gone on for as long by Redis's clock. Otherwise all
+  /// lives may have ended because Redis stood still, or because its clock jumped.
   ///
   /// Keys: session. Arguments: whether the asking server may judge (1), channel, whether a client
   /// uses the session (1), the asking server's life, lease and grace (ms).

@@ -118,8 +118,8 @@ enum MCPTool: String, CaseIterable {
       """
     case .list:
       """
-      Lists the sessions, each server's newest first: their ids, commands, whether they run and how they \
-      ended.
+      Lists the sessions, each server's newest first: their ids, commands, whether they run and \
+      how they ended.
       """
     }
   }
