@@ -10,6 +10,13 @@ import Testing
 
 /// What a server tells others of its requests: metrics, and the access log.
 @Suite(.timeLimit(.minutes(10))) struct ReportTests {
+  @Test("Counts that a damaged file tells are added up to the largest")
+  func hugeCounts() {
+    let metrics = Metrics(report: MetricsReport(to: TestMetrics()))
+    for _ in 0..<2 { metrics.polled(bytes: .max, missedChunks: .max, missedBytes: .max) }
+    #expect(metrics.answerCount == 2)
+  }
+
   @Test("A backend for swift-metrics gets each metric that Prometheus does, under the same name")
   func sameMetrics() async throws {
     let backend = TestMetrics()

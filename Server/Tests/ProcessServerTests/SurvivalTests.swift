@@ -178,13 +178,6 @@ import Testing
     }
   }
 
-  @Test("Counts that a damaged file tells are added up to the largest")
-  func hugeCounts() {
-    var count = 1
-    count.increase(by: .max)
-    #expect(count == .max)
-  }
-
   @Test("A session whose holder's socket is another session's controls neither, and ends")
   func swappedSockets() async throws {
     defer { state.remove() }

@@ -10,9 +10,8 @@ final class HolderConnection: Sendable {
   private typealias Completion = @Sendable (HolderMessage?) -> Void
 
   private struct State {
-    var requests: [UInt32: Completion] = [:]
-    /// The requests that have a time limit: what the holder answers at once.
-    var limited: Set<UInt32> = []
+    /// The requests without an answer. What the holder answers at once has a time limit.
+    var requests: [UInt32: (completion: Completion, isLimited: Bool)] = [:]
     var lastNumber: UInt32 = 0
     var isClosed = false
   }
@@ -73,8 +72,7 @@ final class HolderConnection: Sendable {
     let number = state.withLock { state -> UInt32? in
       guard !state.isClosed else { return nil }
       repeat { state.lastNumber &+= 1 } while state.requests[state.lastNumber] != nil
-      state.requests[state.lastNumber] = completion
-      if limit != nil { state.limited.insert(state.lastNumber) }
+      state.requests[state.lastNumber] = (completion, limit != nil)
       return state.lastNumber
     }
     guard let number else { return channel.eventLoop.execute { completion(nil) } }
@@ -92,17 +90,17 @@ final class HolderConnection: Sendable {
   /// time is up.
   func waitUntilAnswered(upTo limit: Duration) async {
     let deadline = ContinuousClock.now + limit
-    while .now < deadline, !Task.isCancelled, state.withLock({ !$0.limited.isEmpty }) {
+    while .now < deadline, !Task.isCancelled, hasLimitedRequests {
       _ = await closed.wait(upTo: .milliseconds(5))
     }
   }
 
+  private var hasLimitedRequests: Bool {
+    state.withLock { $0.requests.values.contains(where: \.isLimited) }
+  }
+
   private func answer(_ number: UInt32, with message: HolderMessage?) {
-    let completion = state.withLock { state in
-      state.limited.remove(number)
-      return state.requests.removeValue(forKey: number)
-    }
-    completion?(message)
+    state.withLock { $0.requests.removeValue(forKey: number) }?.completion(message)
   }
 
   func close() { channel.close(promise: nil) }
@@ -114,10 +112,10 @@ final class HolderConnection: Sendable {
   fileprivate func noteClosed() {
     let requests = state.withLock { state in
       state.isClosed = true
-      defer { (state.requests, state.limited) = ([:], []) }
+      defer { state.requests = [:] }
       return state.requests.values
     }
-    for completion in requests { completion(nil) }
+    for request in requests { request.completion(nil) }
     closed.open()
   }
 
